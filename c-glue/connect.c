@@ -1,0 +1,80 @@
+/* One connection to one address, with a deadline. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "glue.h"
+
+union any_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Returns how long the result is. */
+static socklen_t fill(union any_address *to, const struct qmail_auth_want *want)
+{
+    const struct qmail_auth_address *from = &want->address;
+
+    memset(to, 0, sizeof *to);
+    if (from->len == 4) {
+        to->v4.sin_family = AF_INET;
+        to->v4.sin_port = htons(want->port);
+        memcpy(&to->v4.sin_addr, from->octets, 4);
+        return sizeof to->v4;
+    }
+    to->v6.sin6_family = AF_INET6;
+    to->v6.sin6_port = htons(want->port);
+    to->v6.sin6_scope_id = from->scope;
+    memcpy(&to->v6.sin6_addr, from->octets, 16);
+    return sizeof to->v6;
+}
+
+/* Waits for a connect that is under way. Returns 0, or why it failed. */
+static int finish(int s, uint64_t deadline)
+{
+    struct pollfd p = {s, POLLOUT, 0};
+    int error = 0;
+    socklen_t size = sizeof error;
+    int ready;
+
+    do
+        ready = poll(&p, 1, left(deadline));
+    while ((ready == -1 && errno == EINTR) || (ready == 0 && left(deadline) > 0));
+    if (ready == 0)
+        return ETIMEDOUT;
+    if (ready == -1 || getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &size) == -1)
+        return errno;
+    return error;
+}
+
+int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
+{
+    union any_address address;
+    socklen_t size = fill(&address, want);
+    int error = 0;
+    int one = 1;
+    int s = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (s == -1) {
+        qmail_auth_delivery_not_connected(delivery, errno);
+        return -1;
+    }
+    /* Without it each of our short flights waits for the acknowledgement of the one before: 40 ms. No loss if it fails. */
+    (void)setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(s, &address.any, size) == -1)
+        error = errno == EINPROGRESS || errno == EINTR ? finish(s, want->deadline) : errno;
+    if (error != 0) {
+        close(s);
+        qmail_auth_delivery_not_connected(delivery, error);
+        return -1;
+    }
+    qmail_auth_delivery_connected(delivery, now());
+    return s;
+}

@@ -1,0 +1,117 @@
+/* The delivery machine, for c-glue alone. Made by cbindgen from src/ffi/delivery.rs: do not edit. */
+
+#ifndef QMAIL_AUTH_DELIVERY_H
+#define QMAIL_AUTH_DELIVERY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The one thing to do next.
+enum qmail_auth_what {
+  // Look up `name`.
+  QMAIL_AUTH_WHAT_ADDRESSES,
+  // Connect to `address` and `port` until `deadline`.
+  QMAIL_AUTH_WHAT_CONNECT,
+  // Receive, and send what the kernel takes of `octets`, until `deadline`.
+  QMAIL_AUTH_WHAT_IO,
+  // Read on in the message.
+  QMAIL_AUTH_WHAT_MESSAGE,
+  // Send `octets` if the kernel takes them at once, and close.
+  QMAIL_AUTH_WHAT_CLOSE,
+  // Write `octets` to the report pipe, whole, and exit 0.
+  QMAIL_AUTH_WHAT_DONE,
+};
+
+// One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
+// nothing for NULL. Where an errno is asked for it is errno as the failed call left it.
+struct qmail_auth_delivery;
+
+// An IP address.
+struct qmail_auth_address {
+  // 4 or 16: how many octets count.
+  uint32_t len;
+  // The interface of a link-local IPv6 address, else 0.
+  uint32_t scope;
+  // In network order.
+  uint8_t octets[16];
+};
+
+// What is wanted. Pointers are good until the next call with the same delivery.
+struct qmail_auth_want {
+  // Which of the members below count.
+  enum qmail_auth_what what;
+  // A number, not in network order.
+  uint16_t port;
+  // To connect to.
+  struct qmail_auth_address address;
+  // NUL-terminated.
+  const char *name;
+  // To send or write.
+  const char *octets;
+  // How many there are.
+  size_t len;
+  // Milliseconds of the monotonic clock.
+  uint64_t deadline;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
+// the name that the program was executed by; each may be NULL. Reads the control files.
+struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
+                                                    const char *const *argv,
+                                                    const char *qmailhome,
+                                                    const char *cwd,
+                                                    const char *execfn);
+
+// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
+void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
+
+// The name has these addresses, to be tried in this order. None counts as not resolved.
+void qmail_auth_delivery_resolved(struct qmail_auth_delivery *delivery,
+                                  const struct qmail_auth_address *addresses,
+                                  size_t count);
+
+// The name has no address, or none can be found out now. `why` is the resolver's text.
+void qmail_auth_delivery_not_resolved(struct qmail_auth_delivery *delivery, const char *why);
+
+// There is a connection to the wanted address.
+void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now);
+
+// There is none.
+void qmail_auth_delivery_not_connected(struct qmail_auth_delivery *delivery, int error);
+
+// The server said this. What it said must be told before what was sent after it.
+void qmail_auth_delivery_received(struct qmail_auth_delivery *delivery, uint64_t now, const char *octets, size_t len);
+
+// The server closed, or receiving failed.
+void qmail_auth_delivery_closed(struct qmail_auth_delivery *delivery);
+
+// The kernel took this many of the wanted octets.
+void qmail_auth_delivery_sent(struct qmail_auth_delivery *delivery, uint64_t now, size_t count);
+
+// Sending failed. Go on receiving: what the server has said is wanted to its end.
+void qmail_auth_delivery_send_failed(struct qmail_auth_delivery *delivery);
+
+// The deadline passed, with nothing to receive and nothing taken.
+void qmail_auth_delivery_timed_out(struct qmail_auth_delivery *delivery);
+
+// The next piece of the message; its end for `len` 0.
+void qmail_auth_delivery_message(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
+
+// The message cannot be read.
+void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);
+
+// The connection is closed on our side.
+void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery);
+
+// Frees a delivery, and clears its secrets. Does nothing for NULL.
+void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* QMAIL_AUTH_DELIVERY_H */

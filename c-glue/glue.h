@@ -1,0 +1,25 @@
+/* What the files of c-glue have of each other. Every descriptor is non-blocking and above 2. */
+
+#ifndef GLUE_H
+#define GLUE_H
+
+#include <stdint.h>
+
+#include "delivery.h"
+
+/* Milliseconds of the monotonic clock. */
+uint64_t now(void);
+
+/* What poll waits for a deadline: milliseconds, 0 when it has passed. */
+int left(uint64_t deadline);
+
+/* Looks up the name and tells the delivery. */
+void resolve(struct qmail_auth_delivery *delivery, const char *name);
+
+/* Connects, and tells the delivery. Returns the descriptor, or -1. */
+int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+
+/* Runs a delivery to its report, and writes it to descriptor 1. Does not return when that fails. */
+void run(struct qmail_auth_delivery *delivery);
+
+#endif

@@ -1,0 +1,136 @@
+/* The loop: the delivery says what it wants, one system call does it, and the delivery is told how that went. */
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "glue.h"
+
+static char received[16 * 1024];
+static char message[128 * 1024]; /* large reads, large writes: few calls for a large message */
+
+uint64_t now(void)
+{
+    struct timespec t;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &t) == -1)
+        abort();
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int left(uint64_t deadline)
+{
+    uint64_t t = now();
+
+    if (t >= deadline)
+        return 0;
+    return deadline - t > INT_MAX ? INT_MAX : (int)(deadline - t);
+}
+
+static int try_again(void)
+{
+    return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+static void receive(struct qmail_auth_delivery *delivery, int s)
+{
+    ssize_t n = recv(s, received, sizeof received, 0);
+
+    if (n > 0)
+        qmail_auth_delivery_received(delivery, now(), received, (size_t)n);
+    else if (n == 0 || !try_again())
+        qmail_auth_delivery_closed(delivery);
+}
+
+static void give(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
+{
+    ssize_t n = send(s, want->octets, want->len, 0);
+
+    if (n >= 0)
+        qmail_auth_delivery_sent(delivery, now(), (size_t)n);
+    else if (!try_again())
+        qmail_auth_delivery_send_failed(delivery);
+}
+
+/* What the server has said is always received before more is sent: the delivery must know of a reply that came before
+   the command it could answer. */
+static void io(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
+{
+    struct pollfd p = {s, POLLIN, 0};
+    int ready;
+
+    if (want->len > 0)
+        p.events |= POLLOUT;
+    ready = poll(&p, 1, left(want->deadline));
+    if (ready == 0 && left(want->deadline) == 0)
+        qmail_auth_delivery_timed_out(delivery);
+    else if (ready == -1 && !try_again())
+        qmail_auth_delivery_closed(delivery);
+    else if (ready == 1 && p.revents == POLLOUT)
+        give(delivery, s, want);
+    else if (ready == 1)
+        receive(delivery, s);
+}
+
+static void read_message(struct qmail_auth_delivery *delivery)
+{
+    struct pollfd p = {0, POLLIN, 0};
+    ssize_t n = read(0, message, sizeof message);
+
+    if (n >= 0)
+        qmail_auth_delivery_message(delivery, message, (size_t)n);
+    else if (!try_again())
+        qmail_auth_delivery_message_failed(delivery, errno);
+    else
+        (void)poll(&p, 1, 1000); /* somebody made descriptor 0 non-blocking; it is asked for again */
+}
+
+static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
+{
+    if (want->len > 0)
+        (void)send(s, want->octets, want->len, MSG_DONTWAIT); /* a QUIT nobody waits for */
+    close(s);
+    qmail_auth_delivery_disconnected(delivery);
+}
+
+/* A report that is cut would be read as another one, so it is written whole or the process dies by a signal, which
+   qmail-rspawn takes for a deferral. */
+static void write_report(const char *octets, size_t len)
+{
+    struct pollfd p = {1, POLLOUT, 0};
+
+    while (len > 0) {
+        ssize_t n = write(1, octets, len);
+
+        if (n > 0) {
+            octets += n;
+            len -= (size_t)n;
+        } else if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            (void)poll(&p, 1, 1000);
+        } else if (n == 0 || errno != EINTR) {
+            abort();
+        }
+    }
+}
+
+void run(struct qmail_auth_delivery *delivery)
+{
+    struct qmail_auth_want want;
+    int s = -1;
+
+    for (;;) {
+        qmail_auth_delivery_want(delivery, now(), &want);
+        switch (want.what) {
+        case QMAIL_AUTH_WHAT_ADDRESSES: resolve(delivery, want.name); break;
+        case QMAIL_AUTH_WHAT_CONNECT: s = connect_to(delivery, &want); break;
+        case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want); break;
+        case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery); break;
+        case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
+        case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return;
+        }
+    }
+}

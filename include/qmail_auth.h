@@ -1,0 +1,125 @@
+/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls
+   back. All may be called from several threads at once. Made by cbindgen from src/auth/bits.rs and
+   src/ffi/auth.rs: do not edit. */
+
+#ifndef QMAIL_AUTH_H
+#define QMAIL_AUTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// An AUTH line was there, even an empty one.
+#define AUTH_OFFERED 1
+
+// PLAIN (RFC 4616).
+#define AUTH_PLAIN 2
+
+// LOGIN (draft-murchison-sasl-login).
+#define AUTH_LOGIN 4
+
+// CRAM-MD5 (RFC 2195).
+#define AUTH_CRAM_MD5 8
+
+// SCRAM-SHA-1 (RFC 5802).
+#define AUTH_SCRAM_SHA_1 16
+
+// SCRAM-SHA-256 (RFC 7677).
+#define AUTH_SCRAM_SHA_256 32
+
+// SCRAM-SHA-1-PLUS (RFC 5802), bound to the TLS connection.
+#define AUTH_SCRAM_SHA_1_PLUS 64
+
+// SCRAM-SHA-256-PLUS (RFC 7677), bound to the TLS connection.
+#define AUTH_SCRAM_SHA_256_PLUS 128
+
+// XOAUTH2 (Google's, with a bearer token).
+#define AUTH_XOAUTH2 256
+
+// OAUTHBEARER (RFC 7628).
+#define AUTH_OAUTHBEARER 512
+
+// EXTERNAL (RFC 4422 appendix A).
+#define AUTH_EXTERNAL 1024
+
+// What a function of this library answers instead of a length.
+enum auth_error {
+  // A pointer is NULL.
+  AUTH_ERROR_NULL = -1,
+  // The buffer is too small. Nothing was written to it.
+  AUTH_ERROR_SPACE = -2,
+  // The challenge is not base64. Send `*` to end the exchange; the server answers 501.
+  AUTH_ERROR_CHALLENGE = -3,
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0.
+//
+// `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
+// in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
+// case; the first line does not, unless it is the only one; a mechanism that the end of a cut text splits does not.
+// Only a 250 reply offers anything. No more than 65536 octets and 512 lines are read, in time linear to their length.
+// NULL answers 0.
+//
+// RFC 4954 section 3, RFC 5321 section 4.1.1.1.
+//
+//     if (auth_detect(smtptext.s, smtptext.len) & AUTH_PLAIN) ...
+uint32_t auth_detect(const char *smtptext,
+                     size_t len);
+
+// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334.
+//
+// Writes to `out` and returns the length: 4 * ((strlen(user) + strlen(password) + 4) / 3), in whole numbers. No verb, no
+// CRLF and no NUL is written. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is
+// less than the length). The caller owns both the buffer and the secret in it.
+//
+// RFC 4616.
+//
+//     n = auth_plain("tim", "tanstaaftanstaaf", out, sizeof out);
+//     // n is 28, out begins with AHRpbQB0YW5zdGFhZnRhbnN0YWFm
+ptrdiff_t auth_plain(const char *user,
+                     const char *password,
+                     char *out,
+                     size_t size);
+
+// The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
+// the prompts say.
+//
+// Writes to `out` and returns the length: 4 * ((strlen(user_or_password) + 2) / 3), in whole numbers. No CRLF and no NUL
+// is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns both the buffer
+// and the secret in it.
+//
+// draft-murchison-sasl-login.
+//
+//     n = auth_login("tim", out, sizeof out);
+//     // n is 4, out begins with dGlt
+ptrdiff_t auth_login(const char *user_or_password,
+                     char *out,
+                     size_t size);
+
+// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge.
+//
+// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. It ends at the
+// first blank, tab, CR or LF. Writes to `out` and returns the length: 4 * ((strlen(user) + 35) / 3), in whole numbers. No
+// CRLF and no NUL is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the
+// length).
+//
+// RFC 2195.
+//
+//     n = auth_cram("tim", "tanstaaftanstaaf", text, strlen(text), out, sizeof out);
+//     // for text PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+
+//     // n is 48, out begins with dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw
+ptrdiff_t auth_cram(const char *user,
+                    const char *password,
+                    const char *challenge,
+                    size_t len,
+                    char *out,
+                    size_t size);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* QMAIL_AUTH_H */

@@ -1,0 +1,320 @@
+//! The AUTH machine: which mechanism to try, what to answer, when to stop (RFC 4954 section 4).
+//!
+//! It speaks in lines without line end. On each connection [`Auth::begin`] gives the first line; each reply goes to
+//! [`Auth::step`], the end of the connection to [`Auth::closed`]. What it remembers over connections is what keeps a
+//! user from being locked out: no more than three tries for a message, two on a connection, and only one more after a
+//! try that showed the password was answered 535.
+
+use super::detect::Offer;
+use super::mask::Mask;
+use super::{Credentials, cram_md5, login, plain};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Some servers close after three failures, so no connection sees more than two tries.
+const TRIES_ON_A_CONNECTION: usize = 2;
+const TRIES_FOR_A_MESSAGE: usize = 3;
+const CONNECTIONS: usize = 2;
+/// A command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 allows more, but servers are known that do not.
+const COMMAND_LINE: usize = 512;
+
+/// A mechanism that this library can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 2195.
+    CramMd5,
+    /// RFC 4616.
+    Plain,
+    /// draft-murchison-sasl-login.
+    Login,
+}
+
+impl Mechanism {
+    /// All of them, in the order to try them without TLS: what does not show the password comes first.
+    pub const IN_CLEAR: [Mechanism; 3] = [Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login];
+
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::CramMd5 => "CRAM-MD5",
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+        }
+    }
+
+    /// The mechanism of a name, in upper or lower case.
+    pub fn from_name(name: &str) -> Option<Mechanism> {
+        Self::IN_CLEAR.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+
+    fn shows_password(self) -> bool {
+        self != Mechanism::CramMd5
+    }
+}
+
+/// What may be sent over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Any mechanism: nobody listens, or that is accepted.
+    Any,
+    /// Only mechanisms that do not show the password.
+    ChallengeOnly,
+    /// Nothing: there is no login over this connection.
+    Nothing,
+}
+
+/// What to do next.
+pub enum Step {
+    /// Send this line and the line end, then give the reply to [`Auth::step`].
+    Send(Zeroizing<Vec<u8>>),
+    /// The relay accepted the login.
+    LoggedIn,
+    /// Close, connect to the same relay again, and [`Auth::begin`] there. The text is that of [`Step::Failed`], for when
+    /// no connection can be made.
+    Reconnect(String),
+    /// There is no login. The text says why and what to do, without naming relay or user.
+    Failed(String),
+}
+
+/// How one try ended: with a reply code, or the relay closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Code(u16),
+    Closed,
+}
+
+struct Try {
+    mechanism: Mechanism,
+    /// PLAIN with its initial response; the other form is bare.
+    initial_response: bool,
+    /// The `334` replies answered.
+    answers: usize,
+    cancelled: bool,
+    end: Option<End>,
+}
+
+impl Try {
+    fn showed_password(&self) -> bool {
+        match self.mechanism {
+            Mechanism::Plain => self.initial_response || self.answers > 0,
+            Mechanism::Login => self.answers > 1,
+            Mechanism::CramMd5 => false,
+        }
+    }
+}
+
+/// The machine. It lives as long as the message, over all connections.
+pub struct Auth {
+    credentials: Credentials,
+    order: Vec<Mechanism>,
+    offer: Offer,
+    permission: Permission,
+    tries: Vec<Try>,
+    tries_allowed: usize,
+    tries_here: usize,
+    connections: usize,
+    mask: Mask,
+}
+
+impl Auth {
+    /// A machine for these credentials that tries mechanisms in this order, and no others.
+    pub fn new(credentials: Credentials, order: Vec<Mechanism>) -> Auth {
+        let mut mask = Mask::default();
+        mask.add_whole(&credentials.password);
+        Auth {
+            credentials,
+            order,
+            offer: Offer::default(),
+            permission: Permission::Nothing,
+            tries: Vec::new(),
+            tries_allowed: TRIES_FOR_A_MESSAGE,
+            tries_here: 0,
+            connections: 0,
+            mask,
+        }
+    }
+
+    /// The user, and where it was configured.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// What must not be shown of a server's words, now and in all later replies.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Starts on a new connection whose EHLO reply made this offer.
+    pub fn begin(&mut self, offer: Offer, permission: Permission) -> Step {
+        self.offer = offer;
+        self.permission = permission;
+        self.tries_here = 0;
+        self.connections += 1;
+        self.next()
+    }
+
+    /// Takes a reply: its code and the text of its last line behind the code.
+    pub fn step(&mut self, code: u16, text: &[u8]) -> Step {
+        match code {
+            235 => {
+                self.end_try(End::Code(code));
+                self.credentials.password.zeroize();
+                Step::LoggedIn
+            }
+            334 => self.answer(text),
+            400..=499 => {
+                self.end_try(End::Code(code));
+                self.failed("the relay puts the login off; it is tried again with the next delivery")
+            }
+            500..=599 => {
+                self.end_try(End::Code(code));
+                self.next()
+            }
+            _ => {
+                self.end_try(End::Code(code));
+                self.failed("the relay's reply has no place in a login")
+            }
+        }
+    }
+
+    /// The relay closed the connection during a try, which refuses the mechanism as a 5xx does.
+    pub fn closed(&mut self) -> Step {
+        self.end_try(End::Closed);
+        self.tries_here = TRIES_ON_A_CONNECTION;
+        self.next()
+    }
+
+    fn end_try(&mut self, end: End) {
+        let made = self.tries.len();
+        let Some(last) = self.tries.last_mut() else { return };
+        last.end = Some(end);
+        if last.showed_password() && [End::Code(535), End::Closed].contains(&end) {
+            self.tries_allowed = self.tries_allowed.min(made + 1);
+        }
+    }
+
+    /// Answers a `334`. Its text counts for a challenge only: prompts are empty, mistyped or no base64 at all.
+    fn answer(&mut self, text: &[u8]) -> Step {
+        let Some(last) = self.tries.last_mut() else { return self.failed("the relay's reply has no place in a login") };
+        let Credentials { user, password, .. } = &self.credentials;
+        let answer = match (last.mechanism, last.answers) {
+            _ if last.cancelled => return self.failed("the relay's reply has no place in a login"),
+            (Mechanism::Plain, 0) => Some(plain(user, password)), // also where the initial response was ignored
+            (Mechanism::Login, 0) => Some(login(user)),
+            (Mechanism::Login, 1) => Some(login(password)),
+            (Mechanism::CramMd5, 0) => cram_md5(user, password, text).ok(),
+            _ => None,
+        };
+        let Some(answer) = answer else {
+            last.cancelled = true;
+            return Step::Send(Zeroizing::new(b"*".to_vec())); // RFC 4954 section 4: the relay answers 501
+        };
+        last.answers += 1;
+        self.mask.add_sent(&answer);
+        Step::Send(answer)
+    }
+
+    /// The next try, or why there is none.
+    fn next(&mut self) -> Step {
+        let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
+        if self.tries.len() >= self.tries_allowed {
+            return Step::Failed(self.nothing_left());
+        }
+        if self.tries_here >= TRIES_ON_A_CONNECTION {
+            let why = self.nothing_left();
+            return if self.connections < CONNECTIONS { Step::Reconnect(why) } else { Step::Failed(why) };
+        }
+        self.tries_here += 1;
+        let mut line = Zeroizing::new(Vec::with_capacity(COMMAND_LINE));
+        line.extend_from_slice(b"AUTH ");
+        line.extend_from_slice(mechanism.name().as_bytes());
+        let mut initial_response = false;
+        if mechanism == Mechanism::Plain && !bare {
+            let response = plain(&self.credentials.user, &self.credentials.password);
+            if line.len() + 1 + response.len() + 2 <= COMMAND_LINE {
+                initial_response = true;
+                self.mask.add_sent(&response);
+                line.push(b' ');
+                line.extend_from_slice(&response);
+            }
+        }
+        self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None });
+        Step::Send(line)
+    }
+
+    /// The first mechanism that is configured, offered, permitted and not yet tried; when there is none, PLAIN in its
+    /// bare form, if what the relay refused may have been the initial response. The second is true for the bare form.
+    fn candidate(&self) -> Option<(Mechanism, bool)> {
+        let tried = |mechanism| self.tries.iter().any(|t| t.mechanism == mechanism);
+        if let Some(mechanism) = self.permitted().find(|mechanism| !tried(*mechanism)) {
+            return Some((mechanism, false));
+        }
+        let mut plain = self.tries.iter().filter(|t| t.mechanism == Mechanism::Plain);
+        let syntax = |end| [500, 501, 502, 504, 555].map(|code| Some(End::Code(code))).contains(&end);
+        let again = plain.all(|t| t.initial_response && t.answers == 0 && syntax(t.end));
+        self.permitted().find(|mechanism| *mechanism == Mechanism::Plain && again).map(|mechanism| (mechanism, true))
+    }
+
+    fn usable(&self) -> impl Iterator<Item = Mechanism> + '_ {
+        let offered = |mechanism: &Mechanism| self.offer.names.iter().any(|name| name == mechanism.name());
+        self.order.iter().copied().filter(offered)
+    }
+
+    fn permitted(&self) -> impl Iterator<Item = Mechanism> + '_ {
+        self.usable().filter(|mechanism| match self.permission {
+            Permission::Any => true,
+            Permission::ChallengeOnly => !mechanism.shows_password(),
+            Permission::Nothing => false,
+        })
+    }
+
+    fn nothing_left(&self) -> String {
+        let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
+        if !self.tries.is_empty() {
+            let hint = if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
+            self.why(&format!("check user and password in {}{hint}", self.credentials.source))
+        } else if !self.offer.offered {
+            self.why("the relay offers no AUTH here; is this its submission port (587)?")
+        } else if usable.is_empty() {
+            let known: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
+            self.why(&format!("none of what the relay offers can be used; configured: {}", list(&known)))
+        } else {
+            let user = String::from_utf8_lossy(&self.credentials.user);
+            self.why(&format!(
+                "the connection is not encrypted and the password must not go out in clear; \
+                 to allow it write the user as -{user} in {}",
+                self.credentials.source
+            ))
+        }
+    }
+
+    fn failed(&self, why: &str) -> Step {
+        Step::Failed(self.why(why))
+    }
+
+    /// What was offered and tried, and then this.
+    fn why(&self, why: &str) -> String {
+        let tries: Vec<String> = self.tries.iter().map(|t| format!("{} ({})", t.mechanism.name(), t.outcome())).collect();
+        let offered: Vec<&str> = self.offer.names.iter().map(String::as_str).collect();
+        format!("offered {}; tried {}; {why}", list(&offered), list(&tries))
+    }
+}
+
+impl Try {
+    fn outcome(&self) -> String {
+        match self.end {
+            Some(End::Code(code)) => code.to_string(),
+            Some(End::Closed) => "connection closed".to_owned(),
+            None => "no answer".to_owned(),
+        }
+    }
+}
+
+/// Words for a report: no more than a line's worth, since a server may offer thousands.
+fn list<S: AsRef<str>>(words: &[S]) -> String {
+    const SHOWN: usize = 20;
+    match words.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "nothing".to_owned(),
+        shown if words.len() > SHOWN => format!("{shown} and {} more", words.len() - SHOWN),
+        shown => shown,
+    }
+}

@@ -1,0 +1,52 @@
+//! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
+
+use super::base64_secret;
+use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use zeroize::Zeroizing;
+
+/// The server's challenge is no base64.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ChallengeError;
+
+/// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
+/// behind a blank, so it ends at the first one.
+pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ChallengeError> {
+    let base64 = challenge.split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
+    let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
+    let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
+    mac.update(&challenge);
+    let digest = mac.finalize().into_bytes();
+
+    let mut answer = Zeroizing::new(Vec::with_capacity(user.len() + 1 + 2 * digest.len()));
+    answer.extend_from_slice(user);
+    answer.push(b' ');
+    for byte in digest {
+        answer.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
+        answer.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+    }
+    Ok(base64_secret(&answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_2195_example() {
+        let challenge = b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"; // RFC 2195 section 2
+        let answer = b"dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw";
+        assert_eq!(*cram_md5(b"tim", b"tanstaaftanstaaf", challenge).unwrap(), answer);
+        let with_words = [&challenge[..], b" 9561591f-0000"].concat();
+        assert_eq!(*cram_md5(b"tim", b"tanstaaftanstaaf", &with_words).unwrap(), answer);
+    }
+
+    #[test]
+    fn a_challenge_that_is_no_base64() {
+        for bad in [&b"Username:"[..], b"PDE4O", b"=", b"PDE4\xff"] {
+            assert_eq!(cram_md5(b"tim", b"x", bad), Err(ChallengeError), "{bad:?}");
+        }
+        assert!(cram_md5(b"tim", b"x", b"").is_ok()); // an empty challenge is base64 of nothing
+    }
+}

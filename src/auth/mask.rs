@@ -1,0 +1,81 @@
+//! Masking secrets in a server's words: whatever was sent in AUTH, and the password, becomes `<secret>`.
+//!
+//! Only fingerprints are kept, so that the secrets themselves can be cleared while later replies are still masked.
+//! Letter case is ignored: a server may echo a line in capitals.
+
+use std::hash::{DefaultHasher, Hasher};
+
+/// A base64 string is recognised by any run of it that is this long, so that a server that cuts or folds what it
+/// echoes is masked too. 8 characters of base64 do not occur in a server's own words by chance.
+const RUN: usize = 8;
+
+/// The fingerprints of what must not be shown.
+#[derive(Default)]
+pub struct Mask {
+    fingerprints: Vec<(usize, u64)>,
+}
+
+impl Mask {
+    /// A string that is masked where it stands whole: the password.
+    pub fn add_whole(&mut self, secret: &[u8]) {
+        self.fingerprints.push((secret.len(), fingerprint(secret)));
+    }
+
+    /// A base64 string that was sent: masked whole or in pieces.
+    pub fn add_sent(&mut self, base64: &[u8]) {
+        if base64.len() < RUN {
+            return self.add_whole(base64);
+        }
+        self.fingerprints.extend(base64.windows(RUN).map(|run| (RUN, fingerprint(run))));
+    }
+
+    /// The text with each secret replaced by `<secret>`.
+    pub fn apply(&self, text: &[u8]) -> Vec<u8> {
+        let mut known = self.fingerprints.clone();
+        known.sort_unstable();
+        let mut secret = vec![false; text.len()];
+        for of_one_length in known.chunk_by(|a, b| a.0 == b.0) {
+            let length = of_one_length[0].0.max(1);
+            for (start, run) in text.windows(length).enumerate() {
+                if of_one_length.binary_search(&(length, fingerprint(run))).is_ok() {
+                    secret[start..start + length].fill(true);
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(text.len());
+        for (i, &octet) in text.iter().enumerate() {
+            if !secret[i] {
+                out.push(octet);
+            } else if i == 0 || !secret[i - 1] {
+                out.extend_from_slice(b"<secret>");
+            }
+        }
+        out
+    }
+}
+
+fn fingerprint(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    octets.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_whole_cut_folded_and_in_capitals() {
+        let mut mask = Mask::default();
+        mask.add_whole(b"s3cret pass");
+        mask.add_sent(b"AG15dXNlcgBzM2NyZXQgcGFzcw==");
+        mask.add_sent(b"bWU=");
+        let masked = |text: &str| String::from_utf8(mask.apply(text.as_bytes())).unwrap();
+        assert_eq!(masked("535 no: AUTH PLAIN AG15dXNlcgBzM2NyZXQgcGFzcw== refused"), "535 no: AUTH PLAIN <secret> refused");
+        assert_eq!(masked("AUTH PLAIN AG15DXNLCGBZM2"), "AUTH PLAIN <secret>");
+        assert_eq!(masked("AG15dXNlcgBz\nM2NyZXQgcGFzcw=="), "<secret>\n<secret>");
+        assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
+        assert_eq!(masked("535 5.7.8 Error: authentication failed"), "535 5.7.8 Error: authentication failed");
+        assert_eq!(masked(""), "");
+    }
+}

@@ -1,0 +1,36 @@
+//! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each one sends.
+
+pub mod bits;
+pub mod choose;
+mod cram_md5;
+pub mod detect;
+mod login;
+pub mod mask;
+mod plain;
+
+pub use cram_md5::{ChallengeError, cram_md5};
+pub use login::login;
+pub use plain::plain;
+
+use zeroize::Zeroizing;
+
+/// A user and a password for one relay. The password is cleared from memory when this is dropped.
+pub struct Credentials {
+    /// The name to log in as (RFC 4616 authcid). Any octets but NUL, at least one.
+    pub user: Vec<u8>,
+    /// The password. Any octets but NUL, at least one.
+    pub password: Zeroizing<Vec<u8>>,
+    /// The user was written `-user`: the password may cross the net in clear.
+    pub clear_allowed: bool,
+    /// Where they were read, for reports: `control/smtproutes line 1`.
+    pub source: String,
+}
+
+/// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
+pub(crate) fn base64_secret(plain: &[u8]) -> Zeroizing<Vec<u8>> {
+    use base64::Engine;
+    let mut out = Zeroizing::new(vec![0; plain.len().div_ceil(3) * 4]);
+    let length = base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut out).expect("the size is exact");
+    out.truncate(length);
+    out
+}

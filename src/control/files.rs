@@ -1,0 +1,65 @@
+//! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// A control file that cannot be read or understood: which, where in it, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ControlError(pub String);
+
+/// The control directory of a home.
+pub struct Control {
+    /// qmail's home, `/var/qmail` on most systems.
+    pub home: PathBuf,
+}
+
+impl Control {
+    /// A whole file, or None when there is none. It may hold a password, so its memory is cleared when dropped.
+    pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ControlError> {
+        match fs::read(self.home.join("control").join(name)) {
+            Ok(content) => Ok(Some(Zeroizing::new(content))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let why = crate::report::os_error(error.raw_os_error().unwrap_or_default());
+                Err(ControlError(format!("control/{name}: {why}")))
+            }
+        }
+    }
+
+    /// The first line without blanks at its end, as stock's control_readline gives it.
+    pub fn first_line(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ControlError> {
+        let Some(content) = self.read(name)? else { return Ok(None) };
+        let line = content.split(|c| *c == b'\n').next().unwrap_or_default();
+        Ok(Some(Zeroizing::new(strip_blanks(line).to_vec())))
+    }
+
+    /// The number that begins the first line; the default when there is none, as stock's control_readint.
+    pub fn number(&self, name: &str, default: u64) -> Result<u64, ControlError> {
+        let Some(line) = self.first_line(name)? else { return Ok(default) };
+        let digits = line.iter().take_while(|c| c.is_ascii_digit());
+        let add = |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        Ok(if line.first().is_some_and(u8::is_ascii_digit) { digits.fold(0, add) } else { default })
+    }
+
+    /// control/helohost, else control/me. It goes out as it stands, so it must be one word.
+    pub fn helohost(&self) -> Result<Vec<u8>, ControlError> {
+        for name in ["helohost", "me"] {
+            match self.first_line(name)? {
+                Some(host) if host.iter().any(|c| !c.is_ascii_graphic()) => {
+                    return Err(ControlError(format!("control/{name}: a host name has no blanks or control characters")));
+                }
+                Some(host) if !host.is_empty() => return Ok(host.to_vec()),
+                _ => {}
+            }
+        }
+        Err(ControlError("control/me: no host name".to_owned()))
+    }
+}
+
+/// qmail drops blanks, tabs and line ends at a line's end, and keeps CR.
+pub fn strip_blanks(line: &[u8]) -> &[u8] {
+    let kept = line.iter().rposition(|c| !b" \t\n".contains(c)).map_or(0, |last| last + 1);
+    &line[..kept]
+}

@@ -1,0 +1,31 @@
+//! Where qmail lives. Nothing is compiled in: one package serves every layout.
+
+use std::path::{Path, PathBuf};
+
+/// What the process knows of its surroundings; each may be absent.
+#[derive(Default)]
+pub struct Surroundings<'a> {
+    /// The environment variable QMAILHOME.
+    pub qmailhome: Option<&'a Path>,
+    /// The working directory; qmail-rspawn starts us in queue/mess.
+    pub cwd: Option<&'a Path>,
+    /// The file name that the program was executed by (AT_EXECFN).
+    pub execfn: Option<&'a Path>,
+}
+
+/// Where qmail's home is looked for when nothing tells.
+const USUAL: [&str; 2] = ["/var/qmail", "/var/lib/qmail"];
+
+/// qmail's home: `$QMAILHOME`; else `../..` of the working directory when that is `.../queue/mess`; else the parent of
+/// the directory that the program was executed from, if it has `control`; else the first usual place that has it.
+pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
+    let has_control = |home: &&Path| home.join("control").is_dir();
+    if let Some(home) = surroundings.qmailhome {
+        return Some(home).filter(has_control).map(Path::to_owned);
+    }
+    if let Some(mess) = surroundings.cwd.filter(|cwd| cwd.ends_with("queue/mess")) {
+        return mess.ancestors().nth(2).filter(has_control).map(Path::to_owned);
+    }
+    let executed_from = surroundings.execfn.and_then(|program| program.parent()?.parent());
+    executed_from.into_iter().chain(USUAL.map(Path::new)).find(has_control).map(Path::to_owned)
+}

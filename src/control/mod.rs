@@ -1,0 +1,55 @@
+//! qmail's control files, and those that this program adds: one file here per format.
+
+pub mod files;
+pub mod home;
+pub mod relays;
+pub mod routes;
+
+use crate::auth::Credentials;
+use crate::auth::choose::Mechanism;
+use crate::tls::TlsPolicy;
+use files::{Control, ControlError};
+
+/// All that the control files say about a mail to one host.
+pub struct Settings {
+    /// What to say in EHLO: control/helohost, else control/me.
+    pub helohost: Vec<u8>,
+    /// Seconds, for each address.
+    pub timeoutconnect: u64,
+    /// Seconds, for each reply and each write.
+    pub timeoutremote: u64,
+    /// Where the mail goes. None: no route, so by MX.
+    pub route: Option<Route>,
+}
+
+/// A relay, and how to log in to it.
+pub struct Route {
+    /// A host name or an IP address without brackets.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// Which line says so: `control/smtproutes line 1`.
+    pub source: String,
+    /// From the route's own line, else from control/relays.
+    pub credentials: Option<Credentials>,
+    /// control/relays/HOST/tls.
+    pub tls: TlsPolicy,
+    /// What to try, in this order: control/relays/HOST/mechanisms, else the built-in order.
+    pub mechanisms: Vec<Mechanism>,
+}
+
+impl Settings {
+    /// Reads what a mail to `host` needs. Nothing else is opened.
+    pub fn read(control: &Control, host: &[u8]) -> Result<Settings, ControlError> {
+        let route = match routes::find(control, host)? {
+            None => None,
+            Some(line) => Some(relays::complete(control, line)?),
+        };
+        Ok(Settings {
+            helohost: control.helohost()?,
+            timeoutconnect: control.number("timeoutconnect", 60)?,
+            timeoutremote: control.number("timeoutremote", 1200)?,
+            route,
+        })
+    }
+}

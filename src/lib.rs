@@ -1,0 +1,13 @@
+//! SMTP AUTH for qmail: the protocol half of a drop-in `qmail-remote`, and the same AUTH for C programs.
+//!
+//! C moves bytes, Rust understands them: nothing here opens a socket or reads a clock. The delivery is a machine
+//! ([`delivery::Delivery`]) that says what it wants, and c-glue/ does it with one system call.
+
+pub mod addresses;
+pub mod auth;
+pub mod control;
+pub mod delivery;
+pub mod ffi;
+pub mod report;
+pub mod smtp;
+pub mod tls;

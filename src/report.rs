@@ -1,0 +1,88 @@
+//! What qmail-rspawn reads: recipient reports, then exactly one message report, each ended by NUL.
+
+use crate::auth::mask::Mask;
+
+/// As much of a server's words as stock qmail-remote keeps.
+const SERVER_TEXT: usize = 5000;
+
+/// The letter of a message report. Its order matters to qmail-rspawn, so there is one for a delivery, and it is last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Letter {
+    /// Delivered.
+    K,
+    /// To be tried again.
+    Z,
+    /// Bounced.
+    D,
+}
+
+/// A message report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    letter: Letter,
+    text: Vec<u8>,
+}
+
+impl Verdict {
+    /// A verdict in one line of our own words; the LF is added.
+    pub fn new(letter: Letter, line: impl Into<String>) -> Verdict {
+        let mut text = printable(line.into().into_bytes());
+        text.push(b'\n');
+        Verdict { letter, text }
+    }
+
+    /// Adds the server's words below.
+    pub fn with_server_text(mut self, server: &[u8], mask: Option<&Mask>) -> Verdict {
+        self.text.extend(server_text(server, mask));
+        self
+    }
+}
+
+/// A recipient report: `r` accepted, `h` refused for good, `s` refused for now.
+pub struct RecipientReport {
+    /// `r`, `h` or `s`.
+    pub letter: u8,
+    /// Lines, each with its LF; none when accepted.
+    pub text: Vec<u8>,
+}
+
+/// The whole output of a delivery.
+pub fn output(recipients: &[RecipientReport], verdict: &Verdict) -> Vec<u8> {
+    let mut out = Vec::with_capacity(verdict.text.len() + 16);
+    for recipient in recipients {
+        out.push(recipient.letter);
+        out.extend_from_slice(&recipient.text);
+        out.push(0);
+    }
+    out.push(match verdict.letter {
+        Letter::K => b'K',
+        Letter::Z => b'Z',
+        Letter::D => b'D',
+    });
+    out.extend_from_slice(&verdict.text);
+    out.push(0);
+    out
+}
+
+/// A reply (each line with its LF) as stock shows it, with secrets masked and NUL, which would end the report, as `?`.
+pub fn server_text(reply: &[u8], mask: Option<&Mask>) -> Vec<u8> {
+    let mut said = mask.map_or_else(|| reply.to_vec(), |mask| mask.apply(reply));
+    said.truncate(SERVER_TEXT);
+    if said.last() != Some(&b'\n') {
+        said.push(b'\n');
+    }
+    said.iter_mut().filter(|c| **c == 0).for_each(|c| *c = b'?');
+    [b"Remote host said: ".to_vec(), said].concat()
+}
+
+/// What the system says of an errno.
+pub fn os_error(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Words from arguments and control files may hold anything; in a report they must not end it or its line.
+fn printable(mut text: Vec<u8>) -> Vec<u8> {
+    text.iter_mut().filter(|c| c.is_ascii_control()).for_each(|c| *c = b'?');
+    text
+}

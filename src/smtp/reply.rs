@@ -1,0 +1,146 @@
+//! Reading replies (RFC 5321 section 4.2) octet by octet, however they are cut into segments.
+
+use crate::auth::detect::{REPLY_LINES, REPLY_OCTETS};
+
+/// A whole reply.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// 100 to 599.
+    pub code: u16,
+    /// All lines with their codes, CR removed, each ended by LF: what qmail keeps and shows.
+    pub text: Vec<u8>,
+}
+
+impl Reply {
+    /// 2 for 2xx, and so on.
+    pub fn class(&self) -> u16 {
+        self.code / 100
+    }
+
+    /// The text of the last line behind its code and the blank; empty where there is none (`334` alone is sent).
+    pub fn last_text(&self) -> &[u8] {
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
+        last.get(4..).unwrap_or_default()
+    }
+}
+
+/// Why the octets are no reply.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReplyError {
+    /// A line without a code, or with another code than the line before.
+    Malformed,
+    /// Over 64 KiB or 512 lines.
+    TooLong,
+}
+
+/// Reads one reply after the other. Lines may end in LF alone or in several CR and LF: such servers exist.
+#[derive(Default)]
+pub struct ReplyReader {
+    text: Vec<u8>,
+    line_start: usize,
+    lines: usize,
+    octets: usize,
+}
+
+impl ReplyReader {
+    /// No octet of a next reply has been read.
+    pub fn is_empty(&self) -> bool {
+        self.octets == 0
+    }
+
+    /// Takes octets from the front of `input`, up to the end of the reply. None: all are taken and the reply goes on.
+    pub fn read(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
+        while let Some((&octet, rest)) = input.split_first() {
+            *input = rest;
+            self.octets += 1;
+            if self.octets > REPLY_OCTETS {
+                return Some(Err(ReplyError::TooLong));
+            }
+            match octet {
+                b'\r' => {}
+                b'\n' => {
+                    if let Some(end) = self.end_of_line() {
+                        return Some(end);
+                    }
+                }
+                _ => self.text.push(octet),
+            }
+        }
+        None
+    }
+
+    fn end_of_line(&mut self) -> Option<Result<Reply, ReplyError>> {
+        let line = &self.text[self.line_start..];
+        let Some(code) = code(line) else { return Some(Err(ReplyError::Malformed)) };
+        let more = line.get(3) == Some(&b'-');
+        self.text.push(b'\n');
+        self.line_start = self.text.len();
+        self.lines += 1;
+        if code_of_first(&self.text) != Some(code) {
+            return Some(Err(ReplyError::Malformed));
+        }
+        if !more {
+            return Some(Ok(Reply { code, text: std::mem::take(self).text }));
+        }
+        (self.lines >= REPLY_LINES).then_some(Err(ReplyError::TooLong))
+    }
+}
+
+fn code_of_first(text: &[u8]) -> Option<u16> {
+    code(text.split(|c| *c == b'\n').next()?)
+}
+
+/// The code of a line: three digits, then the end, a blank or a hyphen.
+fn code(line: &[u8]) -> Option<u16> {
+    let (digits, rest) = line.split_first_chunk::<3>()?;
+    let legal = (b'1'..=b'5').contains(&digits[0]) && digits.iter().all(u8::is_ascii_digit);
+    let ends = rest.first().is_none_or(|c| b" -\t".contains(c));
+    (legal && ends).then(|| digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(octets: &[u8]) -> Option<Result<Reply, ReplyError>> {
+        ReplyReader::default().read(&mut { octets })
+    }
+
+    #[test]
+    fn forms_that_servers_send() {
+        for (octets, code, last) in [
+            (&b"220 host ESMTP\r\n"[..], 220, &b"host ESMTP"[..]),
+            (b"220-first\r\n220-\r\n220 last\r\n", 220, b"last"),
+            (b"250-a\n250 b\n", 250, b"b"),
+            (b"250-a\r\r\n250 b\r\r\n", 250, b"b"),
+            (b"334\r\n", 334, b""),
+            (b"334 \r\n", 334, b""),
+            (b"250\tok\n", 250, b"ok"),
+        ] {
+            let reply = read(octets).unwrap().unwrap();
+            assert_eq!((reply.code, reply.last_text()), (code, last), "{octets:?}");
+            for cut in 0..octets.len() {
+                let mut reader = ReplyReader::default();
+                assert_eq!(reader.read(&mut &octets[..cut]), None);
+                assert_eq!(reader.read(&mut &octets[cut..]).unwrap().unwrap(), reply);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply() {
+        for octets in [&b"\r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"] {
+            assert_eq!(read(octets), Some(Err(ReplyError::Malformed)), "{octets:?}");
+        }
+        assert_eq!(read(&b"250-x\r\n".repeat(REPLY_LINES)), Some(Err(ReplyError::TooLong)));
+        assert_eq!(read(&b"\r".repeat(REPLY_OCTETS + 1)), Some(Err(ReplyError::TooLong)));
+    }
+
+    #[test]
+    fn what_follows_stays() {
+        let mut input = &b"354 go\r\n250 early\r\n"[..];
+        assert_eq!(ReplyReader::default().read(&mut input).unwrap().unwrap().code, 354);
+        assert_eq!(input, b"250 early\r\n");
+    }
+}

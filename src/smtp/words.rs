@@ -1,0 +1,89 @@
+//! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
+
+use super::dialogue::Dialogue;
+use super::reply::{Reply, ReplyError};
+use crate::auth::choose::Auth;
+use crate::report::{Letter, RecipientReport, Verdict, server_text};
+
+impl Dialogue {
+    /// A line of ours, and the server's words below it.
+    pub(super) fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
+        Verdict::new(letter, line).with_server_text(&reply.text, self.auth.as_ref().map(Auth::mask))
+    }
+
+    /// A 4xx or 5xx about this mail.
+    pub(super) fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
+        let peer = self.peer;
+        if demands_login(reply) {
+            return self.said(Letter::Z, &format!("Connected to {peer} but {}", self.login_demanded()), reply);
+        }
+        let letter = if reply.class() == 5 { Letter::D } else { Letter::Z };
+        let connected = if what.starts_with("but ") { "Connected to " } else { "" };
+        self.said(letter, &format!("{connected}{peer} {what}."), reply)
+    }
+
+    /// The report of a recipient with this reply.
+    pub(super) fn recipient_report(&self, reply: &Reply) -> RecipientReport {
+        if reply.class() == 2 {
+            return RecipientReport { letter: b'r', text: Vec::new() };
+        }
+        let login = demands_login(reply);
+        let why = if login { format!(": {}", self.login_demanded()) } else { ".".to_owned() };
+        let text = format!("{} does not like recipient{why}\n", self.peer).into_bytes();
+        let said = server_text(&reply.text, self.auth.as_ref().map(Auth::mask));
+        let letter = if reply.class() == 5 && !login { b'h' } else { b's' };
+        RecipientReport { letter, text: [text, said].concat() }
+    }
+
+    fn login_demanded(&self) -> String {
+        let relay = &self.envelope.relay;
+        match &self.auth {
+            None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
+            Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),
+        }
+    }
+
+    /// There is no login, so no MAIL is sent.
+    pub(super) fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
+        let user = self.auth.as_ref().map(user).unwrap_or_default();
+        let line =
+            format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.envelope.relay);
+        match reply {
+            None => Verdict::new(Letter::Z, line),
+            Some(reply) => self.said(Letter::Z, &line, reply),
+        }
+    }
+
+    /// The connection is lost, or the server fell silent.
+    pub(super) fn died(&self) -> Verdict {
+        Verdict::new(Letter::Z, format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate()))
+    }
+
+    /// A reply to nothing that was asked, or of a kind that has no place there.
+    pub(super) fn out_of_step(&self, reply: &Reply) -> Verdict {
+        let line = format!("Connected to {} but a reply came out of step. {}(#4.5.0)", self.peer, self.duplicate());
+        self.said(Letter::Z, &line, reply)
+    }
+
+    /// Octets that are no reply.
+    pub(super) fn no_reply(&self, error: ReplyError) -> Verdict {
+        let what = match error {
+            ReplyError::Malformed => "it sent what is no SMTP reply",
+            ReplyError::TooLong => "it sent a reply without end",
+        };
+        Verdict::new(Letter::Z, format!("Connected to {} but {what}. {}(#4.5.0)", self.peer, self.duplicate()))
+    }
+
+    fn duplicate(&self) -> &'static str {
+        if self.dot_is_sent() { "Possible duplicate! " } else { "" }
+    }
+}
+
+fn user(auth: &Auth) -> String {
+    String::from_utf8_lossy(&auth.credentials().user).into_owned()
+}
+
+/// A refusal that is about our login, not about this mail: a typing error there must not bounce the queue.
+fn demands_login(reply: &Reply) -> bool {
+    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && reply.last_text().starts_with(b"5.7.30")
+}

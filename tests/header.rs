@@ -1,0 +1,60 @@
+//! Both C headers are what the Rust sources say. `UPDATE=1 cargo test --test header` writes them.
+
+use std::path::Path;
+use std::{env, fs};
+
+fn check(path: &str, sources: &[&str], config: cbindgen::Config) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let builder = sources.iter().fold(cbindgen::Builder::new(), |builder, source| builder.with_src(root.join(source)));
+    let mut made = Vec::new();
+    builder.with_config(config).generate().unwrap().write(&mut made);
+    let made = strip_safety_sections(&String::from_utf8(made).unwrap());
+    if env::var_os("UPDATE").is_some() {
+        fs::write(root.join(path), &made).unwrap();
+    }
+    let committed = fs::read_to_string(root.join(path)).unwrap_or_default();
+    assert!(committed == made, "{path} is stale; UPDATE=1 cargo test --test header writes it");
+}
+
+/// `# Safety` is for Rust callers, and says what a C programmer takes for granted.
+fn strip_safety_sections(header: &str) -> String {
+    let mut kept = String::new();
+    let mut in_safety = false;
+    for line in header.lines() {
+        in_safety = (in_safety || line == "// # Safety") && line.starts_with("//");
+        if !in_safety {
+            kept += line;
+            kept.push('\n');
+        } else if kept.ends_with("\n//\n") {
+            kept.truncate(kept.len() - "//\n".len());
+        }
+    }
+    kept
+}
+
+fn config(path: &str) -> cbindgen::Config {
+    cbindgen::Config::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn the_public_header() {
+    let mut public = config("cbindgen.toml");
+    public.header = Some(
+        "/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls\n   \
+         back. All may be called from several threads at once. Made by cbindgen from src/auth/bits.rs and\n   \
+         src/ffi/auth.rs: do not edit. */"
+            .to_owned(),
+    );
+    public.include_guard = Some("QMAIL_AUTH_H".to_owned());
+    check("include/qmail_auth.h", &["src/auth/bits.rs", "src/ffi/auth.rs"], public);
+}
+
+#[test]
+fn the_header_of_c_glue() {
+    let mut private = config("cbindgen.toml");
+    private.header = Some(
+        "/* The delivery machine, for c-glue alone. Made by cbindgen from src/ffi/delivery.rs: do not edit. */".to_owned(),
+    );
+    private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
+    check("c-glue/delivery.h", &["src/ffi/delivery.rs"], private);
+}

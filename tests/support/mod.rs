@@ -1,0 +1,107 @@
+//! What the tests share: a qmail home in a temporary directory, and a delivery run in it as qmail-rspawn would.
+#![allow(dead_code)] // each test program uses its own part of this
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A qmail home: `control/me` and timeouts of 20 seconds are there, the rest is the test's.
+pub struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let home = Home { dir: tempfile::tempdir().unwrap() };
+        home.control("me", "client.example.net\n");
+        home.control("timeoutconnect", "20\n");
+        home.control("timeoutremote", "20\n");
+        home
+    }
+
+    /// A home whose every mail goes by this value of the empty smtproutes key: `relay[:port] user password` and so on.
+    pub fn with_route(route: &str) -> Home {
+        let home = Home::new();
+        home.control("smtproutes", format!(":{route}\n"));
+        home
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes `control/NAME`, with the directories on the way.
+    pub fn control(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join("control").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The command `qmail-remote example.org SENDER RECIPIENT...` in this home, its three descriptors not yet set.
+    pub fn command<S: AsRef<OsStr>>(&self, sender: S, recipients: &[S]) -> Command {
+        let mut command = Command::new(program());
+        command.env_clear().env("QMAILHOME", self.path());
+        command.arg("example.org").arg(sender).args(recipients);
+        command
+    }
+
+    /// Runs one delivery to its end.
+    pub fn deliver<S: AsRef<OsStr>>(&self, sender: S, recipients: &[S], message: &[u8]) -> Delivered {
+        run(self.command(sender, recipients), message)
+    }
+}
+
+/// The program under test.
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_qmail-remote"))
+}
+
+/// Runs a prepared command with the message as a file on descriptor 0, which is how qmail-rspawn gives it.
+pub fn run(mut command: Command, message: &[u8]) -> Delivered {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(message).unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let start = Instant::now();
+    let output = command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.stderr.is_empty(), "descriptor 2 is the report pipe: {:?}", String::from_utf8_lossy(&output.stderr));
+    Delivered { stdout: output.stdout, status: output.status, elapsed: start.elapsed() }
+}
+
+/// What qmail-rspawn would have seen.
+#[derive(Debug)]
+pub struct Delivered {
+    pub stdout: Vec<u8>,
+    pub status: ExitStatus,
+    pub elapsed: Duration,
+}
+
+impl Delivered {
+    /// The reports, in order, each with its letter, without its NUL. Panics on anything that qmail-rspawn would
+    /// misread: a status but 0, an end without NUL, no message report or more than one, or one that is not last.
+    pub fn reports(&self) -> Vec<String> {
+        assert_eq!(self.status.code(), Some(0), "{self:?}");
+        let text = String::from_utf8_lossy(&self.stdout);
+        let Some(whole) = text.strip_suffix('\0') else { panic!("no NUL at the end: {text:?}") };
+        let reports: Vec<String> = whole.split('\0').map(str::to_owned).collect();
+        for (i, report) in reports.iter().enumerate() {
+            let letters = if i + 1 == reports.len() { "KZD" } else { "rhs" };
+            let letter = report.chars().next().unwrap_or(' ');
+            assert!(letters.contains(letter), "letter {letter:?} at place {i}: {text:?}");
+        }
+        reports
+    }
+
+    /// The message report: K, Z or D and its text.
+    pub fn verdict(&self) -> String {
+        self.reports().pop().unwrap()
+    }
+
+    /// The letters of the recipient reports, then that of the message report.
+    pub fn letters(&self) -> String {
+        self.reports().iter().map(|report| &report[..1]).collect()
+    }
+}
