@@ -148,14 +148,13 @@ impl Dialogue {
     /// The server has said its last: it closed, or the connection is lost.
     pub fn closed(&mut self) {
         let in_login = matches!(self.unanswered.front(), Some((Command::Auth, _)));
-        match self.auth.as_mut().filter(|_| in_login && self.ending.is_none()) {
-            Some(auth) => {
-                self.write_failed = true;
-                let step = auth.closed();
-                self.login(step, None);
-            }
-            None => self.abandon(self.died()),
+        if let Some(auth) = self.auth.as_mut().filter(|_| in_login && self.ending.is_none()) {
+            self.write_failed = true;
+            self.unanswered.clear();
+            let step = auth.closed();
+            self.login(step, None);
         }
+        self.abandon(self.died());
     }
 
     /// The deadline passed, and the server had said nothing.

@@ -1,6 +1,10 @@
 //! What the tests share: a qmail home in a temporary directory, and a delivery run in it as qmail-rspawn would.
 #![allow(dead_code)] // each test program uses its own part of this
 
+pub mod c;
+pub mod ehlo;
+pub mod script;
+pub mod server;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};

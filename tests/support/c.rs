@@ -1,0 +1,30 @@
+//! Compiling C against the library as its users do: cc, the header, the archive.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What `cargo rustc --lib -- --print native-static-libs` names for the archive.
+const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+
+/// The archive, built if need be. `cargo test` leaves none, so this asks cargo again: its lock is free while tests run.
+pub fn archive() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--lib", "--offline", "--target-dir"]).arg(target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    if profile == "release" {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success());
+    target.join(profile).join("libqmail_auth.a")
+}
+
+/// Compiles a file of tests/c into a program.
+pub fn program(source: &str, output: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"]).arg(root.join("include"));
+    cc.arg("-o").arg(output).arg(root.join("tests/c").join(source)).arg(archive()).args(NATIVE_LIBRARIES);
+    assert!(cc.status().unwrap().success(), "{cc:?}");
+}
