@@ -105,7 +105,8 @@ impl Delivery {
     pub fn connected(&mut self, now: u64) {
         let Some((plan, address)) = self.plan.as_mut().zip(self.addresses.current()) else { return };
         let Some((envelope, auth)) = plan.talk.take() else { return };
-        let permission = auth.as_ref().map_or(Permission::Nothing, |auth| plan.tls.in_clear(auth.credentials(), address.ip));
+        let permission =
+            auth.as_ref().map_or(Permission::Nothing, |auth| plan.tls.in_clear(auth.credentials(), address.ip));
         self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, permission, now)));
     }
 
@@ -208,11 +209,13 @@ fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<Plan, Verdic
     if recipients.is_empty() {
         return Err(improper());
     }
-    let home = home::find(surroundings)
-        .ok_or_else(|| Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found."))?;
+    let home = home::find(surroundings).ok_or_else(|| {
+        Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
+    })?;
     let settings = Settings::read(&Control { home }, host).map_err(|ControlError(why)| unreadable(&why))?;
     let path = |whose: &str, address: &[u8]| {
-        address::path(address).map_err(|error| Verdict::new(Letter::D, format!("The {whose} address {}. (#5.1.3)", error.text())))
+        address::path(address)
+            .map_err(|error| Verdict::new(Letter::D, format!("The {whose} address {}. (#5.1.3)", error.text())))
     };
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
@@ -220,7 +223,8 @@ fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<Plan, Verdic
     let route = settings.route.ok_or_else(|| no_route(host))?;
     let Route { host, port, source, credentials, tls, mechanisms } = route;
     if tls.demands_tls() || port == SUBMISSIONS {
-        let line = format!("Relay {host}:{port} ({source}) is to be spoken to over TLS, which this version cannot. (#4.7.0)");
+        let line =
+            format!("Relay {host}:{port} ({source}) is to be spoken to over TLS, which this version cannot. (#4.7.0)");
         return Err(Verdict::new(Letter::Z, line));
     }
     let auth = credentials.map(|credentials| Auth::new(credentials, mechanisms));

@@ -53,7 +53,8 @@ fn the_public_header() {
 fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
-        "/* The delivery machine, for c-glue alone. Made by cbindgen from src/ffi/delivery.rs: do not edit. */".to_owned(),
+        "/* The delivery machine, for c-glue alone. Made by cbindgen from src/ffi/delivery.rs: do not edit. */"
+            .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
     check("c-glue/delivery.h", &["src/ffi/delivery.rs"], private);

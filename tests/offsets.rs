@@ -29,7 +29,7 @@ fn serve(listener: TcpListener, script: Script, limit: usize, then: Then) -> boo
     let mut player = Player::new(script);
     let mut told = 0;
     loop {
-        let said = &player.said()[..];
+        let said = player.said();
         let until = if told < limit || then != Then::GoOn { said.len().min(limit) } else { said.len() };
         if until > told {
             // The program may have ended already: with QUIT it does not wait for the last reply.
@@ -72,8 +72,8 @@ fn wait_until_read(stream: &TcpStream) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let line = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        match line.filter(|fields| fields[1] == client && fields[2] == server).next() {
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        match lines.find(|fields| fields[1] == client && fields[2] == server) {
             Some(fields) if !fields[4].ends_with(":00000000") => thread::yield_now(),
             _ => return,
         }

@@ -176,8 +176,12 @@ impl Auth {
         }
     }
 
-    /// The relay closed the connection during a try, which refuses the mechanism as a 5xx does.
-    pub fn closed(&mut self) -> Step {
+    /// The relay closed the connection during a try, which refuses the mechanism as a 5xx does; but a try whose command
+    /// was not yet sent was none.
+    pub fn closed(&mut self, command_sent: bool) -> Step {
+        if !command_sent && self.tries.len() > 1 {
+            self.tries.pop();
+        }
         self.end_try(End::Closed);
         self.tries_here = TRIES_ON_A_CONNECTION;
         self.next()
@@ -185,7 +189,7 @@ impl Auth {
 
     fn end_try(&mut self, end: End) {
         let made = self.tries.len();
-        let Some(last) = self.tries.last_mut() else { return };
+        let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
         last.end = Some(end);
         if last.showed_password() && [End::Code(535), End::Closed].contains(&end) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
@@ -270,7 +274,8 @@ impl Auth {
     fn nothing_left(&self) -> String {
         let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
         if !self.tries.is_empty() {
-            let hint = if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
+            let hint =
+                if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
             self.why(&format!("check user and password in {}{hint}", self.credentials.source))
         } else if !self.offer.offered {
             self.why("the relay offers no AUTH here; is this its submission port (587)?")
@@ -293,7 +298,8 @@ impl Auth {
 
     /// What was offered and tried, and then this.
     fn why(&self, why: &str) -> String {
-        let tries: Vec<String> = self.tries.iter().map(|t| format!("{} ({})", t.mechanism.name(), t.outcome())).collect();
+        let tries: Vec<String> =
+            self.tries.iter().map(|t| format!("{} ({})", t.mechanism.name(), t.outcome())).collect();
         let offered: Vec<&str> = self.offer.names.iter().map(String::as_str).collect();
         format!("offered {}; tried {}; {why}", list(&offered), list(&tries))
     }

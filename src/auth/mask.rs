@@ -71,7 +71,10 @@ mod tests {
         mask.add_sent(b"AG15dXNlcgBzM2NyZXQgcGFzcw==");
         mask.add_sent(b"bWU=");
         let masked = |text: &str| String::from_utf8(mask.apply(text.as_bytes())).unwrap();
-        assert_eq!(masked("535 no: AUTH PLAIN AG15dXNlcgBzM2NyZXQgcGFzcw== refused"), "535 no: AUTH PLAIN <secret> refused");
+        assert_eq!(
+            masked("535 no: AUTH PLAIN AG15dXNlcgBzM2NyZXQgcGFzcw== refused"),
+            "535 no: AUTH PLAIN <secret> refused"
+        );
         assert_eq!(masked("AUTH PLAIN AG15DXNLCGBZM2"), "AUTH PLAIN <secret>");
         assert_eq!(masked("AG15dXNlcgBz\nM2NyZXQgcGFzcw=="), "<secret>\n<secret>");
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");

@@ -48,7 +48,9 @@ impl Control {
         for name in ["helohost", "me"] {
             match self.first_line(name)? {
                 Some(host) if host.iter().any(|c| !c.is_ascii_graphic()) => {
-                    return Err(ControlError(format!("control/{name}: a host name has no blanks or control characters")));
+                    return Err(ControlError(format!(
+                        "control/{name}: a host name has no blanks or control characters"
+                    )));
                 }
                 Some(host) if !host.is_empty() => return Ok(host.to_vec()),
                 _ => {}

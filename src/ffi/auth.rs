@@ -51,7 +51,12 @@ pub unsafe extern "C" fn auth_detect(smtptext: *const c_char, len: usize) -> u32
 /// # Safety
 /// `user` and `password` are NULL or NUL-terminated; `out` is NULL or points to `size` octets that can be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn auth_plain(user: *const c_char, password: *const c_char, out: *mut c_char, size: usize) -> isize {
+pub unsafe extern "C" fn auth_plain(
+    user: *const c_char,
+    password: *const c_char,
+    out: *mut c_char,
+    size: usize,
+) -> isize {
     // SAFETY: the contract of this function is that of text().
     let Some((user, password)) = (unsafe { text(user).zip(text(password)) }) else { return auth_error::Null as isize };
     // SAFETY: likewise that of write().

@@ -88,8 +88,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     // SAFETY: the contract of this function: argv has argc strings, and argv[0] is not ours to read.
     let arguments: Vec<&[u8]> = (1..count).map_while(|i| unsafe { text(*argv.add(i)) }).collect();
     // SAFETY: likewise for the three strings.
-    let [qmailhome, cwd, execfn] = [qmailhome, cwd, execfn]
-        .map(|name| unsafe { text(name) }.map(|octets| Path::new(OsStr::from_bytes(octets))));
+    let [qmailhome, cwd, execfn] =
+        [qmailhome, cwd, execfn].map(|name| unsafe { text(name) }.map(|octets| Path::new(OsStr::from_bytes(octets))));
     let machine = Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn });
     Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default() }))
 }

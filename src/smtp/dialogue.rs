@@ -147,11 +147,14 @@ impl Dialogue {
 
     /// The server has said its last: it closed, or the connection is lost.
     pub fn closed(&mut self) {
-        let in_login = matches!(self.unanswered.front(), Some((Command::Auth, _)));
-        if let Some(auth) = self.auth.as_mut().filter(|_| in_login && self.ending.is_none()) {
+        let command_sent = match self.unanswered.front() {
+            Some((Command::Auth, end)) => Some(self.out.is_sent(*end)),
+            _ => None,
+        };
+        if let Some((auth, command_sent)) = self.auth.as_mut().zip(command_sent).filter(|_| self.ending.is_none()) {
             self.write_failed = true;
             self.unanswered.clear();
-            let step = auth.closed();
+            let step = auth.closed(command_sent);
             self.login(step, None);
         }
         self.abandon(self.died());
@@ -224,7 +227,9 @@ impl Dialogue {
                 self.capabilities = Capabilities::read(reply);
                 self.begin_login();
             }
-            (Command::Ehlo, code, 4 | 5) if code != 421 => self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat()),
+            (Command::Ehlo, code, 4 | 5) if code != 421 => {
+                self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat())
+            }
             (Command::Helo, 250, _) => self.begin_login(),
             (Command::Ehlo | Command::Helo, ..) => self.refused("my name was rejected", reply),
             (Command::Auth, code, _) => {

@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn what_is_no_reply() {
-        for octets in [&b"\r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"] {
+        for octets in
+            [&b"\r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"]
+        {
             assert_eq!(read(octets), Some(Err(ReplyError::Malformed)), "{octets:?}");
         }
         assert_eq!(read(&b"250-x\r\n".repeat(REPLY_LINES)), Some(Err(ReplyError::TooLong)));

@@ -46,8 +46,10 @@ impl Dialogue {
     /// There is no login, so no MAIL is sent.
     pub(super) fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.as_ref().map(user).unwrap_or_default();
-        let line =
-            format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.envelope.relay);
+        let line = format!(
+            "Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)",
+            self.peer, self.envelope.relay
+        );
         match reply {
             None => Verdict::new(Letter::Z, line),
             Some(reply) => self.said(Letter::Z, &line, reply),

@@ -1,0 +1,159 @@
+//! Passwords in clear: over loopback only, or by explicit leave; and a relay with several addresses. Both need addresses
+//! that are not loopback and a hosts file, in namespaces of the test's own.
+
+mod support;
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+use support::server::{Log, Rules, Server};
+use support::{Delivered, Home};
+
+const INSIDE: &str = "INSIDE_THE_NAMESPACE";
+const RELAY: &str = "192.0.2.1";
+
+/// A name with these addresses, of which only one is served, if that.
+const HOSTS: &str = "192.0.2.1 relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
+
+/// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and the hosts file
+/// is [`HOSTS`]. True there.
+fn inside(test: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&hosts, HOSTS).unwrap();
+    let script = format!(
+        "mount --bind {} /etc/hosts && ip link set lo up && ip address add {RELAY}/32 dev lo && \
+         ip address add 2001:db8::1/128 dev lo nodad && \
+         ip link add name hole type veth peer name beyond && ip link set dev hole arp off && ip link set dev hole up && \
+         ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && exec \"$@\"",
+        hosts.path().display()
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--net", "--mount", "sh", "-c", &script, "sh"]).arg(env::current_exe().unwrap());
+    unshare.args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    let output = unshare.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(String::from_utf8_lossy(&said).contains("1 passed"), "no test {test}");
+    false
+}
+
+fn deliver(offered: &str, login: &str, tls: Option<&str>) -> (Delivered, Log) {
+    let server = Server::start_on((RELAY, 0), Rules::offering(&["PIPELINING", offered]));
+    let home = Home::with_route(&format!("{RELAY}:{} {login}", server.port()));
+    if let Some(word) = tls {
+        home.control(&format!("relays/{RELAY}/tls"), format!("{word}\n"));
+    }
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], b"Subject: clear\n\nhello\n");
+    (delivered, server.finish())
+}
+
+#[test]
+fn no_password_in_clear() {
+    if !inside("no_password_in_clear") {
+        return;
+    }
+    let all = "AUTH CRAM-MD5 PLAIN LOGIN";
+    for (offered, login, tls, mechanism) in [
+        (all, "myuser secretpass", None, None),
+        (all, "myuser secretpass", Some("verify"), None),
+        (all, "myuser secretpass", Some("encrypt"), None),
+        (all, "-myuser secretpass", Some("verify"), None),
+        (all, "myuser secretpass", Some("may"), Some("CRAM-MD5")),
+        (all, "myuser secretpass", Some("none"), Some("CRAM-MD5")),
+        ("AUTH PLAIN LOGIN", "myuser secretpass", Some("may"), None),
+        ("AUTH PLAIN LOGIN", "myuser secretpass", Some("none"), None),
+        ("AUTH PLAIN LOGIN", "-myuser secretpass", None, Some("PLAIN")),
+        ("AUTH PLAIN LOGIN", "-myuser secretpass", Some("may"), Some("PLAIN")),
+        ("AUTH LOGIN", "-myuser secretpass", Some("none"), Some("LOGIN")),
+    ] {
+        let case = format!("{offered}; {login}; tls {tls:?}");
+        let (delivered, log) = deliver(offered, login, tls);
+        match mechanism {
+            Some(mechanism) => {
+                assert_eq!(delivered.letters(), "rK", "{case}: {delivered:?}");
+                assert_eq!(log.logins(), [format!("{mechanism} myuser")], "{case}");
+            }
+            None => {
+                assert_eq!(delivered.letters(), "Z", "{case}: {delivered:?}");
+                assert!(!log.saw("AUTH") && !log.saw("MAIL"), "{case}: {:?}", log.commands());
+                assert!(
+                    tls.is_some() || delivered.verdict().contains("to allow it write the user as -myuser"),
+                    "{case}"
+                );
+            }
+        }
+    }
+    // CRAM-MD5 refused is no reason to show the password.
+    let server = Server::start_on((RELAY, 0), Rules::default().answering(&[("ANSWER", "535 5.7.8 no")]));
+    let home = Home::with_route(&format!("{RELAY}:{} myuser secretpass", server.port()));
+    home.control(&format!("relays/{RELAY}/tls"), "may\n");
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], b"\n");
+    let log = server.finish();
+    assert_eq!((delivered.letters().as_str(), log.auth_tries()), ("Z", 1), "{delivered:?}");
+    // Without credentials the policy is about the mail.
+    for (tls, letters) in
+        [(None, "rK"), (Some("may"), "rK"), (Some("none"), "rK"), (Some("verify"), "Z"), (Some("encrypt"), "Z")]
+    {
+        let open = Rules { auth_required: false, ..Rules::default() };
+        let server = Server::start_on((RELAY, 0), open);
+        let home = Home::with_route(&format!("{RELAY}:{}", server.port()));
+        if let Some(word) = tls {
+            home.control(&format!("relays/{RELAY}/tls"), word);
+        }
+        assert_eq!(home.deliver("a@example.net", &["b@example.org"], b"\n").letters(), letters, "{tls:?}");
+        assert_eq!(server.finish().saw("MAIL"), letters == "rK", "{tls:?}");
+    }
+}
+
+/// IPv6, and a relay with several addresses of which only the last answers.
+#[test]
+fn addresses_in_turn() {
+    if !inside("addresses_in_turn") {
+        return;
+    }
+    let server = Server::start_on("[::1]:0", Rules::default());
+    let home = Home::with_route(&format!("[::1]:{} myuser secretpass", server.port()));
+    assert_eq!(home.deliver("a@example.net", &["b@example.org"], b"\n").letters(), "rK");
+    server.finish();
+
+    for address in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+        let server = Server::start_on(address, Rules::default());
+        let home = Home::with_route(&format!("relay.example:{} -myuser secretpass", server.port()));
+        let delivered = home.deliver("a@example.net", &["b@example.org"], b"\n");
+        assert_eq!(delivered.letters(), "rK", "{address}: {delivered:?}");
+        server.finish();
+    }
+
+    // The first that answers refuses; the other is served on the same port.
+    let refusing = Server::start_on("192.0.2.1:0", Rules { greeting: "554 not here".into(), ..Rules::default() });
+    let other = Server::start_on(format!("[2001:db8::1]:{}", refusing.port()), Rules::default());
+    let home = Home::with_route(&format!("relay.example:{} -myuser secretpass", other.port()));
+    for _ in 0..2 {
+        assert_eq!(home.deliver("a@example.net", &["b@example.org"], b"\n").letters(), "rK");
+    }
+    assert_eq!(other.finish().messages.len(), 2);
+    refusing.finish();
+
+    let home = Home::with_route("relay.example:1 -myuser secretpass");
+    let verdict = home.deliver("a@example.net", &["b@example.org"], b"\n").verdict();
+    for words in ["#4.4.1", "192.0.2.1: Connection refused", "2001:db8::1: Connection refused", "192.0.2.2: "] {
+        assert!(verdict.contains(words), "{verdict}");
+    }
+}
+
+/// What is sent to 198.51.100.0/24 is never answered. The waiting is the feature: timeoutconnect for each address.
+#[test]
+fn an_address_that_does_not_answer() {
+    if !inside("an_address_that_does_not_answer") {
+        return;
+    }
+    let home = Home::with_route("198.51.100.2:587 -myuser secretpass");
+    home.control("timeoutconnect", "1\n");
+    let delivered = home.deliver("a@example.net", &["b@example.org"], b"\n");
+    assert!(delivered.verdict().contains("198.51.100.2: Connection timed out"), "{delivered:?}");
+    assert!(delivered.elapsed >= Duration::from_secs(1));
+}

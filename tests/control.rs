@@ -1,0 +1,260 @@
+//! Control files: each line of each form with what it becomes, and what is wrong with the rest.
+
+mod support;
+
+use qmail_auth::control::files::{Control, ControlError};
+use qmail_auth::control::home::{self, Surroundings};
+use qmail_auth::control::{Route, Settings};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use support::server::{Rules, Server};
+use support::{Home, program, run};
+
+fn settings(home: &Home, host: &str) -> Result<Settings, String> {
+    let control = Control { home: home.path().to_owned() };
+    Settings::read(&control, host.as_bytes()).map_err(|ControlError(why)| why)
+}
+
+/// `host:port`, and `user password` where there is a login, with `-` before the user where clear text is allowed.
+fn describe(route: &Route) -> String {
+    let login = route.credentials.as_ref().map(|login| {
+        let sign = if login.clear_allowed { "-" } else { "" };
+        let (user, password) = (String::from_utf8_lossy(&login.user), String::from_utf8_lossy(&login.password));
+        format!(" {sign}{user} {password}")
+    });
+    format!("{}:{}{}", route.host, route.port, login.unwrap_or_default())
+}
+
+fn route(smtproutes: &str, host: &str) -> Result<String, String> {
+    let home = Home::new();
+    home.control("smtproutes", smtproutes);
+    settings(&home, host).map(|settings| settings.route.map_or("MX".to_owned(), |route| describe(&route)))
+}
+
+#[test]
+fn lines_of_smtproutes() {
+    for (line, expected) in [
+        // stock
+        (":relay", "relay:25"),
+        (":relay:587", "relay:587"),
+        (":relay:587  \t", "relay:587"),
+        (":192.0.2.1", "192.0.2.1:25"),
+        (":[192.0.2.1]:26", "192.0.2.1:26"),
+        (":[2001:DB8::1]:587", "2001:db8::1:587"),
+        (":", "MX"),
+        // Tom Clegg, John Simpson, qmail-ldap
+        (":relay:587 myuser secretpass", "relay:587 myuser secretpass"),
+        (":relay myuser secretpass", "relay:25 myuser secretpass"),
+        (":relay:587 \t myuser\tsecret pass  word  ", "relay:587 myuser secret pass  word"),
+        (":relay:587 myuser se|cret", "relay:587 myuser se|cret"),
+        (":relay:587 my|user secret", "relay:587 my|user secret"),
+        (":relay:587 -myuser secretpass", "relay:587 -myuser secretpass"),
+        (":relay:587 --myuser secretpass", "relay:587 --myuser secretpass"),
+        // s/qmail, notqmail's branch, sagredo, qmailtoaster
+        (":relay:587|myuser|secretpass", "relay:587 myuser secretpass"),
+        (":relay|myuser|secretpass", "relay:25 myuser secretpass"),
+        (":relay:587|my user|se|cret pass|", "relay:587 my user se|cret pass|"),
+        (":relay:587|-myuser|secretpass", "relay:587 -myuser secretpass"),
+        (":[192.0.2.1]:587|myuser|secret", "192.0.2.1:587 myuser secret"),
+    ] {
+        assert_eq!(route(&format!("{line}\n"), "example.org").as_deref(), Ok(expected), "{line}");
+    }
+    for (line, why) in [
+        (":relay:587|myuser", "a user without a password"),
+        (":relay:587|myuser|", "a user without a password"),
+        (":relay:587 myuser", "a user without a password"),
+        (":relay:587||secret", "no user before the password"),
+        (":relay:587|", "no user before the password"),
+        (":relay:587|-|secret", "no user before the password"),
+        (":relay:", "the port is no number from 1 to 65535"),
+        (":relay:0", "the port is no number from 1 to 65535"),
+        (":relay:65536", "the port is no number from 1 to 65535"),
+        (":relay:+25", "the port is no number from 1 to 65535"),
+        (":relay:smtp user pass", "the port is no number from 1 to 65535"),
+        (":2001:db8::1", "the port is no number from 1 to 65535"),
+        (": relay:587 user pass", "the relay is no host name or IP address"),
+        (":|user|pass", "the relay is no host name or IP address"),
+        (":[relay]:25", "the relay is no host name or IP address"),
+        (":[192.0.2.1:25", "the relay is no host name or IP address"),
+        (":[192.0.2.1]25", "the relay is no host name or IP address"),
+        (":re/lay", "the relay is no host name or IP address"),
+        (":relay\r", "the relay is no host name or IP address"),
+        (":relay user pa\0ss", "a NUL in the line"),
+    ] {
+        let error = route(&format!("# comment\n{line}\n"), "example.org").unwrap_err();
+        assert_eq!(error, format!("control/smtproutes line 2: {why}"), "{line:?}");
+    }
+}
+
+/// A user without a password gets none, least of all the next line's.
+#[test]
+fn a_line_ends_where_it_ends() {
+    assert!(route(":relay:587|user\nother.example:relay2|u|p\n", "example.org").is_err());
+    assert!(route(":relay:587 user", "example.org").is_err());
+    assert_eq!(route(":relay:587 user pass", "example.org").as_deref(), Ok("relay:587 user pass"));
+}
+
+#[test]
+fn which_line() {
+    let routes = "example.org:exact\n.example.org:below\n.org:org\n:default\n# :comment\nno colon\n\nother.net:\n";
+    for (host, expected) in [
+        ("example.org", "exact:25"),
+        ("EXAMPLE.ORG", "exact:25"),
+        ("a.example.org", "below:25"),
+        ("b.a.example.org", "below:25"),
+        ("xexample.org", "org:25"),
+        ("org", "default:25"),
+        ("example.net", "default:25"),
+        ("other.net", "MX"),
+        ("", "default:25"),
+        ("[192.0.2.1]", "default:25"),
+    ] {
+        assert_eq!(route(routes, host).as_deref(), Ok(expected), "{host}");
+    }
+    assert_eq!(route(":first\n:second\n", "example.org").as_deref(), Ok("second:25"));
+    assert_eq!(route("#:relay\n", "example.org").as_deref(), Ok("MX"));
+    // A wrong line for another host is not in the way.
+    assert_eq!(route("other.net:relay:x\n:relay\n", "example.org").as_deref(), Ok("relay:25"));
+}
+
+#[test]
+fn relays() {
+    let home = Home::with_route("Relay.Example.:587");
+    let described = |home: &Home| settings(home, "example.org").map(|settings| describe(&settings.route.unwrap()));
+    assert_eq!(described(&home).as_deref(), Ok("Relay.Example.:587"));
+    home.control("relays/relay.example/user", "myuser \nmore\n");
+    assert!(
+        described(&home).unwrap_err().ends_with("control/relays/relay.example/password: a user without a password")
+    );
+    home.control("relays/relay.example/password", " secret pass \r\nmore\n");
+    assert_eq!(described(&home).as_deref(), Ok("Relay.Example.:587 myuser  secret pass \r"));
+    home.control("relays/relay.example/user", "\n");
+    assert!(described(&home).unwrap_err().contains("no user before the password"));
+    home.control("relays/relay.example/user", "-myuser\n");
+    assert_eq!(described(&home).as_deref(), Ok("Relay.Example.:587 -myuser  secret pass \r"));
+    // What the line itself says wins.
+    home.control("smtproutes", ":relay.example:587 other pass\n");
+    assert_eq!(described(&home).as_deref(), Ok("relay.example:587 other pass"));
+
+    for (file, content, why) in [
+        ("tls", "maybe\n", "control/relays/relay.example/tls: not one of verify, encrypt, may, none"),
+        (
+            "mechanisms",
+            "NTLM\n",
+            "control/relays/relay.example/mechanisms: none of CRAM-MD5, PLAIN, LOGIN in the first line",
+        ),
+    ] {
+        let path = home.control(&format!("relays/relay.example/{file}"), content);
+        assert_eq!(described(&home).unwrap_err(), why);
+        fs::remove_file(path).unwrap();
+    }
+    // A name never leads out of the directory.
+    home.control("user", "outside\n");
+    home.control("password", "outside\n");
+    home.control("smtproutes", ":..:25\n");
+    assert_eq!(described(&home).as_deref(), Ok("..:25"));
+    let literal = Home::with_route("[2001:DB8:0::1]:587");
+    literal.control("relays/2001:db8::1/user", "u\n");
+    literal.control("relays/2001:db8::1/password", "p\n");
+    assert_eq!(described(&literal).as_deref(), Ok("2001:db8::1:587 u p"));
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let home = Home::with_route("relay:587");
+    fs::create_dir_all(home.path().join("control/relays/relay/password")).unwrap();
+    let error = settings(&home, "example.org").err().unwrap();
+    assert_eq!(error, "control/relays/relay/password: Is a directory");
+    let home = Home::new();
+    fs::create_dir(home.path().join("control/smtproutes")).unwrap();
+    let delivered = home.deliver("a@example.net", &["b@example.org"], b"\n");
+    let expected = "ZUnable to read control files. (#4.3.0) control/smtproutes: Is a directory\n";
+    assert_eq!(delivered.verdict(), expected);
+}
+
+#[test]
+fn names_and_times() {
+    let home = Home::with_route("relay");
+    let read = |home: &Home| settings(home, "example.org").unwrap();
+    for (file, seconds) in
+        [("30\n", 30), ("  \n", 60), ("abc\n", 60), ("7x\n", 7), ("", 60), ("99999999999999999999", u64::MAX)]
+    {
+        home.control("timeoutconnect", file);
+        assert_eq!(read(&home).timeoutconnect, seconds, "{file:?}");
+    }
+    fs::remove_file(home.path().join("control/timeoutremote")).unwrap();
+    assert_eq!(read(&home).timeoutremote, 1200);
+    home.control("helohost", "helo.example  \n");
+    assert_eq!(read(&home).helohost, b"helo.example");
+    home.control("helohost", "\n");
+    assert_eq!(read(&home).helohost, b"client.example.net");
+    for bad in ["two words\n", "host\r\n", "a\tb\n"] {
+        home.control("helohost", bad);
+        assert!(settings(&home, "example.org").err().unwrap().starts_with("control/helohost: "), "{bad:?}");
+    }
+    fs::remove_file(home.path().join("control/helohost")).unwrap();
+    fs::remove_file(home.path().join("control/me")).unwrap();
+    assert_eq!(settings(&home, "example.org").err().unwrap(), "control/me: no host name");
+}
+
+#[test]
+fn where_home_is() {
+    let [one, other] = [Home::new(), Home::new()];
+    let mess = other.path().join("queue/mess");
+    let bin = other.path().join("bin/qmail-remote");
+    let find = |qmailhome: Option<&Path>, cwd: Option<&Path>, execfn: Option<&Path>| {
+        home::find(&Surroundings { qmailhome, cwd, execfn })
+    };
+    let found = |home: &Home| Some(home.path().to_owned());
+    assert_eq!(find(Some(one.path()), Some(&mess), Some(&bin)), found(&one));
+    assert_eq!(find(None, Some(&mess), None), found(&other));
+    assert_eq!(find(None, Some(&mess), Some(&one.path().join("bin/qmail-remote"))), found(&other));
+    assert_eq!(find(None, Some(Path::new("/")), Some(&bin)), found(&other));
+    // A home that is named and has no control directory is an error, not a reason to take another.
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(find(Some(empty.path()), Some(&mess), Some(&bin)), None);
+    assert_eq!(find(None, Some(&empty.path().join("queue/mess")), Some(&bin)), None);
+}
+
+/// The program itself, in the three ways that it is found.
+#[test]
+fn home_of_the_program() {
+    let server = Server::start(Rules::default());
+    let home = Home::with_route(&format!("127.0.0.1:{} myuser secretpass", server.port()));
+    let mess = home.path().join("queue/mess");
+    fs::create_dir_all(&mess).unwrap();
+    fs::create_dir(home.path().join("bin")).unwrap();
+    symlink(program(), home.path().join("bin/qmail-remote")).unwrap();
+    let deliver = |mut command: Command| {
+        command.env_clear().args(["example.org", "a@example.net", "b@example.org"]);
+        assert_eq!(run(command, b"\n").letters(), "rK");
+    };
+    let mut from_mess = Command::new(program());
+    from_mess.current_dir(&mess);
+    deliver(from_mess);
+    let mut from_bin = Command::new(home.path().join("bin/qmail-remote"));
+    from_bin.current_dir("/");
+    deliver(from_bin);
+    assert_eq!(server.finish().messages.len(), 2);
+
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = home.command("a@example.net", &["b@example.org"]);
+    command.env("QMAILHOME", empty.path());
+    assert!(run(command, b"\n").verdict().starts_with("ZUnable to switch to home directory. (#4.3.0)"));
+}
+
+/// What cannot be read as the user that runs is put off, with the file's name and not its content.
+#[test]
+fn a_secret_that_only_another_may_read() {
+    let home = Home::with_route("relay:587");
+    let password = home.control("relays/relay/password", "secretpass\n");
+    home.control("relays/relay/user", "myuser\n");
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(&password).is_ok() {
+        return; // root reads everything
+    }
+    let verdict = home.deliver("a@example.net", &["b@example.org"], b"\n").verdict();
+    assert_eq!(verdict, "ZUnable to read control files. (#4.3.0) control/relays/relay/password: Permission denied\n");
+}

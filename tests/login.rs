@@ -1,0 +1,296 @@
+//! Logging in to servers that are odd: each sees a login and a delivery, or the report is Z and MAIL was never sent.
+
+mod support;
+
+use std::time::Duration;
+use support::server::{Action, Event, Log, Rules, Server};
+use support::{Delivered, Home};
+
+const MESSAGE: &[u8] = b"Subject: login\n\nhello\n";
+
+fn deliver_by(server: Server, login: &str) -> (Delivered, Log) {
+    let home = Home::with_route(&format!("127.0.0.1:{} {login}", server.port()));
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    (delivered, server.finish())
+}
+
+fn deliver(rules: Rules) -> (Delivered, Log) {
+    deliver_by(Server::start(rules), "myuser secretpass")
+}
+
+/// The server saw a login by this mechanism, and the message.
+fn assert_delivered(case: &str, rules: Rules, mechanism: &str) -> Log {
+    let (delivered, log) = deliver(rules);
+    assert_eq!(delivered.letters(), "rK", "{case}: {delivered:?}");
+    assert_eq!(log.logins(), [format!("{mechanism} myuser")], "{case}");
+    assert_eq!(log.messages.len(), 1, "{case}");
+    assert_eq!(log.messages[0].content, MESSAGE, "{case}");
+    log
+}
+
+/// The report is Z and says this; MAIL was never sent; no secret is told.
+fn assert_deferred(case: &str, rules: Rules, says: &[&str]) -> Log {
+    let (delivered, log) = deliver(rules);
+    let verdict = delivered.verdict();
+    assert_eq!(delivered.letters(), "Z", "{case}: {verdict}");
+    assert!(!log.saw("MAIL"), "{case}: {:?}", log.commands());
+    for words in says {
+        assert!(verdict.contains(words), "{case}: {words:?} is not in {verdict:?}");
+    }
+    assert_no_secret(case, &verdict);
+    assert!(delivered.elapsed < Duration::from_secs(15), "{case}: a timeout of 20 s was waited for");
+    log
+}
+
+/// Neither the password nor its base64, alone or in PLAIN's form, nor any 8 characters of that.
+fn assert_no_secret(case: &str, text: &str) {
+    let plain = "AG15dXNlcgBzZWNyZXRwYXNz";
+    let pieces = (0..=plain.len() - 8).map(|start| &plain[start..start + 8]);
+    for secret in pieces.chain(["secretpass", "c2VjcmV0cGFzcw"]) {
+        assert!(!text.to_lowercase().contains(&secret.to_lowercase()), "{case}: {secret} is in {text:?}");
+    }
+}
+
+#[test]
+fn the_story() {
+    let log = assert_delivered("the provider's own line", Rules::offering(&["AUTH CRAM-MD5 PLAIN LOGIN"]), "CRAM-MD5");
+    assert_eq!(log.commands()[1], "AUTH CRAM-MD5");
+    let after_login: Vec<String> = log.commands().split_off(3);
+    assert_eq!(after_login, ["MAIL FROM:<sender@example.net>", "RCPT TO:<recipient@example.org>", "DATA", "QUIT"]);
+}
+
+#[test]
+fn what_servers_say_of_their_mechanisms() {
+    let many: String = (0..200).map(|i| format!(" X-MECHANISM-{i:04}-XXX")).collect();
+    let padded = format!("AUTH{}{many} PLAIN", " ".repeat(1900));
+    assert!(padded.len() > 6000);
+    for (case, lines, mechanism) in [
+        ("AUTH= alone", &["AUTH=LOGIN"][..], "LOGIN"),
+        ("lower case", &["auth plain login"], "PLAIN"),
+        ("trailing blanks", &["AUTH LOGIN PLAIN   "], "PLAIN"),
+        ("tabs", &["AUTH\tLOGIN\t\tPLAIN"], "PLAIN"),
+        ("two lines", &["AUTH LOGIN", "AUTH CRAM-MD5"], "CRAM-MD5"),
+        ("AUTH and AUTH=", &["AUTH", "AUTH=PLAIN"], "PLAIN"),
+        ("200 mechanisms in 6 KB", &[&*padded], "PLAIN"),
+        ("a decoy before", &["AUTHPLAIN CRAM-MD5", "AUTH LOGIN"], "LOGIN"),
+        ("beginnings of names", &["AUTH PLAIN-CLIENTTOKEN CRAM-MD5-X SCRAM-SHA-256 LOGIN"], "LOGIN"),
+        ("the provider's, pipelined", &["PIPELINING", "AUTH CRAM-MD5 PLAIN LOGIN"], "CRAM-MD5"),
+    ] {
+        assert_delivered(case, Rules::offering(lines), mechanism);
+    }
+    for (case, lines, says) in [
+        ("a decoy alone", &["AUTHPLAIN CRAM-MD5"][..], "offers no AUTH here"),
+        ("no AUTH line", &["PIPELINING"], "offers no AUTH here"),
+        ("an empty AUTH line", &["AUTH "], "offered nothing; tried nothing; none of what the relay offers can be used"),
+        (
+            "none usable",
+            &["AUTH GSSAPI NTLM"],
+            "offered GSSAPI, NTLM; tried nothing; none of what the relay offers can be",
+        ),
+    ] {
+        let log = assert_deferred(case, Rules::offering(lines), &[says, "as myuser at 127.0.0.1:"]);
+        assert_eq!(log.auth_tries(), 0, "{case}");
+    }
+    let helo_only = Rules { helo_only: true, ..Rules::default() };
+    assert_deferred("HELO only", helo_only, &["offers no AUTH here"]);
+}
+
+#[test]
+fn one_mechanism_refused_another_works() {
+    for code in [
+        "504 5.5.4 no such mechanism",
+        "502 5.5.1 invalid input",
+        "553 5.3.0 auth failure",
+        "501 5.5.2 syntax",
+        "500 5.5.1 unknown",
+        "535 5.7.8 no",
+        "534 5.7.9 too weak",
+        "503 5.5.1 not now",
+    ] {
+        let rules = Rules::offering(&["AUTH PLAIN LOGIN"]).answering(&[("AUTH PLAIN", code)]);
+        assert_delivered(code, rules, "LOGIN");
+        for place in ["AUTH LOGIN", "ANSWER LOGIN"] {
+            let rules = Rules::offering(&["AUTH LOGIN PLAIN"]).answering(&[(place, code)]);
+            let home_order = assert_in_order(rules, "LOGIN PLAIN");
+            assert_eq!(home_order.logins(), ["PLAIN myuser"], "{code} to {place}");
+        }
+    }
+    for place in ["AUTH CRAM-MD5", "ANSWER CRAM-MD5"] {
+        let rules = Rules::offering(&["AUTH CRAM-MD5 PLAIN LOGIN"]).answering(&[(place, "535 5.7.8 no")]);
+        assert_delivered(place, rules, "PLAIN");
+    }
+    // A challenge that is no base64: the exchange is cancelled, and the next mechanism used.
+    let rules = Rules::offering(&["AUTH CRAM-MD5 PLAIN"]).answering(&[("AUTH CRAM-MD5", "334 not base64!")]);
+    let log = assert_delivered("challenge", rules, "PLAIN");
+    assert_eq!(log.commands()[1..3], ["AUTH CRAM-MD5", "*"]);
+}
+
+/// A delivery with control/relays/HOST/mechanisms.
+fn assert_in_order(rules: Rules, mechanisms: &str) -> Log {
+    let server = Server::start(rules);
+    let home = Home::with_route(&format!("127.0.0.1:{} myuser secretpass", server.port()));
+    home.control("relays/127.0.0.1/mechanisms", format!("{mechanisms}\n"));
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    assert_eq!(delivered.letters(), "rK", "{delivered:?}");
+    server.finish()
+}
+
+#[test]
+fn the_mechanisms_file_narrows_and_reorders() {
+    let first = |mechanisms: &str| assert_in_order(Rules::default(), mechanisms).logins().remove(0);
+    assert_eq!(first("LOGIN"), "LOGIN myuser");
+    assert_eq!(first("plain cram-md5"), "PLAIN myuser");
+    assert_eq!(first("SCRAM-SHA-256 LOGIN CRAM-MD5"), "LOGIN myuser");
+}
+
+/// Twisted's old server knows no initial response; some ignore it and ask again; LOGIN's prompts are anything.
+#[test]
+fn forms_of_the_exchange() {
+    let bare_only = Rules::offering(&["AUTH PLAIN"]).answering(&[("AUTH PLAIN A", "501 5.5.2 no")]);
+    let log = assert_delivered("no initial response", bare_only, "PLAIN");
+    assert_eq!(log.commands()[1..4], ["AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz", "AUTH PLAIN", "AG15dXNlcgBzZWNyZXRwYXNz"]);
+
+    let ignores =
+        Rules::offering(&["AUTH PLAIN"]).answering(&[("AUTH PLAIN", "334 "), ("ANSWER PLAIN AG15", "235 ok")]);
+    let (delivered, log) = deliver(ignores);
+    assert_eq!(delivered.letters(), "rK", "{:?}", log.commands());
+
+    for prompt in
+        ["334 ", "334", "334 Username:", "334 dxNlcm5hbWU6", "334 VXNlciBOYW1lAA==", "334 VXNlcm5hbWU6 9561591f"]
+    {
+        let mut asked = 0;
+        let rules = Rules::offering(&["AUTH LOGIN"]).hooked(move |event, _| match event {
+            Event::Command(line) if line.starts_with("AUTH") => Action::reply(prompt),
+            Event::Answer { .. } if asked == 0 => {
+                asked += 1;
+                Action::reply(prompt)
+            }
+            _ => Action::Default,
+        });
+        assert_delivered(prompt, rules, "LOGIN");
+    }
+    let long = "p".repeat(400);
+    let server = Server::start(Rules::offering(&["AUTH PLAIN"]).login("myuser", &long));
+    let (delivered, log) = deliver_by(server, &format!("myuser {long}"));
+    assert_eq!(delivered.letters(), "rK");
+    assert_eq!(log.commands()[1], "AUTH PLAIN"); // the line would pass 512 octets
+}
+
+#[test]
+fn all_refused() {
+    for code in ["535 5.7.8 Error: authentication failed", "504 no", "501 no", "534 5.7.9 no"] {
+        let rules = Rules::default().answering(&[("AUTH", code), ("ANSWER", code)]);
+        let log = assert_deferred(
+            code,
+            rules,
+            &[&code[..3], "CRAM-MD5", "check user and password in control/smtproutes line 1"],
+        );
+        assert!(log.auth_tries() <= 3, "{code}: {:?}", log.commands());
+        assert!(log.connections.iter().all(|c| c.commands().iter().filter(|l| l.starts_with("AUTH")).count() <= 2));
+    }
+    // A password that was shown and refused is shown once more, and no more.
+    let rules = Rules::offering(&["AUTH PLAIN LOGIN"]).answering(&[("AUTH PLAIN", "535 no"), ("ANSWER", "535 no")]);
+    let log = assert_deferred("shown twice", rules, &["tried PLAIN (535), LOGIN (535)"]);
+    assert_eq!(log.auth_tries(), 2);
+}
+
+#[test]
+fn a_wrong_password_is_reported_at_once() {
+    let rules = Rules::default().login("myuser", "another");
+    let log =
+        assert_deferred("wrong password", rules, &["535 5.7.8", "tried CRAM-MD5 (535), PLAIN (535), LOGIN (535)"]);
+    assert_eq!(log.auth_tries(), 3);
+}
+
+#[test]
+fn put_off() {
+    for place in ["AUTH", "ANSWER"] {
+        let rules = Rules::default().answering(&[(place, "454 4.7.0 Temporary authentication failure")]);
+        let log = assert_deferred(place, rules, &["CRAM-MD5 (454)", "puts the login off", "454 4.7.0 Temporary"]);
+        assert_eq!(log.auth_tries(), 1, "a 4xx is not answered with another try");
+    }
+    let rules = Rules::default().answering(&[("AUTH", "250 what?")]);
+    assert_deferred("2xx but 235", rules, &["has no place in a login"]);
+}
+
+#[test]
+fn the_connection_closed_after_a_refusal() {
+    // Kerio closes after failures; the next connection goes on with the next mechanism.
+    let rules = Rules::default().hooked(|event, session| match event {
+        Event::Answer { .. } if session.connection == 0 => Action::reply_and_close("535 5.7.8 no"),
+        _ => Action::Default,
+    });
+    let (delivered, log) = deliver(rules);
+    assert_eq!(delivered.letters(), "rK", "{delivered:?}");
+    assert_eq!(log.connections.len(), 2);
+    assert!(!log.connections[1].commands().contains(&"AUTH CRAM-MD5".to_owned()));
+
+    let rules = Rules::default().hooked(|event, session| match event {
+        Event::Command(line) if line.starts_with("AUTH") && session.connection == 0 => Action::Close,
+        _ => Action::Default,
+    });
+    assert_delivered("closed without a word", rules, "PLAIN");
+
+    let always = Rules::default().hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply_and_drop("535 5.7.8 no"),
+        _ => Action::Default,
+    });
+    let log = assert_deferred("always closed", always, &["CRAM-MD5 (535), PLAIN (535)"]);
+    assert!(log.auth_tries() <= 3 && log.connections.len() <= 2);
+}
+
+/// Credentials are configured and accepted, and yet: nothing bounces for trouble with the login.
+#[test]
+fn a_login_demanded_although_there_was_one() {
+    for reply in [
+        "530 5.7.0 Authentication required",
+        "535 5.7.1 no",
+        "534 5.7.9 no",
+        "538 5.7.11 Encryption required",
+        "550 5.7.30 Basic authentication is not supported for Client Submission.",
+    ] {
+        let (delivered, _) = deliver(Rules::default().answering(&[("MAIL", reply)]));
+        assert_eq!(delivered.letters(), "Z", "{reply}");
+        assert!(delivered.verdict().contains("demands another login than that of myuser"), "{delivered:?}");
+        let (delivered, _) = deliver(Rules::default().answering(&[("RCPT", reply)]));
+        assert_eq!(delivered.letters(), "sD", "{reply}"); // qmail-rspawn's verdict is that of the letter: put off
+        let (delivered, _) = deliver(Rules::default().answering(&[(".", reply)]));
+        assert_eq!(delivered.letters(), "rZ", "{reply}");
+        let (delivered, _) = deliver(Rules::default().answering(&[("DATA", reply)]));
+        assert_eq!(delivered.letters(), "rZ", "{reply}");
+    }
+    let server = Server::start(Rules::default());
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    assert_eq!(delivered.letters(), "Z");
+    assert!(delivered.verdict().contains("it demands a login and none is configured for 127.0.0.1:"), "{delivered:?}");
+}
+
+#[test]
+fn a_server_that_echoes_the_secret() {
+    for lines in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
+        let mut said = Vec::new();
+        let rules = Rules::offering(&[lines]).hooked(move |event, _| {
+            let (Event::Command(line) | Event::Answer { line, .. }) = event else { return Action::Default };
+            if line.starts_with("EHLO") || line.starts_with("QUIT") {
+                return Action::Default;
+            }
+            said.push((*line).to_owned());
+            let all = said.join(" / ");
+            match event {
+                Event::Command("AUTH LOGIN" | "AUTH CRAM-MD5") => Action::Default,
+                Event::Answer { mechanism: "LOGIN", .. } if said.len() == 2 => Action::Default,
+                _ => Action::reply(format!("535-you said {all}\r\n535 password secretpass, {}", all.to_uppercase())),
+            }
+        });
+        let (delivered, log) = deliver(rules);
+        let verdict = delivered.verdict();
+        assert!(verdict.starts_with('Z') && !log.saw("MAIL"), "{lines}");
+        assert!(verdict.contains("535-you said") && verdict.contains("password <secret>"), "{verdict}");
+        assert_no_secret(lines, &verdict);
+        for sent in log.commands().iter().flat_map(|line| line.split(' ')).filter(|word| word.len() > 11) {
+            let said = verdict.to_lowercase();
+            assert!(sent.contains('.') || !said.contains(&sent.to_lowercase()), "{lines}: {sent} is in {verdict}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One connection: what is read, what is said, and what it comes to.
+
+use std::io::{BufRead, BufReader, Write};
+use std::iter;
+use std::mem::take;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use super::auth::{self, Exchange, Step};
+use super::log::begins;
+use super::{Action, ConnectionLog, Event, Login, Message, Rules, Session, Who, line};
+
+/// How much of a message goes by between two [`Event::Data`].
+const STRIDE: usize = 16 * 1024;
+
+/// Serves the connection to its end.
+pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> ConnectionLog {
+    let mut connection = Connection {
+        rules,
+        stream,
+        input: BufReader::with_capacity(1 << 16, stream),
+        output: Vec::new(),
+        state: Session { connection: number, ..Session::default() },
+        exchange: None,
+        extensions: Vec::new(),
+        log: ConnectionLog::default(),
+    };
+    let _over = connection.run();
+    ConnectionLog { login: connection.state.login, ..connection.log }
+}
+
+struct Connection<'a> {
+    rules: &'a Mutex<Rules>,
+    stream: &'a TcpStream,
+    input: BufReader<&'a TcpStream>,
+    /// Replies that wait until the client has nothing more in the pipeline.
+    output: Vec<u8>,
+    state: Session,
+    /// A login under way, and its mechanism.
+    exchange: Option<(String, Exchange)>,
+    /// The keywords of the reply to EHLO, in capitals; none after HELO.
+    extensions: Vec<String>,
+    log: ConnectionLog,
+}
+
+/// What a command changes, once its reply is said.
+enum Effect {
+    None,
+    Hello { name: String, extensions: Vec<String> },
+    Exchange(String, Exchange),
+    Login(Login),
+    Mail(String),
+    Rcpt(String),
+    Data,
+    Keep(Message),
+    Reset,
+    Quit,
+}
+
+/// `None` everywhere here: the connection is over.
+type Over = Option<()>;
+
+impl Connection<'_> {
+    fn run(&mut self) -> Over {
+        let greeting = line(&self.rules.lock().unwrap().greeting);
+        self.react(&Event::Connect, greeting, Effect::None)?;
+        loop {
+            let octets = self.read_line(Who::Client)?;
+            let text = String::from_utf8_lossy(&octets[..octets.len() - 2]).into_owned();
+            if let Some((mechanism, exchange)) = self.exchange.take() {
+                let step = exchange.answer(&text, &self.rules.lock().unwrap());
+                let (reply, effect) = login(&mechanism, step);
+                self.react(&Event::Answer { mechanism: &mechanism, line: &text }, reply, effect)?;
+            } else {
+                self.state.auth_tries += usize::from(begins(&text, "AUTH "));
+                let (reply, effect) = self.command(&text, &self.rules.lock().unwrap());
+                self.react(&Event::Command(&text), reply, effect)?;
+            }
+        }
+    }
+
+    /// The ordinary reply to a command, and what comes of it.
+    fn command(&self, text: &str, rules: &Rules) -> (Vec<u8>, Effect) {
+        let refused = |reply: &str| (line(reply), Effect::None);
+        if text.contains(['\r', '\n']) {
+            return refused("500 5.5.2 Error: bare <CR> or <LF>");
+        }
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let state = &self.state;
+        match verb.to_ascii_uppercase().as_str() {
+            "EHLO" if !rules.helo_only => {
+                let effect = Effect::Hello { name: rest.into(), extensions: extensions(rules) };
+                (ehlo_reply(rules), effect)
+            }
+            "HELO" => (line("250 smtp.example.jp"), Effect::Hello { name: rest.into(), extensions: Vec::new() }),
+            "NOOP" => (line("250 2.0.0 Ok"), Effect::None),
+            "RSET" => (line("250 2.0.0 Ok"), Effect::Reset),
+            "QUIT" => (line("221 2.0.0 Bye"), Effect::Quit),
+            "AUTH" | "MAIL" | "RCPT" | "DATA" if state.hello.is_none() => {
+                refused("503 5.5.1 Error: send HELO/EHLO first")
+            }
+            "AUTH" if state.login.is_some() => refused("503 5.5.1 Error: already authenticated"),
+            "AUTH" if state.sender.is_some() => refused("503 5.5.1 Error: MAIL transaction in progress"),
+            "AUTH" => {
+                let (name, initial) = match rest.split_once(' ') {
+                    Some((name, initial)) => (name, Some(initial)),
+                    None => (rest, None),
+                };
+                let mechanism = name.to_ascii_uppercase();
+                if !offered(&mechanism, &extensions(rules)) {
+                    return refused("504 5.5.4 Unrecognized authentication type");
+                }
+                login(&mechanism, auth::start(&mechanism, initial, &self.challenge(), rules))
+            }
+            "MAIL" if rules.auth_required && state.login.is_none() => refused("530 5.7.0 Authentication required"),
+            "MAIL" if state.sender.is_some() => refused("503 5.5.1 Error: nested MAIL command"),
+            "MAIL" => match path(rest, "FROM:") {
+                Some((_, options)) if !self.knows(options) => refused("555 5.5.4 Unsupported option"),
+                Some((sender, _)) => (line("250 2.1.0 Ok"), Effect::Mail(sender.into())),
+                None => refused("501 5.5.4 Syntax: MAIL FROM:<address>"),
+            },
+            "RCPT" if state.sender.is_none() => refused("503 5.5.1 Error: need MAIL command"),
+            "RCPT" => match path(rest, "TO:") {
+                Some((recipient, "")) if !recipient.is_empty() => {
+                    (line("250 2.1.5 Ok"), Effect::Rcpt(recipient.into()))
+                }
+                _ => refused("501 5.5.4 Syntax: RCPT TO:<address>"),
+            },
+            "DATA" if state.recipients.is_empty() => refused("554 5.5.1 Error: no valid recipients"),
+            "DATA" => (line("354 End data with <CR><LF>.<CR><LF>"), Effect::Data),
+            _ => refused("502 5.5.2 Error: command not recognized"),
+        }
+    }
+
+    /// A challenge that no other connection gets.
+    fn challenge(&self) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+        format!("<{}.{now}@smtp.example.jp>", self.state.connection)
+    }
+
+    /// Whether all options of MAIL belong to extensions that the reply to EHLO named.
+    fn knows(&self, options: &str) -> bool {
+        options.split_whitespace().all(|option| {
+            let extension = match option.split('=').next().unwrap_or("").to_ascii_uppercase().as_str() {
+                "BODY" => "8BITMIME".to_owned(),
+                keyword => keyword.to_owned(),
+            };
+            self.extensions.iter().any(|line| line.split([' ', '=']).next() == Some(&extension))
+        })
+    }
+
+    /// Asks the hook, says what is to be said, and lets it take effect.
+    fn react(&mut self, event: &Event, reply: Vec<u8>, effect: Effect) -> Over {
+        let action = match &mut self.rules.lock().unwrap().hook {
+            Some(hook) => hook(event, &self.state),
+            None => Action::Default,
+        };
+        match action {
+            Action::Default => {
+                self.say(&reply);
+                self.apply(effect)
+            }
+            Action::Reply(said) => {
+                self.say(&said);
+                self.apply(effect_of(&said, event, &reply, effect))
+            }
+            Action::ReplyAndClose(said) => self.close(&said),
+            Action::Close => self.close(b""),
+            Action::ReplyAndDrop(said) => {
+                self.say(&said);
+                self.flush()?;
+                None
+            }
+            Action::Silence => self.hear_out(),
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) -> Over {
+        let state = &mut self.state;
+        match effect {
+            Effect::None => {}
+            Effect::Hello { name, extensions } => {
+                (state.hello, self.extensions) = (Some(name), extensions);
+                (state.sender, state.recipients) = (None, Vec::new());
+            }
+            Effect::Exchange(mechanism, exchange) => self.exchange = Some((mechanism, exchange)),
+            Effect::Login(login) => state.login = Some(login),
+            Effect::Mail(sender) => state.sender = Some(sender),
+            Effect::Rcpt(recipient) => state.recipients.push(recipient),
+            Effect::Data => return self.message(),
+            Effect::Keep(message) => self.log.messages.push(message),
+            Effect::Reset => (state.sender, state.recipients) = (None, Vec::new()),
+            Effect::Quit => return self.close(b""),
+        }
+        Some(())
+    }
+
+    /// Reads a message to its dot.
+    fn message(&mut self) -> Over {
+        let (mut raw, mut content, mut bare) = (Vec::new(), Vec::new(), false);
+        let mut spoken = false;
+        loop {
+            let Some(octets) = self.read_line(Who::Message) else {
+                self.note(Who::Message, format!("<{} octets of a message, then no more>", raw.len()).as_bytes());
+                return None;
+            };
+            let strides = raw.len() / STRIDE;
+            raw.extend(&octets);
+            if octets == b".\r\n" {
+                break;
+            }
+            let text = &octets[..octets.len() - 2];
+            bare |= text.contains(&b'\n');
+            content.extend(text.strip_prefix(b".").unwrap_or(text));
+            content.push(b'\n');
+            if raw.len() / STRIDE > strides {
+                let said = self.output.len();
+                self.react(&Event::Data(raw.len()), Vec::new(), Effect::None)?;
+                spoken |= self.output.len() > said;
+                self.flush()?;
+            }
+        }
+        self.note(Who::Message, format!("<message, {} octets>", raw.len()).as_bytes());
+        let (sender, recipients) = (take(&mut self.state.sender).unwrap_or_default(), take(&mut self.state.recipients));
+        let message = Message { sender, recipients, content, raw, login: self.state.login.clone() };
+        let (reply, effect) = match (spoken, bare) {
+            (true, _) => (Vec::new(), Effect::None),
+            (_, true) => (line("550 5.5.2 Error: bare <LF> received"), Effect::None),
+            _ => (line("250 2.0.0 Ok: queued as 3F2A11C07"), Effect::Keep(message)),
+        };
+        self.react(&Event::Dot, reply, effect)
+    }
+
+    /// The next line of the client, with its CRLF, which alone ends one. What waits to be said is said before the
+    /// server waits for more.
+    fn read_line(&mut self, whose: Who) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            if !self.input.buffer().contains(&b'\n') {
+                self.flush()?;
+            }
+            if !matches!(self.input.read_until(b'\n', &mut line), Ok(1..)) {
+                self.log.raw.extend(&line);
+                return None;
+            }
+        }
+        self.log.raw.extend(&line);
+        if whose == Who::Client {
+            self.note(whose, &line[..line.len() - 2]);
+        }
+        Some(line)
+    }
+
+    fn say(&mut self, octets: &[u8]) {
+        self.output.extend(octets);
+        for line in octets.split_inclusive(|&octet| octet == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.note(Who::Server, line.strip_suffix(b"\r").unwrap_or(line));
+        }
+    }
+
+    fn note(&mut self, who: Who, line: &[u8]) {
+        self.log.dialogue.push((who, line.into()));
+    }
+
+    fn flush(&mut self) -> Over {
+        self.stream.write_all(&take(&mut self.output)).ok()
+    }
+
+    /// Ends our side in order: a socket closed with octets unread would take back what was said last.
+    fn close(&mut self, said: &[u8]) -> Over {
+        self.say(said);
+        self.flush()?;
+        self.stream.shutdown(Shutdown::Write).ok()?;
+        self.hear_out()
+    }
+
+    fn hear_out(&mut self) -> Over {
+        loop {
+            self.read_line(Who::Client)?;
+        }
+    }
+}
+
+fn ehlo_reply(rules: &Rules) -> Vec<u8> {
+    if let Some(raw) = &rules.ehlo_raw {
+        return raw.clone();
+    }
+    let lines: Vec<&str> = iter::once("smtp.example.jp").chain(rules.ehlo.iter().map(String::as_str)).collect();
+    let (last, others) = lines.split_last().unwrap();
+    let others: String = others.iter().map(|line| format!("250-{line}\r\n")).collect();
+    line(format!("{others}250 {last}"))
+}
+
+/// The lines of the reply to EHLO after the first, in capitals and without their code.
+fn extensions(rules: &Rules) -> Vec<String> {
+    let reply = String::from_utf8_lossy(&ehlo_reply(rules)).to_uppercase();
+    reply.lines().skip(1).filter_map(|line| line.get(4..)).map(String::from).collect()
+}
+
+/// Whether an AUTH line among them names the mechanism.
+fn offered(mechanism: &str, extensions: &[String]) -> bool {
+    extensions.iter().any(|line| {
+        let mut words = line.split([' ', '\t', '=']);
+        words.next() == Some("AUTH") && words.any(|word| word == mechanism)
+    })
+}
+
+fn login(mechanism: &str, step: Step) -> (Vec<u8>, Effect) {
+    match step {
+        Step::Ask(challenge, exchange) => {
+            (line(format!("334 {challenge}")), Effect::Exchange(mechanism.into(), exchange))
+        }
+        Step::LoggedIn(user) => (line("235 2.7.0 Authentication successful"), Effect::Login((mechanism.into(), user))),
+        Step::Refused(reply) => (line(reply), Effect::None),
+    }
+}
+
+/// The address and the options of `FROM:<address> options`. A quoted local part may hold a `>`.
+fn path<'a>(rest: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
+    if !begins(rest, keyword) {
+        return None;
+    }
+    let rest = rest[keyword.len()..].strip_prefix('<')?;
+    let (mut quoted, mut escaped) = (false, false);
+    let end = rest.find(|c| {
+        let end = c == '>' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        end
+    })?;
+    let options = &rest[end + 1..];
+    (options.is_empty() || options.starts_with(' ')).then(|| (&rest[..end], options.trim_start()))
+}
+
+/// What comes of a reply that the hook has put in the place of another.
+fn effect_of(said: &[u8], event: &Event, ordinary: &[u8], effect: Effect) -> Effect {
+    let mechanism = match event {
+        Event::Command(text) => text.split(' ').nth(1).unwrap_or("").to_ascii_uppercase(),
+        Event::Answer { mechanism, .. } => (*mechanism).into(),
+        _ => String::new(),
+    };
+    match (said.get(..3).unwrap_or(b""), effect) {
+        (b"334", Effect::Exchange(mechanism, exchange)) => Effect::Exchange(mechanism, exchange),
+        (b"334", _) => Effect::Exchange(mechanism, Exchange::Scripted),
+        (b"235", Effect::Login(login)) => Effect::Login(login),
+        (b"235", _) => Effect::Login((mechanism, String::new())),
+        (b"354", _) => Effect::Data,
+        (code, effect) if ordinary.starts_with(code) && !code.is_empty() => effect,
+        _ => Effect::None,
+    }
+}
