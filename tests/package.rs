@@ -3,8 +3,7 @@
 //! `cargo test --test package`, as root; plain `cargo test` leaves it out. Needs what support/chroot.rs needs, cargo-deb,
 //! and the tools of dpkg-dev and binutils, on a Debian no newer than the one that is installed into.
 
-#[path = "support/chroot.rs"]
-mod chroot;
+mod support;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -15,6 +14,7 @@ use std::sync::mpsc::{TryRecvError, channel};
 use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
+use support::chroot;
 
 const PROGRAM: &str = "/usr/libexec/qmail-remote-auth/qmail-remote";
 /// Where qmail built from source has the program, and the name that its qmail-rspawn runs.

@@ -2,7 +2,6 @@
 //!
 //! Needs root, mmdebstrap, and what every Debian has: flock(1), setpriv(1), unshare(1), chroot(8). The packages come
 //! from mmdebstrap's own default mirror.
-#![allow(dead_code)] // each test program uses its own part of this
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -2,9 +2,14 @@
 #![allow(dead_code)] // each test program uses its own part of this
 
 pub mod c;
+pub mod chroot;
 pub mod ehlo;
+pub mod exim;
+pub mod postfix;
+pub mod relay;
 pub mod script;
 pub mod server;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};

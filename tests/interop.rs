@@ -1,0 +1,136 @@
+//! Mail to real servers: Debian's Postfix with Dovecot, and Debian's Exim. What they stored is what was sent.
+//!
+//! `cargo test --test interop`, as root; plain `cargo test` leaves it out. The first run makes the servers' Debians
+//! under target/chroots: that takes a minute, mmdebstrap and the network. All else stays on the loopback.
+
+mod support;
+
+use std::time::Duration;
+use support::Home;
+use support::exim::exim;
+use support::postfix::postfix;
+use support::relay::{PASSWORD, Relay, USER};
+
+const SENDER: &str = "sender@example.net";
+const PLAIN_TEXT: &[u8] = b"Subject: hello\n\nOne line.\n";
+
+// One test for each server, since to copy its Debian and to start it takes longer than all that is asked of it.
+
+#[test]
+fn postfix_with_dovecot() {
+    let mut relay = postfix();
+    each_mechanism(&mut relay);
+    messages(&mut relay, "PLAIN");
+    header_only(&mut relay, "");
+    each_form_of_route(&mut relay);
+    wrong_password(&mut relay);
+}
+
+#[test]
+fn exim_by_itself() {
+    let mut relay = exim();
+    each_mechanism(&mut relay);
+    messages(&mut relay, "CRAM-MD5");
+    header_only(&mut relay, "\n"); // it ends every header by an empty line
+    wrong_password(&mut relay);
+}
+
+fn each_mechanism(relay: &mut Relay) {
+    let mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5"];
+    for mechanism in mechanisms {
+        send(relay, mechanism, &["r1@example.org"], PLAIN_TEXT);
+        relay.assert_took("r1", SENDER, PLAIN_TEXT);
+    }
+    relay.assert_logins(&mechanisms);
+}
+
+fn messages(relay: &mut Relay, mechanism: &str) {
+    let mut all_octets: Vec<u8> = (1..=255).filter(|octet| *octet != b'\r').collect();
+    all_octets.push(b'\n');
+    let ten_mebibytes: Vec<u8> = all_octets.iter().copied().cycle().take(10 << 20).chain(*b"\n").collect();
+    let bodies: [&[u8]; 6] = [
+        "Ein Gruß aus Köln.\n".as_bytes(),
+        &all_octets,
+        b".\n..\n.x\n...\n\n.\n.\n\nafter the dots\n.\n",
+        b"\n\nempty lines around\n\n\n",
+        b"", // headers, and no body after the empty line
+        &ten_mebibytes,
+    ];
+    // As qmail-queue begins every message.
+    let header = b"Received: (qmail 4711 invoked by uid 1000); 1 Jan 2025 00:00:00 -0000\nSubject: \xe4 8-bit\n\n";
+    for body in bodies {
+        let message = [header, body].concat();
+        send(relay, mechanism, &["r1@example.org"], &message);
+        relay.assert_took("r1", SENDER, &message);
+    }
+
+    let recipients: Vec<String> = (1..=100).map(|i| format!("r{i}@example.org")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    send(relay, mechanism, &recipients, PLAIN_TEXT);
+    for i in 1..=100 {
+        relay.assert_took(&format!("r{i}"), SENDER, PLAIN_TEXT);
+    }
+    relay.assert_logins(&vec![mechanism; bodies.len() + 1]);
+}
+
+/// A message without the empty line that ends a header, and what the relay adds to one.
+fn header_only(relay: &mut Relay, added: &str) {
+    let message = "Subject: header only\nX-Field: last\n";
+    send(relay, "PLAIN", &["r1@example.org"], message.as_bytes());
+    relay.assert_took("r1", SENDER, format!("{message}{added}").as_bytes());
+    relay.assert_logins(&["PLAIN"]);
+}
+
+fn each_form_of_route(relay: &mut Relay) {
+    let address = format!("127.0.0.1:{}", relay.port);
+    let forms = [
+        Home::with_route(&format!("{address} {USER} {PASSWORD}")),
+        Home::with_route(&format!("{address}|{USER}|{PASSWORD}")),
+        relays(relay, PASSWORD),
+    ];
+    for home in forms {
+        let delivered = home.deliver(SENDER, &["r1@example.org"], PLAIN_TEXT);
+        assert_eq!(delivered.letters(), "rK", "{delivered:?}");
+        relay.assert_took("r1", SENDER, PLAIN_TEXT);
+    }
+    // No form names a mechanism: all three are offered, and the one that does not show the password is taken.
+    relay.assert_logins(&["CRAM-MD5"; 3]);
+}
+
+fn wrong_password(relay: &mut Relay) {
+    let wrong = "not-the-password";
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+        let home = relays(relay, wrong);
+        only(&home, mechanism);
+        let delivered = home.deliver(SENDER, &["r1@example.org"], PLAIN_TEXT);
+        let verdict = delivered.verdict();
+        assert!(verdict.starts_with('Z'), "{mechanism}: {verdict}");
+        assert!(verdict.contains("127.0.0.1") && verdict.contains(USER), "{mechanism}: {verdict}");
+        assert!(!verdict.contains(wrong), "{mechanism}: {verdict}");
+        assert!(delivered.elapsed < Duration::from_secs(10), "{mechanism}: {:?}", delivered.elapsed);
+    }
+    // The next mail is the first that was taken.
+    send(relay, "PLAIN", &["r1@example.org"], PLAIN_TEXT);
+    relay.assert_took("r1", SENDER, PLAIN_TEXT);
+    relay.assert_logins(&["PLAIN"]);
+}
+
+/// Delivers with this one mechanism, and asserts that the relay took the message for every recipient.
+fn send(relay: &Relay, mechanism: &str, recipients: &[&str], message: &[u8]) {
+    let home = relays(relay, PASSWORD);
+    only(&home, mechanism);
+    let delivered = home.deliver(SENDER, recipients, message);
+    assert_eq!(delivered.letters(), "r".repeat(recipients.len()) + "K", "{mechanism}: {delivered:?}");
+}
+
+/// A home that sends everything to this relay, with the login in control/relays.
+fn relays(relay: &Relay, password: &str) -> Home {
+    let home = Home::with_route(&format!("127.0.0.1:{}", relay.port));
+    home.control("relays/127.0.0.1/user", format!("{USER}\n"));
+    home.control("relays/127.0.0.1/password", format!("{password}\n"));
+    home
+}
+
+fn only(home: &Home, mechanism: &str) {
+    home.control("relays/127.0.0.1/mechanisms", format!("{mechanism}\n"));
+}

@@ -1,0 +1,149 @@
+//! A real mail server as the relay: started in a chroot of its own, asked for its mail and its log, stopped at the end.
+
+use super::chroot;
+use std::fs;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub const USER: &str = "myuser";
+/// With a blank, octets beyond ASCII, and signs that mean something to shells and to the servers' own files.
+pub const PASSWORD: &str = "secret pässwörd {$1}%";
+
+/// Header fields that a server puts before the message.
+const ADDED: [&str; 4] = ["Return-Path: ", "X-Original-To: ", "Delivered-To: ", "Received: "];
+
+/// What the daemons say before they have a log.
+const OUTPUT: &str = "var/log/output";
+
+/// Far beyond what any of it takes, so only a test that is about to fail gets near it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Relay {
+    pub port: u16,
+    /// The mechanisms of the logins that sent mail, read out of the server's log.
+    logins: fn(&str) -> Vec<String>,
+    log: &'static str,
+    /// How many of these logins [`Relay::assert_logins`] has seen already.
+    asserted: usize,
+    child: Child,
+    root: tempfile::TempDir,
+}
+
+impl Relay {
+    /// Starts the server that the script runs, and waits until it answers.
+    pub fn start(
+        root: tempfile::TempDir,
+        port: u16,
+        script: &str,
+        log: &'static str,
+        logins: fn(&str) -> Vec<String>,
+    ) -> Relay {
+        // It looks no name up, by its configuration. If it did, it would ask a port of this machine where nobody is.
+        write(root.path(), "etc/resolv.conf", "nameserver 127.0.0.1\n");
+        let output = fs::File::create(root.path().join(OUTPUT)).unwrap();
+        let child = chroot::daemons(root.path(), script).stderr(output).spawn().unwrap();
+        // Before anything can panic, so that a panic stops the server.
+        let mut relay = Relay { port, logins, log, asserted: 0, child, root };
+        relay.wait_for("a greeting", |relay| {
+            assert!(relay.child.try_wait().unwrap().is_none(), "the server ended at once:\n{}", relay.words());
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut code = [0; 3];
+            stream.read_exact(&mut code).ok()?;
+            (&code == b"220").then_some(())
+        });
+        relay
+    }
+
+    /// Takes the next mail out of a recipient's mailbox, as soon as there is one.
+    pub fn take(&mut self, recipient: &str) -> Vec<u8> {
+        let new = self.root.path().join("var/mail").join(recipient).join("new");
+        self.wait_for("mail", |_| {
+            let path = fs::read_dir(&new).ok()?.next()?.unwrap().path();
+            let mail = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            Some(mail)
+        })
+    }
+
+    /// Takes the recipient's next mail and compares it with the message that was sent, byte for byte, once the header
+    /// fields are off which the server put before it.
+    pub fn assert_took(&mut self, recipient: &str, sender: &str, message: &[u8]) {
+        let mail = self.take(recipient);
+        let Some(added) = mail.strip_suffix(message) else {
+            let same = mail.iter().rev().zip(message.iter().rev()).take_while(|(a, b)| a == b).count();
+            let part = &mail[..mail.len() - same];
+            let part = String::from_utf8_lossy(&part[part.len().saturating_sub(600)..]);
+            panic!("{recipient}: of {} octets only the last {same} came through; before them: {part:?}", message.len());
+        };
+        let added = std::str::from_utf8(added).unwrap();
+        let known = |line: &str| line.starts_with('\t') || ADDED.iter().any(|field| line.starts_with(field));
+        assert!(added.ends_with('\n') && added.lines().all(known), "{recipient}: not the server's: {added:?}");
+        assert!(added.contains(&format!("<{sender}>")), "another envelope sender: {added:?}");
+    }
+
+    /// Asserts that these mechanisms, in this order, and no others were the logins for the mail since the last call.
+    pub fn assert_logins(&mut self, expected: &[&str]) {
+        // The log is written by another process than the one that answered us, so it may be late.
+        self.wait_for("a login in the log", |relay| {
+            let logins = (relay.logins)(&relay.read(relay.log)).split_off(relay.asserted);
+            let begun = expected.get(..logins.len()).is_some_and(|begin| logins == begin);
+            assert!(begun, "{logins:?}, not {expected:?}");
+            (logins.len() == expected.len()).then_some(())
+        });
+        self.asserted += expected.len();
+    }
+
+    /// All that the server said, for the one who reads why a test failed.
+    fn words(&self) -> String {
+        self.read(OUTPUT) + &self.read(self.log)
+    }
+
+    fn read(&self, file: &str) -> String {
+        let content = fs::read(self.root.path().join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&content).into_owned()
+    }
+
+    fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Relay) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(Instant::now() < end, "waited for {what} in vain; the server said:\n{}", self.words());
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // and with it the namespace that the daemons are in
+        let _ = self.child.wait();
+        chroot::stop_all(self.root.path()); // so that no file is written while they are removed
+    }
+}
+
+/// Puts a file into the chroot. The old one goes first: where it is a link, that would lead out of the chroot.
+pub fn write(root: &Path, name: &str, content: &str) {
+    let path = root.join(name);
+    let _ = fs::remove_file(&path);
+    fs::write(path, content).unwrap();
+}
+
+/// A port of the loopback that nobody listens on. It is below those that the kernel gives to outgoing connections, so
+/// none of them can take it before the server does, and runs at the same time begin to look at different places.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let start = std::process::id().wrapping_mul(64);
+    let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        .map(|step| 10_000 + (start.wrapping_add(step) % 20_000) as u16)
+        .take(20_000);
+    ports.find(free).expect("no free port")
+}
