@@ -12,7 +12,7 @@ fn main() {
     c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
     c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
     if optimised {
-        c.define("_FORTIFY_SOURCE", "2"); // it needs the optimiser
+        c.flag("-U_FORTIFY_SOURCE").define("_FORTIFY_SOURCE", "2"); // it needs the optimiser
     }
     for object in c.compile_intermediates() {
         println!("cargo:rustc-link-arg-bin=qmail-remote={}", object.display());

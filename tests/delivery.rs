@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
@@ -361,6 +362,27 @@ fn descriptors() {
     command.stdout(writer);
     assert!(died(command).is_some());
     server.finish();
+}
+
+/// What the process makes of itself, read while the server lets it wait.
+#[test]
+fn the_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
+    let mut command = home.command("sender@example.net", &["one@example.org"]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let connection = listener.accept().unwrap();
+    let of_process = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
+    let limits = of_process("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["bytes", "0", "0"], "{core}");
+    let status = of_process("status");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let sigpipe = 1 << (13 - 1);
+    assert_ne!(u64::from_str_radix(ignored, 16).unwrap() & sigpipe, 0, "SIGPIPE is not ignored");
+    drop(connection);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
 }
 
 #[test]

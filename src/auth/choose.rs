@@ -155,7 +155,7 @@ impl Auth {
     /// Takes a reply: its code and the text of its last line behind the code.
     pub fn step(&mut self, code: u16, text: &[u8]) -> Step {
         match code {
-            235 => {
+            235 if !self.tries.last().is_some_and(|last| last.cancelled) => {
                 self.end_try(End::Code(code));
                 self.credentials.password.zeroize();
                 Step::LoggedIn
