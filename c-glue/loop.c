@@ -1,35 +1,15 @@
 /* The loop: the delivery says what it wants, one system call does it, and the delivery is told how that went. */
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "glue.h"
 
 static char received[16 * 1024];
 static char message[128 * 1024]; /* large reads, large writes: few calls for a large message */
-
-uint64_t now(void)
-{
-    struct timespec t;
-
-    if (clock_gettime(CLOCK_MONOTONIC, &t) == -1)
-        abort();
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-int left(uint64_t deadline)
-{
-    uint64_t t = now();
-
-    if (t >= deadline)
-        return 0;
-    return deadline - t > INT_MAX ? INT_MAX : (int)(deadline - t);
-}
 
 static int try_again(void)
 {

@@ -7,6 +7,7 @@ use super::data::DotStuffer;
 use super::ehlo::Capabilities;
 use super::outbox::Outbox;
 use super::reply::{Reply, ReplyReader};
+use super::words::Words;
 use crate::auth::choose::{Auth, Permission, Step};
 use crate::report::{Letter, RecipientReport, Verdict};
 use std::collections::VecDeque;
@@ -63,9 +64,9 @@ enum Command {
 
 /// One connection, from greeting to ending.
 pub struct Dialogue {
-    pub(super) envelope: Envelope,
-    pub(super) auth: Option<Auth>,
-    pub(super) peer: IpAddr,
+    envelope: Envelope,
+    auth: Option<Auth>,
+    peer: IpAddr,
     permission: Permission,
     deadline: u64,
     reader: ReplyReader,
@@ -124,7 +125,7 @@ impl Dialogue {
 
     /// The ending, after [`Want::Close`], and what the next connection needs.
     pub fn into_ending(self) -> (Ending, Envelope, Option<Auth>) {
-        let died = self.died();
+        let died = self.words().died();
         (self.ending.unwrap_or_else(|| Ending::Report(Vec::new(), died)), self.envelope, self.auth)
     }
 
@@ -140,7 +141,7 @@ impl Dialogue {
                     self.deadline = now.saturating_add(self.envelope.timeout);
                     self.reply(&reply);
                 }
-                Some(Err(error)) => self.abandon(self.no_reply(error)),
+                Some(Err(error)) => self.abandon(self.words().no_reply(error)),
             }
         }
     }
@@ -157,12 +158,12 @@ impl Dialogue {
             let step = auth.closed(command_sent);
             self.login(step, None);
         }
-        self.abandon(self.died());
+        self.abandon(self.words().died());
     }
 
     /// The deadline passed, and the server had said nothing.
     pub fn timed_out(&mut self) {
-        self.abandon(self.died());
+        self.abandon(self.words().died());
     }
 
     /// The kernel took this many octets.
@@ -204,21 +205,32 @@ impl Dialogue {
         self.abandon(Verdict::new(Letter::Z, format!("Unable to read message. (#4.3.0) {why}")));
     }
 
+    fn words(&self) -> Words<'_> {
+        Words {
+            peer: self.peer,
+            relay: &self.envelope.relay,
+            auth: self.auth.as_ref(),
+            dot_is_sent: self.dot_is_sent(),
+        }
+    }
+
     /// The final dot was given to the kernel whole, so the server may have taken the message.
-    pub(super) fn dot_is_sent(&self) -> bool {
+    fn dot_is_sent(&self) -> bool {
         self.dot.is_some_and(|dot| self.out.is_sent(dot))
     }
 
     fn reply(&mut self, reply: &Reply) {
-        let Some((command, _)) = self.unanswered.pop_front() else { return self.abandon(self.out_of_step(reply)) };
+        let Some((command, _)) = self.unanswered.pop_front() else {
+            return self.abandon(self.words().out_of_step(reply));
+        };
         if self.decided.is_some() {
             return self.drop_reply(command, reply);
         }
         match (command, reply.code, reply.class()) {
             (Command::EndOfData, _, 4 | 5) => self.decide(reply, "failed after I sent the message"),
-            _ if self.early => self.abandon(self.out_of_step(reply)),
+            _ if self.early => self.abandon(self.words().out_of_step(reply)),
             (Command::EndOfData, _, 2) => {
-                let verdict = self.said(Letter::K, &format!("{} accepted message.", self.peer), reply);
+                let verdict = self.words().said(Letter::K, &format!("{} accepted message.", self.peer), reply);
                 self.finish(verdict);
             }
             (Command::Greeting, 220, _) => self.send(Command::Ehlo, [b"EHLO ", &self.envelope.helohost[..]].concat()),
@@ -247,7 +259,7 @@ impl Dialogue {
                 self.unanswered.push_back((Command::EndOfData, u64::MAX));
             }
             (Command::Data, _, 4 | 5) => self.decide(reply, "failed on DATA command"),
-            _ => self.abandon(self.out_of_step(reply)),
+            _ => self.abandon(self.words().out_of_step(reply)),
         }
     }
 
@@ -271,8 +283,8 @@ impl Dialogue {
                 self.expect(Command::Auth);
             }
             Step::LoggedIn => self.send_mail(), // and no EHLO or RSET before it: either drops the login on some server
-            Step::Reconnect(why) => self.end(Ending::Reconnect(self.login_failed(&why, reply))),
-            Step::Failed(why) => self.finish(self.login_failed(&why, reply)),
+            Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),
+            Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
         }
     }
 
@@ -290,7 +302,7 @@ impl Dialogue {
     }
 
     fn recipient(&mut self, number: usize, reply: &Reply) {
-        self.recipients.push(self.recipient_report(reply));
+        self.recipients.push(self.words().recipient_report(reply));
         if number + 1 < self.envelope.recipients.len() {
             if !self.capabilities.pipelining {
                 self.send_rcpt(number + 1);
@@ -325,7 +337,7 @@ impl Dialogue {
     }
 
     fn decide(&mut self, reply: &Reply, what: &str) {
-        self.finish(self.refusal(reply, what));
+        self.finish(self.words().refusal(reply, what));
     }
 
     /// The delivery is over, as soon as all that was asked is answered.
@@ -340,7 +352,7 @@ impl Dialogue {
 
     fn refused(&mut self, what: &str, reply: &Reply) {
         let line = format!("Connected to {} but {what}.", self.peer);
-        let verdict = self.said(Letter::Z, &line, reply);
+        let verdict = self.words().said(Letter::Z, &line, reply);
         self.end(Ending::NextAddress(verdict));
     }
 

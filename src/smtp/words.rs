@@ -1,18 +1,30 @@
 //! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
 
-use super::dialogue::Dialogue;
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
 use crate::report::{Letter, RecipientReport, Verdict, server_text};
+use std::net::IpAddr;
 
-impl Dialogue {
+/// What the words speak of.
+pub struct Words<'a> {
+    /// The address of the server.
+    pub peer: IpAddr,
+    /// The relay and where it is configured.
+    pub relay: &'a str,
+    /// The login, if one is configured.
+    pub auth: Option<&'a Auth>,
+    /// The server may have taken the message.
+    pub dot_is_sent: bool,
+}
+
+impl Words<'_> {
     /// A line of ours, and the server's words below it.
-    pub(super) fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
-        Verdict::new(letter, line).with_server_text(&reply.text, self.auth.as_ref().map(Auth::mask))
+    pub fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
+        Verdict::new(letter, line).with_server_text(&reply.text, self.auth.map(Auth::mask))
     }
 
     /// A 4xx or 5xx about this mail.
-    pub(super) fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
+    pub fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
         let peer = self.peer;
         if demands_login(reply) {
             return self.said(Letter::Z, &format!("Connected to {peer} but {}", self.login_demanded()), reply);
@@ -23,33 +35,30 @@ impl Dialogue {
     }
 
     /// The report of a recipient with this reply.
-    pub(super) fn recipient_report(&self, reply: &Reply) -> RecipientReport {
+    pub fn recipient_report(&self, reply: &Reply) -> RecipientReport {
         if reply.class() == 2 {
             return RecipientReport { letter: b'r', text: Vec::new() };
         }
         let login = demands_login(reply);
         let why = if login { format!(": {}", self.login_demanded()) } else { ".".to_owned() };
         let text = format!("{} does not like recipient{why}\n", self.peer).into_bytes();
-        let said = server_text(&reply.text, self.auth.as_ref().map(Auth::mask));
+        let said = server_text(&reply.text, self.auth.map(Auth::mask));
         let letter = if reply.class() == 5 && !login { b'h' } else { b's' };
         RecipientReport { letter, text: [text, said].concat() }
     }
 
     fn login_demanded(&self) -> String {
-        let relay = &self.envelope.relay;
-        match &self.auth {
+        let relay = self.relay;
+        match self.auth {
             None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
             Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),
         }
     }
 
     /// There is no login, so no MAIL is sent.
-    pub(super) fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
-        let user = self.auth.as_ref().map(user).unwrap_or_default();
-        let line = format!(
-            "Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)",
-            self.peer, self.envelope.relay
-        );
+    pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
+        let user = self.auth.map(user).unwrap_or_default();
+        let line = format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.relay);
         match reply {
             None => Verdict::new(Letter::Z, line),
             Some(reply) => self.said(Letter::Z, &line, reply),
@@ -57,18 +66,18 @@ impl Dialogue {
     }
 
     /// The connection is lost, or the server fell silent.
-    pub(super) fn died(&self) -> Verdict {
+    pub fn died(&self) -> Verdict {
         Verdict::new(Letter::Z, format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate()))
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
-    pub(super) fn out_of_step(&self, reply: &Reply) -> Verdict {
+    pub fn out_of_step(&self, reply: &Reply) -> Verdict {
         let line = format!("Connected to {} but a reply came out of step. {}(#4.5.0)", self.peer, self.duplicate());
         self.said(Letter::Z, &line, reply)
     }
 
     /// Octets that are no reply.
-    pub(super) fn no_reply(&self, error: ReplyError) -> Verdict {
+    pub fn no_reply(&self, error: ReplyError) -> Verdict {
         let what = match error {
             ReplyError::Malformed => "it sent what is no SMTP reply",
             ReplyError::TooLong => "it sent a reply without end",
@@ -77,7 +86,7 @@ impl Dialogue {
     }
 
     fn duplicate(&self) -> &'static str {
-        if self.dot_is_sent() { "Possible duplicate! " } else { "" }
+        if self.dot_is_sent { "Possible duplicate! " } else { "" }
     }
 }
 

@@ -1,0 +1,25 @@
+/* The one clock of a delivery. */
+
+#include <limits.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "glue.h"
+
+uint64_t now(void)
+{
+    struct timespec t;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &t) == -1)
+        abort();
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int left(uint64_t deadline)
+{
+    uint64_t t = now();
+
+    if (t >= deadline)
+        return 0;
+    return deadline - t > INT_MAX ? INT_MAX : (int)(deadline - t);
+}
