@@ -11,8 +11,9 @@ fn main() {
     c.std("c99").define("_GNU_SOURCE", None).warnings(true).extra_warnings(true).warnings_into_errors(true);
     c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
     c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
-    if optimised {
-        c.flag("-U_FORTIFY_SOURCE").define("_FORTIFY_SOURCE", "2"); // it needs the optimiser
+    let fortified = std::env::var("CFLAGS").is_ok_and(|flags| flags.contains("_FORTIFY_SOURCE"));
+    if optimised && !fortified {
+        c.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2"); // it needs the optimiser
     }
     for object in c.compile_intermediates() {
         println!("cargo:rustc-link-arg-bin=qmail-remote={}", object.display());

@@ -90,6 +90,9 @@ impl Delivery {
 
     /// The host has these addresses, in this order.
     pub fn resolved(&mut self, addresses: Vec<Address>) {
+        if addresses.is_empty() {
+            return self.not_resolved("no address");
+        }
         self.addresses = Addresses::new(addresses);
         self.connect();
     }

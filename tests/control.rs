@@ -80,7 +80,12 @@ fn lines_of_smtproutes() {
         (":[192.0.2.1:25", "the relay is no host name or IP address"),
         (":[192.0.2.1]25", "the relay is no host name or IP address"),
         (":re/lay", "the relay is no host name or IP address"),
-        (":relay\r", "the relay is no host name or IP address"),
+        (":..", "the relay is no host name or IP address"),
+        (":.relay", "the relay is no host name or IP address"),
+        (":relay..:25", "the relay is no host name or IP address"),
+        (":relay;587|u|p", "the relay is no host name or IP address"),
+        (":relay\r", "a CR at the line's end, which would be part of the password or the name"),
+        (":relay user pass\r", "a CR at the line's end, which would be part of the password or the name"),
         (":relay user pa\0ss", "a NUL in the line"),
     ] {
         let error = route(&format!("# comment\n{line}\n"), "example.org").unwrap_err();
@@ -150,15 +155,50 @@ fn relays() {
         assert_eq!(described(&home).unwrap_err(), why);
         fs::remove_file(path).unwrap();
     }
-    // A name never leads out of the directory.
-    home.control("user", "outside\n");
-    home.control("password", "outside\n");
-    home.control("smtproutes", ":..:25\n");
-    assert_eq!(described(&home).as_deref(), Ok("..:25"));
     let literal = Home::with_route("[2001:DB8:0::1]:587");
     literal.control("relays/2001:db8::1/user", "u\n");
     literal.control("relays/2001:db8::1/password", "p\n");
     assert_eq!(described(&literal).as_deref(), Ok("2001:db8::1:587 u p"));
+}
+
+/// What was written for a relay and would not be found is no reason to send without a login.
+#[test]
+fn relays_that_would_be_passed_over() {
+    for (relay, directory, says) in [
+        ("my_relay", "my_relay", "control/relays/my_relay: the name must be another"),
+        ("Relay.example", "Relay.example", "control/relays/Relay.example: the name must be relays/relay.example"),
+        ("relay.example.", "relay.example.", "control/relays/relay.example.: the name must be relays/relay.example"),
+        ("127.0.0.1", "[127.0.0.1]", "control/relays/[127.0.0.1]: the name must be relays/127.0.0.1"),
+        ("[2001:DB8::1]", "[2001:db8::1]", "control/relays/[2001:db8::1]: the name must be relays/2001:db8::1"),
+    ] {
+        let home = Home::with_route(relay);
+        home.control(&format!("relays/{directory}/user"), "u\n");
+        home.control(&format!("relays/{directory}/password"), "p\n");
+        let error = settings(&home, "example.org").err().unwrap_or_default();
+        assert!(error.starts_with(says), "{relay}: {error}");
+    }
+    let home = Home::with_route("my_relay");
+    home.control("relays/other/user", "u\n");
+    assert!(settings(&home, "example.org").unwrap().route.unwrap().credentials.is_none());
+
+    // Links to secrets that are not there (not mounted, perhaps): the file, the directory, all of them.
+    for link in ["relays/relay/user", "relays/relay", "relays", "smtproutes"] {
+        let home = Home::with_route("relay");
+        let path = home.path().join("control").join(link);
+        if link == "smtproutes" {
+            fs::remove_file(&path).unwrap();
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink("/nowhere/at/all", path).unwrap();
+        let error = settings(&home, "example.org").err().unwrap_or_default();
+        assert!(error.ends_with(": a link that leads nowhere"), "{link}: {error}");
+    }
+
+    let home = Home::with_route("relay");
+    home.control("authsenders", "# none yet\n\n");
+    assert!(settings(&home, "example.org").is_ok());
+    home.control("authsenders", "a@example.net:relay|u|p\n");
+    assert!(settings(&home, "example.org").err().unwrap().starts_with("control/authsenders: not read"));
 }
 
 #[test]
@@ -212,6 +252,8 @@ fn where_home_is() {
     assert_eq!(find(None, Some(&mess), None), found(&other));
     assert_eq!(find(None, Some(&mess), Some(&one.path().join("bin/qmail-remote"))), found(&other));
     assert_eq!(find(None, Some(Path::new("/")), Some(&bin)), found(&other));
+    assert_eq!(find(None, Some(&other.path().join("bin")), Some(Path::new("./qmail-remote"))), found(&other));
+    assert_eq!(find(None, Some(other.path()), Some(Path::new("bin/qmail-remote"))), found(&other));
     // A home that is named and has no control directory is an error, not a reason to take another.
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(find(Some(empty.path()), Some(&mess), Some(&bin)), None);

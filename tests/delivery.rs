@@ -2,14 +2,9 @@
 
 mod support;
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::net::TcpListener;
 use support::server::{Action, Event, Log, Rules, Server};
-use support::{Delivered, Home, program, run};
+use support::{Delivered, Home};
 
 const MESSAGE: &[u8] = b"Subject: delivery\n\nhello\n";
 const RECIPIENTS: [&str; 2] = ["one@example.org", "two@example.org"];
@@ -175,6 +170,18 @@ fn a_reply_before_its_command_is_none() {
         assert_eq!(delivered.letters(), "Z");
     });
     both(&[("CONNECT", "220 hi\r\n250 hi")], |delivered, _| assert_eq!(delivered.letters(), "Z"));
+    // A CR behind a line's end is part of no reply.
+    both(&[("CONNECT", "220 hi\n\r\n"), ("EHLO", "250 ok\n\r\n")], |delivered, _| {
+        assert_eq!(delivered.letters(), "Z", "an empty line is no reply");
+    });
+    for pipelining in [true, false] {
+        let hooked = rules(pipelining).hooked(|event, _| match event {
+            Event::Connect => Action::Reply(b"220 hi\n\r".to_vec()),
+            Event::Dot => Action::Reply(b"250 ok\n\r".to_vec()),
+            _ => Action::Default,
+        });
+        assert_eq!(deliver_to(hooked, &RECIPIENTS, MESSAGE).0.letters(), "rrK");
+    }
     // One octet of the reply before the dot is enough.
     for pipelining in [true, false] {
         let hooked = rules(pipelining).hooked(|event, _| match event {
@@ -207,46 +214,11 @@ fn refused_in_the_middle_of_a_long_message() {
             assert_eq!(delivered.letters(), "rrD", "{drop} {:?}", delivered.verdict());
             assert!(delivered.verdict().contains("552 5.3.4 too big"));
             assert!(log.messages.is_empty());
+            // What is cut off is the message: no dot behind it, and no QUIT inside it.
+            let raw = &log.connections[0].raw;
+            assert!(!raw.ends_with(b"QUIT\r\n") && !raw.ends_with(b"\r\n.\r\n"));
         }
     }
-}
-
-/// Both sides have much to say, and neither waits for the other to have read it.
-#[test]
-fn a_long_message_to_a_slow_reader_that_talks() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let greeting = "220-".to_owned() + &"x".repeat(60_000) + "\r\n220 hi\r\n";
-        stream.write_all(greeting.as_bytes()).unwrap();
-        for reply in ["250-a\r\n250 PIPELINING\r\n", "250 a\r\n250 b\r\n354 go\r\n"] {
-            read_until(&mut stream, if reply.contains("354") { b"DATA\r\n" } else { b"\r\n" });
-            stream.write_all(reply.as_bytes()).unwrap();
-        }
-        let octets = read_until(&mut stream, b"\r\n.\r\nQUIT\r\n");
-        stream.write_all(b"250 ok\r\n").unwrap();
-        octets
-    });
-    let home = Home::with_route(&format!("127.0.0.1:{port}"));
-    let message = ten_mebibytes();
-    let delivered = home.deliver("sender@example.net", &["one@example.org"], &message);
-    assert_eq!(delivered.letters(), "rK");
-    assert_eq!(server.join().unwrap(), message.len() + message.iter().filter(|c| **c == b'\n').count() + 3 + 6);
-}
-
-fn read_until(stream: &mut TcpStream, end: &[u8]) -> usize {
-    let mut tail = Vec::new();
-    let mut buffer = [0; 2048];
-    let mut total = 0;
-    while !tail.ends_with(end) {
-        let length = stream.read(&mut buffer).unwrap();
-        assert!(length > 0);
-        total += length;
-        tail.extend_from_slice(&buffer[..length]);
-        tail.drain(..tail.len().saturating_sub(64));
-    }
-    total
 }
 
 #[test]
@@ -265,6 +237,10 @@ fn greeting_and_name_refused() {
         let expected = "ZConnected to 127.0.0.1 but my name was rejected.\nRemote host said: 550 no\n\0";
         assert_output(&delivered, expected);
         assert_eq!(log.commands()[..2], ["EHLO client.example.net", "HELO client.example.net"]);
+    });
+    both(&[("EHLO", "421 too busy")], |delivered, log| {
+        assert_eq!(delivered.letters(), "Z");
+        assert!(!log.saw("HELO"));
     });
     both(&[("EHLO", "502 what?")], |delivered, log| {
         assert_eq!(delivered.letters(), "rrK");
@@ -309,94 +285,4 @@ fn addresses() {
         assert_eq!(home.deliver(sender, &["one@example.org"], MESSAGE).letters(), "rK");
         assert!(server.finish().saw(line), "{line}");
     }
-}
-
-#[test]
-fn invoked_improperly() {
-    for arguments in [&[][..], &["example.org"], &["example.org", "sender@example.net"]] {
-        let mut command = Command::new(program());
-        command.args(arguments);
-        assert_output(&run(command, MESSAGE), "DI (qmail-remote) was invoked improperly. (#5.3.5)\n\0");
-    }
-}
-
-/// A shell closes descriptors on the way to the program.
-fn with_closed(home: &Home, descriptors: &str) -> Command {
-    let mut shell = Command::new("sh");
-    let script = format!("exec \"$@\" {descriptors}");
-    let command = home.command("sender@example.net", &["one@example.org"]);
-    shell.env_clear().env("QMAILHOME", home.path()).arg("-c").arg(script).arg("sh").arg(command.get_program());
-    shell.args(command.get_args());
-    shell
-}
-
-#[test]
-fn descriptors() {
-    let server = Server::start(rules(true));
-    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
-    // No message is not an empty message.
-    let delivered = run(with_closed(&home, "<&-"), MESSAGE);
-    assert_eq!(delivered.letters(), "rZ");
-    assert!(delivered.verdict().contains("Unable to read message. (#4.3.0)"), "{delivered:?}");
-    // A directory cannot be read either.
-    let delivered = run(with_closed(&home, "</"), MESSAGE);
-    assert_eq!(delivered.letters(), "rZ");
-    // Nothing of ours on descriptor 2, open or not.
-    assert_eq!(run(with_closed(&home, "2>&-"), MESSAGE).letters(), "rK");
-    let log = server.finish();
-    assert_eq!(log.messages.len(), 1);
-
-    // Without a report pipe no mail is sent, and with one that nobody reads the report is not lost in silence: a signal,
-    // which qmail-rspawn puts off.
-    let server = Server::start(rules(true));
-    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
-    let died = |mut command: Command| command.stdin(Stdio::null()).stderr(Stdio::null()).status().unwrap().signal();
-    assert!(died(with_closed(&home, ">&-")).is_some());
-    assert!(server.finish().connections.is_empty());
-
-    let server = Server::start(rules(true));
-    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = home.command("sender@example.net", &["one@example.org"]);
-    command.stdout(writer);
-    assert!(died(command).is_some());
-    server.finish();
-}
-
-/// What the process makes of itself, read while the server lets it wait.
-#[test]
-fn the_process() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
-    let mut command = home.command("sender@example.net", &["one@example.org"]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let connection = listener.accept().unwrap();
-    let of_process = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
-    let limits = of_process("limits");
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["bytes", "0", "0"], "{core}");
-    let status = of_process("status");
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
-    let sigpipe = 1 << (13 - 1);
-    assert_ne!(u64::from_str_radix(ignored, 16).unwrap() & sigpipe, 0, "SIGPIPE is not ignored");
-    drop(connection);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.stdout, b"ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
-}
-
-#[test]
-fn no_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let home = Home::with_route(&format!("127.0.0.1:{port}"));
-    let verdict = home.deliver("a@example.net", &["b@example.org"], MESSAGE).verdict();
-    assert!(verdict.starts_with("ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"), "{verdict}");
-    assert!(verdict.contains("127.0.0.1: Connection refused"), "{verdict}");
-
-    let home = Home::with_route("nowhere.invalid:25");
-    let verdict = home.deliver("a@example.net", &["b@example.org"], MESSAGE).verdict();
-    assert!(verdict.starts_with("ZSorry, I couldn't find any host by that name. (#4.1.2)"), "{verdict}");
-    assert!(verdict.contains("nowhere.invalid of control/smtproutes line 1"), "{verdict}");
 }

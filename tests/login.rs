@@ -250,6 +250,8 @@ fn a_login_demanded_although_there_was_one() {
         "534 5.7.9 no",
         "538 5.7.11 Encryption required",
         "550 5.7.30 Basic authentication is not supported for Client Submission.",
+        "550-5.7.30 Basic authentication is not supported\r\n550 see https://example.org",
+        "550  5.7.30 no",
     ] {
         let (delivered, _) = deliver(Rules::default().answering(&[("MAIL", reply)]));
         assert_eq!(delivered.letters(), "Z", "{reply}");
@@ -266,6 +268,96 @@ fn a_login_demanded_although_there_was_one() {
     let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
     assert_eq!(delivered.letters(), "Z");
     assert!(delivered.verdict().contains("it demands a login and none is configured for 127.0.0.1:"), "{delivered:?}");
+}
+
+/// The relay says good-bye with 421 after a refusal: in the same segment, or to the next AUTH. That is Kerio's closing.
+#[test]
+fn a_good_bye_after_a_refusal() {
+    for early in [true, false] {
+        let rules = Rules::default().hooked(move |event, session| match event {
+            Event::Answer { .. } if session.connection == 0 && early => {
+                Action::reply_and_close("535 5.7.8 no\r\n421 4.7.0 too many errors")
+            }
+            Event::Answer { .. } if session.connection == 0 => Action::reply("535 5.7.8 no"),
+            Event::Command(line) if line.starts_with("AUTH PLAIN") && session.connection == 0 => {
+                Action::reply_and_close("421 4.7.0 too many errors")
+            }
+            _ => Action::Default,
+        });
+        let (delivered, log) = deliver(rules);
+        assert_eq!(delivered.letters(), "rK", "{early}: {delivered:?}");
+        assert_eq!(log.connections.len(), 2, "{early}");
+    }
+    // At the first AUTH it is a 4xx like others.
+    let log = assert_deferred("first", Rules::default().answering(&[("AUTH", "421 busy")]), &["puts the login off"]);
+    assert_eq!(log.connections.len(), 1);
+}
+
+/// The second connection fails in another way; what was tried on the first is told all the same.
+#[test]
+fn a_reconnect_that_is_refused() {
+    for (case, second) in [("421", "421 4.7.0 too many failed logins"), ("closed", "")] {
+        let rules = Rules::default().hooked(move |event, session| match (event, session.connection) {
+            (Event::Command(line), 0) if line.starts_with("AUTH") => Action::reply("535 5.7.8 no"),
+            (Event::Connect, 1) if second.is_empty() => Action::Close,
+            (Event::Connect, 1) => Action::reply(second),
+            _ => Action::Default,
+        });
+        assert_deferred(
+            case,
+            rules,
+            &["Before that: login as myuser at 127.0.0.1:", "tried CRAM-MD5 (535), PLAIN (535)."],
+        );
+    }
+    // It closed as soon as it had made its offer: nothing was tried.
+    let rules = Rules::default().hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("EHLO") => Action::reply_and_close("250-a\r\n250 AUTH PLAIN"),
+        _ => Action::Default,
+    });
+    let (delivered, log) = deliver(rules);
+    assert_eq!((delivered.letters().as_str(), log.connections.len()), ("Z", 2));
+    assert!(!delivered.verdict().contains("check user and password") || log.saw("AUTH"), "{}", delivered.verdict());
+}
+
+#[test]
+fn a_server_that_echoes_the_secret_later() {
+    // Cut into lines of seven, in a reply to RCPT, and behind stock's limit of 5000 octets.
+    let folded = |reply: &str| "AG15dXN\nlcgBzZW\nNyZXRwY\nXNz secretp\nass".replace('\n', &format!("\r\n{reply}-"));
+    for (event, reply) in [("MAIL", "550"), ("RCPT", "550"), ("RCPT", "450"), ("DATA", "451"), (".", "554")] {
+        let said = format!("{reply}-{}\r\n{reply} end", folded(reply));
+        let rules = Rules::offering(&["AUTH PLAIN"]).answering(&[(event, &said)]);
+        let (delivered, log) = deliver(rules);
+        assert!(log.saw("MAIL"));
+        let output = String::from_utf8_lossy(&delivered.stdout).replace(&format!("\n{reply}-"), "");
+        assert!(output.contains("<secret>"), "{event}: {output}");
+        assert_no_secret(event, &output);
+    }
+    let long = format!("550-{}\r\n550-secretpass\r\n550 end", "x".repeat(4985));
+    let (delivered, _) = deliver(Rules::default().answering(&[(".", &long)]));
+    let verdict = delivered.verdict();
+    assert!(verdict.len() < 5100 && verdict.ends_with("550-<secre\n"), "{}: {verdict}", verdict.len());
+    // A hostile server offers as mechanisms what it was told before.
+    let rules = Rules::default().hooked(|event, session| match event {
+        Event::Command(line) if line.starts_with("EHLO") && session.connection == 1 => {
+            Action::reply("250-a\r\n250 AUTH SECRETPASS AG15DXNLCGBZZWNYZX X")
+        }
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply("535 no"),
+        _ => Action::Default,
+    });
+    assert_deferred("offered", rules, &["offered <secret>, <secret>, X;"]);
+}
+
+#[test]
+fn a_password_with_a_cr() {
+    let server = Server::start(Rules::default().hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply("535 no secretpass\r of mine"),
+        _ => Action::Default,
+    }));
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    home.control("relays/127.0.0.1/user", "myuser\n");
+    home.control("relays/127.0.0.1/password", "secretpass\r\n");
+    let verdict = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE).verdict();
+    assert!(verdict.contains("535 no <secret> of mine"), "{verdict}");
 }
 
 #[test]

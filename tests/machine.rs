@@ -125,3 +125,117 @@ fn the_server_says_it_in_two_segments() {
         }
     }
 }
+
+/// A delivery that has said all up to the beginning of the message.
+fn in_the_message(home: &Home) -> Delivery {
+    let mut delivery = connected(home);
+    delivery.received(0, b"220 hi\r\n");
+    send_all(&mut delivery, 0);
+    delivery.received(0, b"250-a\r\n250 PIPELINING\r\n");
+    send_all(&mut delivery, 0);
+    delivery.received(0, b"250 a\r\n250 b\r\n354 go\r\n");
+    assert_eq!(delivery.want(0), Want::Message);
+    delivery
+}
+
+fn connected(home: &Home) -> Delivery {
+    connected_to(home, "127.0.0.1")
+}
+
+fn connected_to(home: &Home, ip: &str) -> Delivery {
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
+    delivery.resolved(vec![Address { ip: ip.parse().unwrap(), scope: 0 }]);
+    delivery.connected(0);
+    delivery
+}
+
+fn send_all(delivery: &mut Delivery, now: u64) {
+    let Want::Io(octets, _) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
+    let count = octets.len();
+    delivery.sent(now, count);
+}
+
+fn output(mut delivery: Delivery) -> String {
+    assert!(matches!(delivery.want(0), Want::Close(_)), "{:?}", delivery.want(0));
+    delivery.disconnected();
+    let Want::Done(report) = delivery.want(0) else { panic!() };
+    String::from_utf8_lossy(report).into_owned()
+}
+
+/// The kernel takes no more of the message; why, the server has already said.
+#[test]
+fn what_was_said_before_a_write_failed_counts() {
+    let home = Home::with_route("relay.example:587");
+    for (said, expected) in [
+        (&b"552 too big\r\n"[..], "r\0D127.0.0.1 failed after I sent the message.\nRemote host said: 552 too big\n\0"),
+        (b"452 too busy\r\n", "r\0Z127.0.0.1 failed after I sent the message.\nRemote host said: 452 too busy\n\0"),
+        (b"", "r\0ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0"),
+        (b"552 too", "r\0ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0"),
+    ] {
+        let mut delivery = in_the_message(&home);
+        delivery.message(b"Subject: x\n");
+        delivery.message_end();
+        delivery.send_failed();
+        assert!(matches!(delivery.want(0), Want::Io(b"", _)));
+        delivery.received(0, said);
+        delivery.closed();
+        assert_eq!(output(delivery), expected);
+    }
+}
+
+/// timeoutremote is for each reply and for each write that gets on: not for each octet, not for the whole.
+#[test]
+fn deadlines() {
+    let home = Home::with_route("relay.example:587");
+    let deadline = |delivery: &Delivery| match delivery.want(0) {
+        Want::Io(_, deadline) => deadline,
+        other => panic!("{other:?}"),
+    };
+    let mut delivery = connected(&home); // at 0; timeoutremote is 20 seconds
+    assert_eq!(deadline(&delivery), 20_000);
+    delivery.received(5_000, b"220-a\r\n22");
+    assert_eq!(deadline(&delivery), 20_000);
+    delivery.received(6_000, b"0 b\r\n");
+    assert_eq!(deadline(&delivery), 26_000);
+    delivery.sent(7_000, 1);
+    assert_eq!(deadline(&delivery), 27_000);
+    delivery.timed_out();
+    assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
+}
+
+/// The message is asked for in pieces, and no more of it than the kernel takes.
+#[test]
+fn the_message_is_read_as_it_goes_out() {
+    let home = Home::with_route("relay.example:587");
+    let mut delivery = in_the_message(&home);
+    let piece = b"a line of the message\n".repeat(1000);
+    let mut pieces = 0;
+    while delivery.want(0) == Want::Message {
+        delivery.message(&piece);
+        pieces += 1;
+        assert!(pieces < 10, "the whole message would be in memory");
+    }
+    delivery.sent(0, 60_000);
+    assert_eq!(delivery.want(0), Want::Message);
+}
+
+/// A loopback relay is one in whatever form its address comes, and port 465 is not spoken to without TLS.
+#[test]
+fn loopback_and_465() {
+    for (ip, plain) in [("::ffff:127.0.0.1", true), ("::1", true), ("127.9.9.9", true), ("::ffff:192.0.2.1", false)] {
+        let home = Home::with_route("relay.example:587 myuser secretpass");
+        let mut delivery = connected_to(&home, ip);
+        delivery.received(0, b"220 hi\r\n");
+        send_all(&mut delivery, 0);
+        delivery.received(0, b"250-a\r\n250 AUTH PLAIN\r\n");
+        let sends = matches!(delivery.want(0), Want::Io(octets, _) if octets.starts_with(b"AUTH PLAIN "));
+        assert_eq!(sends, plain, "{ip}");
+    }
+    for route in ["relay.example:465", "relay.example:465 -myuser secretpass"] {
+        let home = Home::with_route(route);
+        let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+        let delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+        assert!(matches!(delivery.want(0), Want::Done(report) if report.starts_with(b"ZRelay relay.example:465 ")));
+    }
+}

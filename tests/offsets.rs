@@ -3,14 +3,13 @@
 
 mod support;
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script};
-use support::{Delivered, Home};
+use support::{Delivered, Home, unread};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
@@ -63,22 +62,13 @@ fn hear(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-/// Until the client has taken all that was said, so that what comes next is another segment: the kernel's table of TCP
-/// connections tells how much is still unread on its side.
+/// Until the client has taken all that was said, so that what comes next is another segment.
 fn wait_until_read(stream: &TcpStream) {
-    let Ok(client) = stream.peer_addr() else { return };
-    let place = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
-    let [client, server] = [client, stream.local_addr().unwrap()].map(place);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(20) {
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        match lines.find(|fields| fields[1] == client && fields[2] == server) {
-            Some(fields) if !fields[4].ends_with(":00000000") => thread::yield_now(),
-            _ => return,
-        }
+    while unread(stream).is_some_and(|octets| octets > 0) {
+        assert!(start.elapsed() < Duration::from_secs(20), "the client reads no more");
+        thread::yield_now();
     }
-    panic!("the client reads no more");
 }
 
 fn deliver(script: Script, timeoutremote: &str, limit: usize, then: Then) -> (Delivered, bool) {

@@ -176,15 +176,26 @@ impl Auth {
         }
     }
 
-    /// The relay closed the connection during a try, which refuses the mechanism as a 5xx does; but a try whose command
-    /// was not yet sent was none.
-    pub fn closed(&mut self, command_sent: bool) -> Step {
-        if !command_sent && self.tries.len() > 1 {
+    /// The relay closed the connection, or said 421 after a refusal. That refuses the mechanism as a 5xx does; but a try
+    /// whose AUTH command was not sent (`line_sent` is about the last line that [`Step::Send`] gave) was none.
+    pub fn closed(&mut self, line_sent: bool) -> Step {
+        if !line_sent && self.tries.last().is_some_and(|last| last.answers == 0 && !last.cancelled) {
             self.tries.pop();
         }
         self.end_try(End::Closed);
         self.tries_here = TRIES_ON_A_CONNECTION;
         self.next()
+    }
+
+    /// A mechanism was refused on this connection before the try under way: what the relay says now may be its good-bye.
+    pub fn was_refused_here(&self) -> bool {
+        self.tries_here > 1
+    }
+
+    /// What was tried in vain: nothing before the first try, and nothing after a login.
+    pub fn story(&self) -> Option<String> {
+        let logged_in = self.tries.iter().any(|t| t.end == Some(End::Code(235)));
+        (!logged_in && !self.tries.is_empty()).then(|| format!("tried {}", self.tried()))
     }
 
     fn end_try(&mut self, end: End) {
@@ -279,9 +290,11 @@ impl Auth {
             self.why(&format!("check user and password in {}{hint}", self.credentials.source))
         } else if !self.offer.offered {
             self.why("the relay offers no AUTH here; is this its submission port (587)?")
+        } else if self.permitted().next().is_some() {
+            self.why("the relay closed the connection before a login")
         } else if usable.is_empty() {
             let known: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
-            self.why(&format!("none of what the relay offers can be used; configured: {}", list(&known)))
+            self.why(&format!("none of what the relay offers can be used; configured: {}", list(&known, known.len())))
         } else {
             let user = String::from_utf8_lossy(&self.credentials.user);
             self.why(&format!(
@@ -298,10 +311,16 @@ impl Auth {
 
     /// What was offered and tried, and then this.
     fn why(&self, why: &str) -> String {
+        // The relay's own words: a hostile one could offer what was sent to it before.
+        let shown = |name: &String| String::from_utf8_lossy(&self.mask.apply(name.as_bytes())).into_owned();
+        let offered: Vec<String> = self.offer.names.iter().take(SHOWN + 1).map(shown).collect();
+        format!("offered {}; tried {}; {why}", list(&offered, self.offer.names.len()), self.tried())
+    }
+
+    fn tried(&self) -> String {
         let tries: Vec<String> =
             self.tries.iter().map(|t| format!("{} ({})", t.mechanism.name(), t.outcome())).collect();
-        let offered: Vec<&str> = self.offer.names.iter().map(String::as_str).collect();
-        format!("offered {}; tried {}; {why}", list(&offered), list(&tries))
+        list(&tries, tries.len())
     }
 }
 
@@ -316,11 +335,12 @@ impl Try {
 }
 
 /// Words for a report: no more than a line's worth, since a server may offer thousands.
-fn list<S: AsRef<str>>(words: &[S]) -> String {
-    const SHOWN: usize = 20;
+const SHOWN: usize = 20;
+
+fn list<S: AsRef<str>>(words: &[S], of: usize) -> String {
     match words.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "nothing".to_owned(),
-        shown if words.len() > SHOWN => format!("{shown} and {} more", words.len() - SHOWN),
+        shown if of > SHOWN => format!("{shown} and {} more", of - SHOWN),
         shown => shown,
     }
 }

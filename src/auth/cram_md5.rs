@@ -13,7 +13,7 @@ pub struct ChallengeError;
 /// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
 /// behind a blank, so it ends at the first one.
 pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ChallengeError> {
-    let base64 = challenge.split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
+    let base64 = challenge.trim_ascii_start().split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
     let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
     let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
     mac.update(&challenge);
@@ -38,6 +38,7 @@ mod tests {
         let challenge = b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"; // RFC 2195 section 2
         let answer = b"dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw";
         assert_eq!(*cram_md5(b"tim", b"tanstaaftanstaaf", challenge).unwrap(), answer);
+        assert_eq!(*cram_md5(b"tim", b"tanstaaftanstaaf", &[b" ", &challenge[..]].concat()).unwrap(), answer);
         let with_words = [&challenge[..], b" 9561591f-0000"].concat();
         assert_eq!(*cram_md5(b"tim", b"tanstaaftanstaaf", &with_words).unwrap(), answer);
     }

@@ -16,8 +16,10 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A string that is masked where it stands whole: the password.
+    /// A string that is masked where it stands whole: the password. Replies are kept without CR, so it is left out here.
     pub fn add_whole(&mut self, secret: &[u8]) {
+        let secret: Vec<u8> = secret.iter().copied().filter(|c| *c != b'\r').collect();
+        let secret = &*zeroize::Zeroizing::new(secret);
         self.fingerprints.push((secret.len(), fingerprint(secret)));
     }
 
@@ -29,16 +31,18 @@ impl Mask {
         self.fingerprints.extend(base64.windows(RUN).map(|run| (RUN, fingerprint(run))));
     }
 
-    /// The text with each secret replaced by `<secret>`.
+    /// A reply, or a part of one, with each secret replaced by `<secret>`, also where the reply's lines divide it.
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
         let mut known = self.fingerprints.clone();
         known.sort_unstable();
+        let places = without_line_ends(text);
+        let joined: Vec<u8> = places.iter().map(|place| text[*place]).collect();
         let mut secret = vec![false; text.len()];
         for of_one_length in known.chunk_by(|a, b| a.0 == b.0) {
             let length = of_one_length[0].0.max(1);
-            for (start, run) in text.windows(length).enumerate() {
+            for (start, run) in joined.windows(length).enumerate() {
                 if of_one_length.binary_search(&(length, fingerprint(run))).is_ok() {
-                    secret[start..start + length].fill(true);
+                    secret[places[start]..=places[start + length - 1]].fill(true);
                 }
             }
         }
@@ -52,6 +56,19 @@ impl Mask {
         }
         out
     }
+}
+
+/// The places in a reply that are neither line ends nor the code with its hyphen or blank at a line's start.
+fn without_line_ends(text: &[u8]) -> Vec<usize> {
+    let mut places = Vec::with_capacity(text.len());
+    let mut start = 0;
+    for line in text.split_inclusive(|c| *c == b'\n') {
+        let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- ".contains(&line[3]);
+        let end = line.strip_suffix(b"\n").unwrap_or(line).len();
+        places.extend(start + if code { 4 } else { 0 }..start + end);
+        start += line.len();
+    }
+    places
 }
 
 fn fingerprint(octets: &[u8]) -> u64 {
@@ -76,7 +93,8 @@ mod tests {
             "535 no: AUTH PLAIN <secret> refused"
         );
         assert_eq!(masked("AUTH PLAIN AG15DXNLCGBZM2"), "AUTH PLAIN <secret>");
-        assert_eq!(masked("AG15dXNlcgBz\nM2NyZXQgcGFzcw=="), "<secret>\n<secret>");
+        assert_eq!(masked("535-AG15dXN\n535-lcgBzM2\n535 NyZXQ"), "535-<secret>");
+        assert_eq!(masked("535-your s3cr\n535 et pass"), "535-your <secret>");
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
         assert_eq!(masked("535 5.7.8 Error: authentication failed"), "535 5.7.8 Error: authentication failed");
         assert_eq!(masked(""), "");

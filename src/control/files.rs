@@ -1,8 +1,8 @@
 //! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// A control file that cannot be read or understood: which, where in it, and why.
@@ -18,9 +18,28 @@ pub struct Control {
 impl Control {
     /// A whole file, or None when there is none. It may hold a password, so its memory is cleared when dropped.
     pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ControlError> {
-        match fs::read(self.home.join("control").join(name)) {
-            Ok(content) => Ok(Some(Zeroizing::new(content))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        self.found(name, fs::read).map(|content| content.map(Zeroizing::new))
+    }
+
+    /// Whether there is a file or directory of this name.
+    pub fn exists(&self, name: &str) -> Result<bool, ControlError> {
+        self.found(name, fs::metadata).map(|metadata| metadata.is_some())
+    }
+
+    /// What `ask` finds, or None when there is nothing of this name. A link that leads nowhere is something: it says that
+    /// there should be a file.
+    fn found<T>(&self, name: &str, ask: impl FnOnce(PathBuf) -> io::Result<T>) -> Result<Option<T>, ControlError> {
+        let control = self.home.join("control");
+        let path = control.join(name);
+        match ask(path.clone()) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut on_the_way = path.ancestors().take_while(|path| *path != control);
+                match on_the_way.any(Path::is_symlink) {
+                    true => Err(ControlError(format!("control/{name}: a link that leads nowhere"))),
+                    false => Ok(None),
+                }
+            }
             Err(error) => {
                 let why = crate::report::os_error(error.raw_os_error().unwrap_or_default());
                 Err(ControlError(format!("control/{name}: {why}")))

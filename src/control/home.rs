@@ -26,6 +26,7 @@ pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
     if let Some(mess) = surroundings.cwd.filter(|cwd| cwd.ends_with("queue/mess")) {
         return mess.ancestors().nth(2).filter(has_control).map(Path::to_owned);
     }
-    let executed_from = surroundings.execfn.and_then(|program| program.parent()?.parent());
+    let program = surroundings.execfn.map(|program| surroundings.cwd.unwrap_or(Path::new("/")).join(program));
+    let executed_from = program.as_deref().and_then(|program| program.parent()?.parent());
     executed_from.into_iter().chain(USUAL.map(Path::new)).find(has_control).map(Path::to_owned)
 }

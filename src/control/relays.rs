@@ -19,7 +19,15 @@ pub fn complete(control: &Control, line: RouteLine) -> Result<Route, ControlErro
         mechanisms: Mechanism::IN_CLEAR.to_vec(),
         host: host.clone(),
     };
-    let Some(directory) = directory(&host) else { return Ok(route) };
+    if !control.exists("relays")? {
+        return Ok(route);
+    }
+    let directory = directory(&host);
+    misnamed(control, &host, directory.as_deref())?;
+    let Some(directory) = directory else { return Ok(route) };
+    if !control.exists(&directory)? {
+        return Ok(route);
+    }
     if route.credentials.is_none() {
         route.credentials = login(control, &directory)?;
     }
@@ -42,6 +50,18 @@ fn directory(host: &str) -> Option<String> {
     let label = |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
     let legal = name.parse::<IpAddr>().is_ok() || name.split('.').all(label); // so never `..`
     legal.then(|| format!("relays/{name}"))
+}
+
+/// Fails where a directory stands under the name as the route has it, and it is not the one that is looked up: what was
+/// written there for the relay must not be passed over in silence.
+fn misnamed(control: &Control, host: &str, directory: Option<&str>) -> Result<(), ControlError> {
+    for written in [format!("relays/{host}"), format!("relays/[{host}]")] {
+        if Some(written.as_str()) != directory && control.exists(&written)? {
+            let name = directory.unwrap_or("another: a relay's name is of letters, digits, dots and hyphens");
+            return Err(ControlError(format!("control/{written}: the name must be {name}")));
+        }
+    }
+    Ok(())
 }
 
 fn login(control: &Control, directory: &str) -> Result<Option<Credentials>, ControlError> {

@@ -56,6 +56,9 @@ fn parse(value: &[u8], source: &str) -> Result<RouteLine, &'static str> {
     if value.contains(&0) {
         return Err("a NUL in the line");
     }
+    if value.ends_with(b"\r") {
+        return Err("a CR at the line's end, which would be part of the password or the name");
+    }
     let blank = |c: u8| b" \t".contains(&c);
     let end = value.iter().position(|c| blank(*c) || *c == b'|').unwrap_or(value.len());
     let (host, port) = relay(&value[..end])?;
@@ -93,7 +96,10 @@ fn relay(text: &[u8]) -> Result<(String, u16), &'static str> {
         }
         None => {
             let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            if host.is_empty() || !host.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._".contains(&c)) {
+            let label = |label: &str| {
+                !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+            };
+            if !host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
                 return Err(NO_RELAY);
             }
             (host.to_owned(), port)

@@ -184,12 +184,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_resolved(
     // SAFETY: the contract of this function.
     let found = if addresses.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(addresses, count) } };
     let found: Vec<Address> = found.iter().map(to_address).collect();
-    let event = |machine: &mut Delivery| match found.is_empty() {
-        true => machine.not_resolved("no address"),
-        false => machine.resolved(found),
-    };
     // SAFETY: likewise.
-    unsafe { tell(delivery, event) }
+    unsafe { tell(delivery, |machine| machine.resolved(found)) }
 }
 
 /// The name has no address, or none can be found out now. `why` is the resolver's text.

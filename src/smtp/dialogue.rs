@@ -133,6 +133,10 @@ impl Dialogue {
     pub fn received(&mut self, now: u64, mut input: &[u8]) {
         while !input.is_empty() && self.ending.is_none() {
             if self.reader.is_empty() {
+                if let [b'\r', rest @ ..] = input {
+                    input = rest; // of a line that ended in LF CR; it begins no reply
+                    continue;
+                }
                 self.early = self.unanswered.front().is_none_or(|(_, end)| !self.out.is_sent(*end));
             }
             match self.reader.read(&mut input) {
@@ -148,17 +152,10 @@ impl Dialogue {
 
     /// The server has said its last: it closed, or the connection is lost.
     pub fn closed(&mut self) {
-        let command_sent = match self.unanswered.front() {
-            Some((Command::Auth, end)) => Some(self.out.is_sent(*end)),
-            _ => None,
-        };
-        if let Some((auth, command_sent)) = self.auth.as_mut().zip(command_sent).filter(|_| self.ending.is_none()) {
-            self.write_failed = true;
-            self.unanswered.clear();
-            let step = auth.closed(command_sent);
-            self.login(step, None);
+        match self.unanswered.front() {
+            Some((Command::Auth, end)) => self.login_closed(self.out.is_sent(*end)),
+            _ => self.abandon(self.words().died()),
         }
-        self.abandon(self.words().died());
     }
 
     /// The deadline passed, and the server had said nothing.
@@ -228,6 +225,9 @@ impl Dialogue {
         }
         match (command, reply.code, reply.class()) {
             (Command::EndOfData, _, 4 | 5) => self.decide(reply, "failed after I sent the message"),
+            (Command::Auth, 421, _) if self.auth.as_ref().is_some_and(Auth::was_refused_here) => {
+                self.login_closed(!self.early);
+            }
             _ if self.early => self.abandon(self.words().out_of_step(reply)),
             (Command::EndOfData, _, 2) => {
                 let verdict = self.words().said(Letter::K, &format!("{} accepted message.", self.peer), reply);
@@ -261,6 +261,15 @@ impl Dialogue {
             (Command::Data, _, 4 | 5) => self.decide(reply, "failed on DATA command"),
             _ => self.abandon(self.words().out_of_step(reply)),
         }
+    }
+
+    /// The server closed in the middle of a login. `line_sent`: the line that it did not answer had gone out.
+    fn login_closed(&mut self, line_sent: bool) {
+        let Some(auth) = &mut self.auth else { return self.abandon(self.words().died()) };
+        let step = auth.closed(line_sent);
+        self.send_failed();
+        self.unanswered.clear();
+        self.login(step, None);
     }
 
     fn begin_login(&mut self) {
@@ -351,8 +360,7 @@ impl Dialogue {
     }
 
     fn refused(&mut self, what: &str, reply: &Reply) {
-        let line = format!("Connected to {} but {what}.", self.peer);
-        let verdict = self.words().said(Letter::Z, &line, reply);
+        let verdict = self.words().refused(what, reply);
         self.end(Ending::NextAddress(verdict));
     }
 

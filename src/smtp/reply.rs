@@ -41,6 +41,8 @@ pub struct ReplyReader {
     line_start: usize,
     lines: usize,
     octets: usize,
+    /// That of the first line; all others must have the same.
+    code: Option<u16>,
 }
 
 impl ReplyReader {
@@ -77,7 +79,7 @@ impl ReplyReader {
         self.text.push(b'\n');
         self.line_start = self.text.len();
         self.lines += 1;
-        if code_of_first(&self.text) != Some(code) {
+        if *self.code.get_or_insert(code) != code {
             return Some(Err(ReplyError::Malformed));
         }
         if !more {
@@ -85,10 +87,6 @@ impl ReplyReader {
         }
         (self.lines >= REPLY_LINES).then_some(Err(ReplyError::TooLong))
     }
-}
-
-fn code_of_first(text: &[u8]) -> Option<u16> {
-    code(text.split(|c| *c == b'\n').next()?)
 }
 
 /// The code of a line: three digits, then the end, a blank or a hyphen.

@@ -65,15 +65,23 @@ impl Words<'_> {
         }
     }
 
+    /// The server does not want us at all.
+    pub fn refused(&self, what: &str, reply: &Reply) -> Verdict {
+        self.said(Letter::Z, &format!("Connected to {} but {what}.{}", self.peer, self.story()), reply)
+    }
+
     /// The connection is lost, or the server fell silent.
     pub fn died(&self) -> Verdict {
-        Verdict::new(Letter::Z, format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate()))
+        let Words { peer, .. } = self;
+        Verdict::new(
+            Letter::Z,
+            format!("Connected to {peer} but connection died. {}(#4.4.2){}", self.duplicate(), self.story()),
+        )
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
     pub fn out_of_step(&self, reply: &Reply) -> Verdict {
-        let line = format!("Connected to {} but a reply came out of step. {}(#4.5.0)", self.peer, self.duplicate());
-        self.said(Letter::Z, &line, reply)
+        self.said(Letter::Z, &self.protocol_error("a reply came out of step"), reply)
     }
 
     /// Octets that are no reply.
@@ -82,7 +90,19 @@ impl Words<'_> {
             ReplyError::Malformed => "it sent what is no SMTP reply",
             ReplyError::TooLong => "it sent a reply without end",
         };
-        Verdict::new(Letter::Z, format!("Connected to {} but {what}. {}(#4.5.0)", self.peer, self.duplicate()))
+        Verdict::new(Letter::Z, self.protocol_error(what))
+    }
+
+    fn protocol_error(&self, what: &str) -> String {
+        format!("Connected to {} but {what}. {}(#4.5.0){}", self.peer, self.duplicate(), self.story())
+    }
+
+    /// A login that was tried in vain before is perhaps why.
+    fn story(&self) -> String {
+        let story = self.auth.and_then(|auth| Some((user(auth), auth.story()?)));
+        story.map_or_else(String::new, |(user, story)| {
+            format!(" Before that: login as {user} at {}: {story}.", self.relay)
+        })
     }
 
     fn duplicate(&self) -> &'static str {
@@ -96,5 +116,7 @@ fn user(auth: &Auth) -> String {
 
 /// A refusal that is about our login, not about this mail: a typing error there must not bounce the queue.
 fn demands_login(reply: &Reply) -> bool {
-    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && reply.last_text().starts_with(b"5.7.30")
+    let mut texts = reply.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
+    let basic_authentication_is_off = texts.any(|text| text.trim_ascii_start().starts_with(b"5.7.30"));
+    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
 }
