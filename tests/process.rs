@@ -109,6 +109,27 @@ fn no_connection() {
     assert!(verdict.contains("nowhere.invalid of control/smtproutes line 1"), "{verdict}");
 }
 
+/// What shows in no other way: flights are not held back for acknowledgements (TCP_NODELAY, before connect), and nobody
+/// may look into the process.
+#[test]
+fn system_calls() {
+    let server = Server::start(open_relay());
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let trace = home.path().join("trace");
+    let command = home.command("sender@example.net", &["one@example.org"]);
+    let mut strace = Command::new("strace");
+    strace.arg("-o").arg(&trace).args(["-e", "trace=prctl,setsockopt,connect"]);
+    strace.arg(command.get_program()).args(command.get_args()).env_clear().env("QMAILHOME", home.path());
+    strace.env("PATH", "/usr/bin:/bin");
+    assert_eq!(run(strace, MESSAGE).letters(), "rK");
+    server.finish();
+    let calls = fs::read_to_string(trace).unwrap();
+    let place =
+        |what: &str| calls.lines().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {calls}"));
+    assert!(place("TCP_NODELAY, [1]") < place("connect("), "{calls}");
+    assert!(place("PR_SET_DUMPABLE, SUID_DUMP_DISABLE") < place("connect("), "{calls}");
+}
+
 /// Both sides have much to say, and neither waits for the other to have read it.
 #[test]
 fn a_long_message_to_a_slow_reader_that_talks() {
