@@ -26,24 +26,37 @@ pub struct Verdict {
 impl Verdict {
     /// A verdict in one line of our own words; the LF is added.
     pub fn new(letter: Letter, line: impl Into<String>) -> Verdict {
-        let mut text = printable(line.into().into_bytes());
-        text.push(b'\n');
-        Verdict { letter, text }
+        Verdict { letter, text: own_line(line.into()) }
     }
 
-    /// Adds the server's words below.
-    pub fn with_server_text(mut self, server: &[u8], mask: Option<&Mask>) -> Verdict {
-        self.text.extend(server_text(server, mask));
-        self
+    /// The same with the server's words below.
+    pub fn with_reply(letter: Letter, line: impl Into<String>, reply: &[u8], mask: Option<&Mask>) -> Verdict {
+        Verdict { letter, text: [own_line(line.into()), server_text(reply, mask)].concat() }
     }
 }
 
 /// A recipient report: `r` accepted, `h` refused for good, `s` refused for now.
 pub struct RecipientReport {
-    /// `r`, `h` or `s`.
-    pub letter: u8,
-    /// Lines, each with its LF; none when accepted.
-    pub text: Vec<u8>,
+    letter: u8,
+    text: Vec<u8>,
+}
+
+impl RecipientReport {
+    /// The report of a recipient that was accepted.
+    pub fn accepted() -> RecipientReport {
+        RecipientReport { letter: b'r', text: Vec::new() }
+    }
+
+    /// The report of one that was refused, with the server's words.
+    pub fn refused(for_good: bool, line: String, reply: &[u8], mask: Option<&Mask>) -> RecipientReport {
+        let letter = if for_good { b'h' } else { b's' };
+        RecipientReport { letter, text: [own_line(line), server_text(reply, mask)].concat() }
+    }
+
+    /// The recipient was accepted.
+    pub fn is_accepted(&self) -> bool {
+        self.letter == b'r'
+    }
 }
 
 /// The whole output of a delivery.
@@ -65,7 +78,7 @@ pub fn output(recipients: &[RecipientReport], verdict: &Verdict) -> Vec<u8> {
 }
 
 /// A reply (each line with its LF) as stock shows it, with secrets masked and NUL, which would end the report, as `?`.
-pub fn server_text(reply: &[u8], mask: Option<&Mask>) -> Vec<u8> {
+fn server_text(reply: &[u8], mask: Option<&Mask>) -> Vec<u8> {
     let mut said = mask.map_or_else(|| reply.to_vec(), |mask| mask.apply(reply));
     said.truncate(SERVER_TEXT);
     if said.last() != Some(&b'\n') {
@@ -81,8 +94,11 @@ pub fn os_error(errno: i32) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// Words from arguments and control files may hold anything; in a report they must not end it or its line.
-fn printable(mut text: Vec<u8>) -> Vec<u8> {
-    text.iter_mut().filter(|c| c.is_ascii_control()).for_each(|c| *c = b'?');
-    text
+/// A line of our own, with its LF. It may have words from arguments and control files, which can hold anything; they must
+/// not end the report or the line.
+fn own_line(line: String) -> Vec<u8> {
+    let mut line = line.into_bytes();
+    line.iter_mut().filter(|c| c.is_ascii_control()).for_each(|c| *c = b'?');
+    line.push(b'\n');
+    line
 }

@@ -316,7 +316,7 @@ impl Dialogue {
             if !self.capabilities.pipelining {
                 self.send_rcpt(number + 1);
             }
-        } else if self.recipients.iter().all(|recipient| recipient.letter != b'r') {
+        } else if !self.recipients.iter().any(RecipientReport::is_accepted) {
             self.finish(Verdict::new(Letter::D, format!("Giving up on {}.", self.peer)));
         } else if !self.capabilities.pipelining {
             self.send(Command::Data, b"DATA".to_vec());

@@ -2,7 +2,7 @@
 
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
-use crate::report::{Letter, RecipientReport, Verdict, server_text};
+use crate::report::{Letter, RecipientReport, Verdict};
 use std::net::IpAddr;
 
 /// What the words speak of.
@@ -20,7 +20,7 @@ pub struct Words<'a> {
 impl Words<'_> {
     /// A line of ours, and the server's words below it.
     pub fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
-        Verdict::new(letter, line).with_server_text(&reply.text, self.auth.map(Auth::mask))
+        Verdict::with_reply(letter, line, &reply.text, self.auth.map(Auth::mask))
     }
 
     /// A 4xx or 5xx about this mail.
@@ -37,14 +37,12 @@ impl Words<'_> {
     /// The report of a recipient with this reply.
     pub fn recipient_report(&self, reply: &Reply) -> RecipientReport {
         if reply.class() == 2 {
-            return RecipientReport { letter: b'r', text: Vec::new() };
+            return RecipientReport::accepted();
         }
         let login = demands_login(reply);
         let why = if login { format!(": {}", self.login_demanded()) } else { ".".to_owned() };
-        let text = format!("{} does not like recipient{why}\n", self.peer).into_bytes();
-        let said = server_text(&reply.text, self.auth.map(Auth::mask));
-        let letter = if reply.class() == 5 && !login { b'h' } else { b's' };
-        RecipientReport { letter, text: [text, said].concat() }
+        let line = format!("{} does not like recipient{why}", self.peer);
+        RecipientReport::refused(reply.class() == 5 && !login, line, &reply.text, self.auth.map(Auth::mask))
     }
 
     fn login_demanded(&self) -> String {
