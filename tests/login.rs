@@ -309,14 +309,14 @@ fn a_reconnect_that_is_refused() {
             &["Before that: login as myuser at 127.0.0.1:", "tried CRAM-MD5 (535), PLAIN (535)."],
         );
     }
-    // It closed as soon as it had made its offer: nothing was tried.
+    // It closes as soon as it has made its offer. Whether our AUTH still went out is a matter of luck; that it is told is not.
     let rules = Rules::default().hooked(|event, _| match event {
         Event::Command(line) if line.starts_with("EHLO") => Action::reply_and_close("250-a\r\n250 AUTH PLAIN"),
         _ => Action::Default,
     });
     let (delivered, log) = deliver(rules);
-    assert_eq!((delivered.letters().as_str(), log.connections.len()), ("Z", 2));
-    assert!(!delivered.verdict().contains("check user and password") || log.saw("AUTH"), "{}", delivered.verdict());
+    let says = if log.saw("AUTH") { "tried PLAIN (connection closed)" } else { "closed the connection before a login" };
+    assert!(delivered.verdict().starts_with('Z') && delivered.verdict().contains(says), "{}", delivered.verdict());
 }
 
 #[test]

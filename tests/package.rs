@@ -274,7 +274,7 @@ fn deb() -> &'static Path {
             command
         };
         let version = cargo_deb(&["--version"]).output().unwrap();
-        assert!(version.status.success(), "cargo-deb is needed: cargo install cargo-deb --locked --version 3.8.0");
+        assert!(version.status.success(), "cargo-deb is needed: cargo install cargo-deb --locked --version 3.6.4");
 
         let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let dir = tmp.join("package");

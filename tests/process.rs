@@ -64,8 +64,9 @@ fn descriptors() {
 
     let server = Server::start(open_relay());
     let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
+    let mut nobody = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let writer = nobody.stdin.take().unwrap();
+    nobody.wait().unwrap();
     let mut command = home.command("sender@example.net", &["one@example.org"]);
     command.stdout(writer);
     assert!(died(command).is_some());
@@ -174,9 +175,9 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> usize {
 fn what_has_arrived_is_read_before_anything_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
-    let (message, mut queue) = std::io::pipe().unwrap();
     let mut command = home.command("sender@example.net", &["one@example.org"]);
-    let child = command.stdin(message).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut queue = child.stdin.take().unwrap();
     let (mut stream, _) = listener.accept().unwrap();
     for (reply, command) in [("220 hi\r\n", "\r\n"), ("250-a\r\n250 PIPELINING\r\n", "DATA\r\n")] {
         stream.write_all(reply.as_bytes()).unwrap();
