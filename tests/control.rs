@@ -250,6 +250,7 @@ fn where_home_is() {
     let found = |home: &Home| Some(home.path().to_owned());
     assert_eq!(find(Some(one.path()), Some(&mess), Some(&bin)), found(&one));
     assert_eq!(find(None, Some(&mess), None), found(&other));
+    assert_eq!(find(Some(Path::new("")), Some(&mess), None), found(&other));
     assert_eq!(find(None, Some(&mess), Some(&one.path().join("bin/qmail-remote"))), found(&other));
     assert_eq!(find(None, Some(Path::new("/")), Some(&bin)), found(&other));
     assert_eq!(find(None, Some(&other.path().join("bin")), Some(Path::new("./qmail-remote"))), found(&other));

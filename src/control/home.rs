@@ -20,7 +20,7 @@ const USUAL: [&str; 2] = ["/var/qmail", "/var/lib/qmail"];
 /// the directory that the program was executed from, if it has `control`; else the first usual place that has it.
 pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
     let has_control = |home: &&Path| home.join("control").is_dir();
-    if let Some(home) = surroundings.qmailhome {
+    if let Some(home) = surroundings.qmailhome.filter(|home| !home.as_os_str().is_empty()) {
         return Some(home).filter(has_control).map(Path::to_owned);
     }
     if let Some(mess) = surroundings.cwd.filter(|cwd| cwd.ends_with("queue/mess")) {
