@@ -11,7 +11,7 @@ fn main() {
     c.std("c99").define("_GNU_SOURCE", None).warnings(true).extra_warnings(true).warnings_into_errors(true);
     c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
     c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
-    let fortified = std::env::var("CFLAGS").is_ok_and(|flags| flags.contains("_FORTIFY_SOURCE"));
+    let fortified = std::env::vars().any(|(name, flags)| name.contains("CFLAGS") && flags.contains("_FORTIFY_SOURCE"));
     if optimised && !fortified {
         c.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2"); // it needs the optimiser
     }

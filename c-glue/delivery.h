@@ -14,7 +14,7 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_CONNECT,
   // Receive, and send what the kernel takes of `octets`, until `deadline`.
   QMAIL_AUTH_WHAT_IO,
-  // Read on in the message.
+  // Read on in the message, and receive, until `deadline`.
   QMAIL_AUTH_WHAT_MESSAGE,
   // Send `octets` if the kernel takes them at once, and close.
   QMAIL_AUTH_WHAT_CLOSE,

@@ -56,17 +56,27 @@ static void io(struct qmail_auth_delivery *delivery, int s, const struct qmail_a
         receive(delivery, s);
 }
 
-static void read_message(struct qmail_auth_delivery *delivery)
+/* Descriptor 0 is a file in qmail, which is always ready. Where it is a pipe, the server may have something to say
+   before it is. */
+static void read_message(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
-    struct pollfd p = {0, POLLIN, 0};
-    ssize_t n = read(0, message, sizeof message);
+    struct pollfd p[] = {{s, POLLIN, 0}, {0, POLLIN, 0}};
+    int ready = poll(p, 2, left(want->deadline));
+    ssize_t n;
 
-    if (n >= 0)
-        qmail_auth_delivery_message(delivery, message, (size_t)n);
-    else if (!try_again())
+    if (ready == 0 && left(want->deadline) == 0) {
+        qmail_auth_delivery_timed_out(delivery);
+    } else if (ready > 0 && p[0].revents != 0) {
+        receive(delivery, s);
+    } else if (ready > 0) {
+        n = read(0, message, sizeof message);
+        if (n >= 0)
+            qmail_auth_delivery_message(delivery, message, (size_t)n);
+        else if (!try_again())
+            qmail_auth_delivery_message_failed(delivery, errno);
+    } else if (ready == -1 && !try_again()) {
         qmail_auth_delivery_message_failed(delivery, errno);
-    else
-        (void)poll(&p, 1, 1000); /* somebody made descriptor 0 non-blocking; it is asked for again */
+    }
 }
 
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
@@ -108,7 +118,7 @@ void run(struct qmail_auth_delivery *delivery)
         case QMAIL_AUTH_WHAT_ADDRESSES: resolve(delivery, want.name); break;
         case QMAIL_AUTH_WHAT_CONNECT: s = connect_to(delivery, &want); break;
         case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want); break;
-        case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery); break;
+        case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return;
         }

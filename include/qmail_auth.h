@@ -1,5 +1,5 @@
 /* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls
-   back. All may be called from several threads at once. Made by cbindgen from src/auth/bits.rs and
+   back. All may be called from several threads at once. Out of memory ends the process by a signal. Made by cbindgen from src/auth/bits.rs and
    src/ffi/auth.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_H
@@ -43,7 +43,7 @@
 
 // What a function of this library answers instead of a length.
 enum auth_error {
-  // A pointer is NULL.
+  // A pointer is NULL, or a length more than any object has.
   AUTH_ERROR_NULL = -1,
   // The buffer is too small. Nothing was written to it.
   AUTH_ERROR_SPACE = -2,
@@ -59,9 +59,10 @@ extern "C" {
 //
 // `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
 // in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
-// case; the first line does not, unless it is the only one; a mechanism that the end of a cut text splits does not.
-// Only a 250 reply offers anything. No more than 65536 octets and 512 lines are read, in time linear to their length.
-// NULL answers 0.
+// case; the first line does not, unless it is the only one. Where a text is cut within a line that others follow
+// (`250-`), its last word does not count, since it may be the beginning of a longer one; the last line (`250 `) may stand
+// without its line end. Reading ends behind the last line, at a line that is no 250, and at 65536 octets or 512 lines; it
+// takes time in proportion to the length. NULL answers 0.
 //
 // RFC 4954 section 3, RFC 5321 section 4.1.1.1.
 //
@@ -101,8 +102,8 @@ ptrdiff_t auth_login(const char *user_or_password,
 
 // The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge.
 //
-// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. It ends at the
-// first blank, tab, CR or LF. Writes to `out` and returns the length: 4 * ((strlen(user) + 35) / 3), in whole numbers. No
+// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks
+// and tabs at its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length: 4 * ((strlen(user) + 35) / 3), in whole numbers. No
 // CRLF and no NUL is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the
 // length).
 //

@@ -27,8 +27,9 @@ pub enum Want<'a> {
     /// Receive, and send what the kernel takes of this, until the deadline; then [`Delivery::received`],
     /// [`Delivery::closed`], [`Delivery::sent`], [`Delivery::send_failed`] or [`Delivery::timed_out`].
     Io(&'a [u8], u64),
-    /// Read on in the message, then [`Delivery::message`], [`Delivery::message_end`] or [`Delivery::message_failed`].
-    Message,
+    /// Read on in the message, and receive, until the deadline; then [`Delivery::message`], [`Delivery::message_end`],
+    /// [`Delivery::message_failed`], [`Delivery::received`], [`Delivery::closed`] or [`Delivery::timed_out`].
+    Message(u64),
     /// Send this if the kernel takes it at once, close the connection, then [`Delivery::disconnected`].
     Close(&'a [u8]),
     /// Write this report, whole, and exit 0.
@@ -78,7 +79,7 @@ impl Delivery {
             (Stage::Done(report), ..) => Want::Done(report),
             (Stage::Talk(dialogue), ..) => match dialogue.want() {
                 dialogue::Want::Io(octets, deadline) => Want::Io(octets, deadline),
-                dialogue::Want::Message => Want::Message,
+                dialogue::Want::Message(deadline) => Want::Message(deadline),
                 dialogue::Want::Close(last_words) => Want::Close(last_words),
             },
             (Stage::Connect, Some(plan), Some(address)) => {

@@ -91,6 +91,23 @@ fn no_more_tries_than_a_relay_bears() {
             &[Reply(504, ""), Reply(334, "x"), ClosedBeforeSending, Connected, Reply(504, "")],
             "AUTH CRAM-MD5, AUTH PLAIN AHUAcA==, AHUAcA==, reconnect, AUTH LOGIN, failed",
         ),
+        // what came behind a refusal and was not answered is made again, once, and counts
+        (
+            &[CramMd5, Plain],
+            &[Reply(535, ""), Closed, Connected, Closed],
+            "AUTH CRAM-MD5, AUTH PLAIN AHUAcA==, reconnect, AUTH PLAIN AHUAcA==, failed",
+        ),
+        (
+            &[CramMd5, Login, Plain],
+            &[Reply(535, ""), Reply(421, ""), Connected, Reply(504, "")],
+            "AUTH CRAM-MD5, AUTH LOGIN, reconnect, AUTH LOGIN, failed",
+        ),
+        (&[CramMd5, Plain], &[Reply(421, "")], "AUTH CRAM-MD5, failed"),
+        (
+            &[CramMd5, Login],
+            &[Reply(535, ""), Reply(334, ""), Reply(421, "")],
+            "AUTH CRAM-MD5, AUTH LOGIN, dQ==, failed",
+        ),
         // a 334 without end
         (&[Plain], &[Reply(334, ""), Reply(334, ""), Reply(334, "")], "AUTH PLAIN AHUAcA==, AHUAcA==, *, failed"),
         (

@@ -22,14 +22,16 @@ fn inside(test: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
-    let hosts = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&hosts, HOSTS).unwrap();
+    let etc = tempfile::tempdir().unwrap();
+    fs::write(etc.path().join("hosts"), HOSTS).unwrap();
+    fs::write(etc.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
+    fs::write(etc.path().join("host.conf"), "multi on\n").unwrap();
     let script = format!(
-        "mount --bind {} /etc/hosts && ip link set lo up && ip address add {RELAY}/32 dev lo && \
+        "mount --bind {} /etc && ip link set lo up && ip address add {RELAY}/32 dev lo && \
          ip address add 2001:db8::1/128 dev lo nodad && \
          ip link add name hole type veth peer name beyond && ip link set dev hole arp off && ip link set dev hole up && \
          ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && exec \"$@\"",
-        hosts.path().display()
+        etc.path().display()
     );
     let mut unshare = Command::new("unshare");
     unshare.args(["--map-root-user", "--net", "--mount", "sh", "-c", &script, "sh"]).arg(env::current_exe().unwrap());

@@ -7,6 +7,7 @@ use qmail_auth::control::home::{self, Surroundings};
 use qmail_auth::control::{Route, Settings};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use support::server::{Rules, Server};
@@ -57,6 +58,9 @@ fn lines_of_smtproutes() {
         (":relay|myuser|secretpass", "relay:25 myuser secretpass"),
         (":relay:587|my user|se|cret pass|", "relay:587 my user se|cret pass|"),
         (":relay:587|-myuser|secretpass", "relay:587 -myuser secretpass"),
+        (":relay;587|myuser|secretpass", "relay:587 myuser secretpass"),
+        (":relay;587", "relay:587"),
+        (":[2001:db8::1];465", "2001:db8::1:465"),
         (":[192.0.2.1]:587|myuser|secret", "192.0.2.1:587 myuser secret"),
     ] {
         assert_eq!(route(&format!("{line}\n"), "example.org").as_deref(), Ok(expected), "{line}");
@@ -83,7 +87,8 @@ fn lines_of_smtproutes() {
         (":..", "the relay is no host name or IP address"),
         (":.relay", "the relay is no host name or IP address"),
         (":relay..:25", "the relay is no host name or IP address"),
-        (":relay;587|u|p", "the relay is no host name or IP address"),
+        (":relay;x|u|p", "the port is no number from 1 to 65535"),
+        (":relay:587 us\x01er pass", "a control character in the user"),
         (":relay\r", "a CR at the line's end, which would be part of the password or the name"),
         (":relay user pass\r", "a CR at the line's end, which would be part of the password or the name"),
         (":relay user pa\0ss", "a NUL in the line"),
@@ -164,18 +169,22 @@ fn relays() {
 /// What was written for a relay and would not be found is no reason to send without a login.
 #[test]
 fn relays_that_would_be_passed_over() {
-    for (relay, directory, says) in [
-        ("my_relay", "my_relay", "control/relays/my_relay: the name must be another"),
-        ("Relay.example", "Relay.example", "control/relays/Relay.example: the name must be relays/relay.example"),
-        ("relay.example.", "relay.example.", "control/relays/relay.example.: the name must be relays/relay.example"),
-        ("127.0.0.1", "[127.0.0.1]", "control/relays/[127.0.0.1]: the name must be relays/127.0.0.1"),
-        ("[2001:DB8::1]", "[2001:db8::1]", "control/relays/[2001:db8::1]: the name must be relays/2001:db8::1"),
+    for (relay, directory, right) in [
+        ("my_relay", "my_relay", "of letters, digits, dots and hyphens"),
+        ("my_relay", "My_Relay", "of letters, digits, dots and hyphens"),
+        ("Relay.example", "Relay.example", "relay.example"),
+        ("relay.example", "Relay.Example", "relay.example"),
+        ("relay.example.", "relay.example.", "relay.example"),
+        ("relay.example", "relay.example.", "relay.example"),
+        ("127.0.0.1", "[127.0.0.1]", "127.0.0.1"),
+        ("[2001:DB8::1]", "[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8:0:0:0:0:0:1", "2001:db8::1"),
     ] {
         let home = Home::with_route(relay);
         home.control(&format!("relays/{directory}/user"), "u\n");
         home.control(&format!("relays/{directory}/password"), "p\n");
         let error = settings(&home, "example.org").err().unwrap_or_default();
-        assert!(error.starts_with(says), "{relay}: {error}");
+        assert_eq!(error, format!("control/relays/{directory}: the name must be {right}"), "{relay}");
     }
     let home = Home::with_route("my_relay");
     home.control("relays/other/user", "u\n");
@@ -194,8 +203,16 @@ fn relays_that_would_be_passed_over() {
         assert!(error.ends_with(": a link that leads nowhere"), "{link}: {error}");
     }
 
+    // Links that lead somewhere are as good as what they lead to, also where an optional file is not there.
     let home = Home::with_route("relay");
-    home.control("authsenders", "# none yet\n\n");
+    home.control("elsewhere/real/user", "u\n");
+    home.control("elsewhere/real/password", "p\n");
+    symlink("elsewhere", home.path().join("control/relays")).unwrap();
+    symlink("real", home.path().join("control/elsewhere/relay")).unwrap();
+    assert_eq!(describe(&settings(&home, "example.org").unwrap().route.unwrap()), "relay:25 u p");
+
+    let home = Home::with_route("relay");
+    home.control("authsenders", "# none yet\n\r\n\n");
     assert!(settings(&home, "example.org").is_ok());
     home.control("authsenders", "a@example.net:relay|u|p\n");
     assert!(settings(&home, "example.org").err().unwrap().starts_with("control/authsenders: not read"));
@@ -288,16 +305,24 @@ fn home_of_the_program() {
     assert!(run(command, b"\n").verdict().starts_with("ZUnable to switch to home directory. (#4.3.0)"));
 }
 
-/// What cannot be read as the user that runs is put off, with the file's name and not its content.
+/// What the user that runs cannot read puts the mail off, with the file's name. Root can read everything, so as root the
+/// program runs as another user.
 #[test]
 fn a_secret_that_only_another_may_read() {
     let home = Home::with_route("relay:587");
-    let password = home.control("relays/relay/password", "secretpass\n");
     home.control("relays/relay/user", "myuser\n");
-    fs::set_permissions(&password, fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read(&password).is_ok() {
-        return; // root reads everything
+    let password = home.control("relays/relay/password", "secretpass\n");
+    let copy = home.path().join("qmail-remote");
+    fs::copy(program(), &copy).unwrap();
+    for open in [home.path(), &copy] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let verdict = home.deliver("a@example.net", &["b@example.org"], b"\n").verdict();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = Command::new(copy);
+    command.env_clear().env("QMAILHOME", home.path()).args(["example.org", "a@example.net", "b@example.org"]);
+    if fs::read(&password).is_ok() {
+        command.uid(65534);
+    }
+    let verdict = run(command, b"\n").verdict();
     assert_eq!(verdict, "ZUnable to read control files. (#4.3.0) control/relays/relay/password: Permission denied\n");
 }

@@ -41,7 +41,7 @@ fn the_public_header() {
     let mut public = config("cbindgen.toml");
     public.header = Some(
         "/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls\n   \
-         back. All may be called from several threads at once. Made by cbindgen from src/auth/bits.rs and\n   \
+         back. All may be called from several threads at once. Out of memory ends the process by a signal. Made by cbindgen from src/auth/bits.rs and\n   \
          src/ffi/auth.rs: do not edit. */"
             .to_owned(),
     );

@@ -84,6 +84,34 @@ fn leaves_a_name_that_someone_else_diverted() {
     assert_eq!(debian.run("dpkg-divert", &["--listpackage", SOURCE]), "LOCAL\n");
 }
 
+/// The same where /var/qmail leads to Debian's link to it.
+#[test]
+fn leaves_a_link_to_such_a_name() {
+    let debian = Debian::new();
+    debian.put_stock(DEBIAN, "stock");
+    fs::create_dir_all(debian.path("/var/qmail/bin")).unwrap();
+    symlink(DEBIAN, debian.path(SOURCE)).unwrap();
+    debian.run("dpkg-divert", &["--local", "--no-rename", "--divert", "/usr/sbin/mine", "--add", DEBIAN]);
+    let before = debian.names();
+    debian.install();
+    assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0");
+    debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
+    assert_eq!(debian.names(), before);
+}
+
+/// Whoever deletes the stock program and then removes the package still has mail: qmail is there, so the name is.
+#[test]
+fn stays_when_stock_is_gone() {
+    let debian = Debian::new();
+    debian.put_stock(SOURCE, "stock");
+    fs::write(debian.path("/var/qmail/bin/qmail-rspawn"), "").unwrap();
+    debian.install();
+    fs::remove_file(debian.path(&format!("{SOURCE}.stock"))).unwrap();
+    debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
+    assert_eq!(debian.run(SOURCE, &[]), OURS);
+    assert_eq!(debian.run("dpkg-divert", &["--list", "*qmail*"]), "");
+}
+
 /// An installation that was killed before its last rename is finished by the next run, or given back: by postrm, since
 /// dpkg runs no prerm for a package that was never configured.
 #[test]

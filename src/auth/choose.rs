@@ -90,9 +90,16 @@ struct Try {
     answers: usize,
     cancelled: bool,
     end: Option<End>,
+    /// The relay was closing already, because of a refusal before: it has not refused this mechanism.
+    lost: bool,
 }
 
 impl Try {
+    /// No reply to the AUTH command has come.
+    fn is_unanswered(&self) -> bool {
+        self.end.is_none() && self.answers == 0 && !self.cancelled
+    }
+
     fn showed_password(&self) -> bool {
         match self.mechanism {
             Mechanism::Plain => self.initial_response || self.answers > 0,
@@ -113,6 +120,7 @@ pub struct Auth {
     tries_here: usize,
     connections: usize,
     mask: Mask,
+    refusal: Vec<u8>,
 }
 
 impl Auth {
@@ -130,6 +138,7 @@ impl Auth {
             tries_here: 0,
             connections: 0,
             mask,
+            refusal: Vec::new(),
         }
     }
 
@@ -141,6 +150,16 @@ impl Auth {
     /// What must not be shown of a server's words, now and in all later replies.
     pub fn mask(&self) -> &Mask {
         &self.mask
+    }
+
+    /// The whole text of the relay's last refusal, for a report that has no other reply to show.
+    pub fn refusal(&self) -> &[u8] {
+        &self.refusal
+    }
+
+    /// Keeps the whole text of a refusal for [`Auth::refusal`].
+    pub fn keep_refusal(&mut self, reply: &[u8]) {
+        self.refusal = reply.to_vec();
     }
 
     /// Starts on a new connection whose EHLO reply made this offer.
@@ -155,41 +174,44 @@ impl Auth {
     /// Takes a reply: its code and the text of its last line behind the code.
     pub fn step(&mut self, code: u16, text: &[u8]) -> Step {
         match code {
+            334 => return self.answer(text),
+            221 | 421 if self.is_good_bye() => return self.hang_up(End::Code(code)),
+            _ => self.end_try(End::Code(code)),
+        }
+        match code {
             235 if !self.tries.last().is_some_and(|last| last.cancelled) => {
-                self.end_try(End::Code(code));
                 self.credentials.password.zeroize();
                 Step::LoggedIn
             }
-            334 => self.answer(text),
-            400..=499 => {
-                self.end_try(End::Code(code));
-                self.failed("the relay puts the login off; it is tried again with the next delivery")
-            }
-            500..=599 => {
-                self.end_try(End::Code(code));
-                self.next()
-            }
-            _ => {
-                self.end_try(End::Code(code));
-                self.failed("the relay's reply has no place in a login")
-            }
+            400..=499 => self.failed("the relay puts the login off; it is tried again with the next delivery"),
+            500..=599 => self.next(),
+            _ => self.failed("the relay's reply has no place in a login"),
         }
     }
 
-    /// The relay closed the connection, or said 421 after a refusal. That refuses the mechanism as a 5xx does; but a try
-    /// whose AUTH command was not sent (`line_sent` is about the last line that [`Step::Send`] gave) was none.
+    /// The relay closed the connection, which refuses the mechanism as a 5xx does. But a try whose AUTH command was not
+    /// sent (`line_sent` is about the last line that [`Step::Send`] gave) was none.
     pub fn closed(&mut self, line_sent: bool) -> Step {
-        if !line_sent && self.tries.last().is_some_and(|last| last.answers == 0 && !last.cancelled) {
+        if !line_sent && self.tries.last().is_some_and(Try::is_unanswered) {
             self.tries.pop();
         }
-        self.end_try(End::Closed);
-        self.tries_here = TRIES_ON_A_CONNECTION;
-        self.next()
+        self.hang_up(End::Closed)
     }
 
-    /// A mechanism was refused on this connection before the try under way: what the relay says now may be its good-bye.
-    pub fn was_refused_here(&self) -> bool {
-        self.tries_here > 1
+    /// What the relay says now, 421 or the end of the connection, is about a refusal before on this connection: nothing
+    /// but the AUTH command of the try under way can have reached it.
+    pub fn is_good_bye(&self) -> bool {
+        self.tries_here > 1 && self.tries.last().is_some_and(Try::is_unanswered)
+    }
+
+    fn hang_up(&mut self, end: End) -> Step {
+        let lost = self.is_good_bye();
+        self.end_try(end);
+        if let Some(last) = self.tries.last_mut() {
+            last.lost |= lost;
+        }
+        self.tries_here = TRIES_ON_A_CONNECTION;
+        self.next()
     }
 
     /// What was tried in vain: nothing before the first try, and nothing after a login.
@@ -202,7 +224,7 @@ impl Auth {
         let made = self.tries.len();
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
         last.end = Some(end);
-        if last.showed_password() && [End::Code(535), End::Closed].contains(&end) {
+        if last.showed_password() && [End::Code(535), End::Code(221), End::Code(421), End::Closed].contains(&end) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
         }
     }
@@ -252,14 +274,14 @@ impl Auth {
                 line.extend_from_slice(&response);
             }
         }
-        self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None });
+        self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None, lost: false });
         Step::Send(line)
     }
 
     /// The first mechanism that is configured, offered, permitted and not yet tried; when there is none, PLAIN in its
     /// bare form, if what the relay refused may have been the initial response. The second is true for the bare form.
     fn candidate(&self) -> Option<(Mechanism, bool)> {
-        let tried = |mechanism| self.tries.iter().any(|t| t.mechanism == mechanism);
+        let tried = |mechanism| self.tries.iter().any(|t| t.mechanism == mechanism && !t.lost);
         if let Some(mechanism) = self.permitted().find(|mechanism| !tried(*mechanism)) {
             return Some((mechanism, false));
         }
@@ -285,9 +307,13 @@ impl Auth {
     fn nothing_left(&self) -> String {
         let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
         if !self.tries.is_empty() {
+            let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
             let hint =
                 if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
-            self.why(&format!("check user and password in {}{hint}", self.credentials.source))
+            match self.tries.iter().any(about_password) {
+                true => self.why(&format!("check user and password in {}{hint}", self.credentials.source)),
+                false => self.why(&format!("the relay refused each way to log in{hint}")),
+            }
         } else if !self.offer.offered {
             self.why("the relay offers no AUTH here; is this its submission port (587)?")
         } else if self.permitted().next().is_some() {

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 pub struct ChallengeError;
 
 /// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
-/// behind a blank, so it ends at the first one.
+/// behind a blank, so it ends at the first one, but for blanks at its beginning.
 pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ChallengeError> {
-    let base64 = challenge.trim_ascii_start().split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
+    let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());
+    let base64 = challenge[start..].split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
     let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
     let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
     mac.update(&challenge);

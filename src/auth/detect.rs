@@ -93,7 +93,8 @@ pub fn keyword_lines(reply: &[u8]) -> impl Iterator<Item = Line<'_>> {
             // Behind the last line stand only stray replies; a line that is no 250 makes this no EHLO reply.
             let last = line.get(3) != Some(&b'-');
             done = last || !ended;
-            if !line.starts_with(b"250") {
+            let is_250 = line.starts_with(b"250") && line.get(3).is_none_or(|c| b"- \t".contains(c));
+            if !is_250 {
                 done = true;
                 return None;
             }
@@ -114,7 +115,7 @@ fn auth_parameters<'a>(line: &Line<'a>) -> Option<impl Iterator<Item = &'a [u8]>
     let rest = line.after_keyword("AUTH")?.trim_ascii_start();
     let rest = rest.strip_prefix(b"=").unwrap_or(rest);
     let kept = if line.cut { rest.iter().rposition(blank).unwrap_or(0) } else { rest.len() };
-    Some(rest[..kept].split(move |c| blank(c)).filter(|word| !word.is_empty()))
+    Some(rest[..kept].split(blank).filter(|word| !word.is_empty()))
 }
 
 /// A word as a mechanism's name in upper case: 1 to 20 of A-Z, 0-9, hyphen and underscore (RFC 4422 section 3.1).

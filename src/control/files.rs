@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// A control file that cannot be read or understood: which, where in it, and why.
@@ -26,6 +26,15 @@ impl Control {
         self.found(name, fs::metadata).map(|metadata| metadata.is_some())
     }
 
+    /// The names in a directory; none where it may not be listed.
+    pub fn names(&self, name: &str) -> Result<Vec<String>, ControlError> {
+        let list = |path: PathBuf| match fs::read_dir(path) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Vec::new()),
+            entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+        };
+        Ok(self.found(name, list)?.unwrap_or_default())
+    }
+
     /// What `ask` finds, or None when there is nothing of this name. A link that leads nowhere is something: it says that
     /// there should be a file.
     fn found<T>(&self, name: &str, ask: impl FnOnce(PathBuf) -> io::Result<T>) -> Result<Option<T>, ControlError> {
@@ -35,7 +44,7 @@ impl Control {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut on_the_way = path.ancestors().take_while(|path| *path != control);
-                match on_the_way.any(Path::is_symlink) {
+                match on_the_way.any(|path| path.is_symlink() && !path.exists()) {
                     true => Err(ControlError(format!("control/{name}: a link that leads nowhere"))),
                     false => Ok(None),
                 }

@@ -43,12 +43,12 @@ impl Settings {
     pub fn read(control: &Control, host: &[u8]) -> Result<Settings, ControlError> {
         // Others read logins from it, before those of the routes; to send without them would be to ignore them.
         let senders = control.read("authsenders")?.unwrap_or_default();
-        if senders.split(|c| *c == b'\n').any(|line| !matches!(files::strip_blanks(line), [] | [b'#', ..])) {
+        if senders.split(|c| *c == b'\n').any(|line| !matches!(line.trim_ascii_end(), [] | [b'#', ..])) {
             return Err(ControlError("control/authsenders: not read by this version; move it away".to_owned()));
         }
         let route = match routes::find(control, host)? {
             None => None,
-            Some(line) => Some(relays::complete(control, line)?),
+            Some(route) => Some(relays::complete(control, route)?),
         };
         Ok(Settings {
             helohost: control.helohost()?,

@@ -2,30 +2,21 @@
 
 use super::Route;
 use super::files::{Control, ControlError};
-use super::routes::{RouteLine, credentials};
+use super::routes::credentials;
 use crate::auth::Credentials;
 use crate::auth::choose::Mechanism;
 use crate::tls::TlsPolicy;
 use std::net::IpAddr;
 
-/// Adds to a line of smtproutes what control/relays says of its relay. What the line itself says of the login wins.
-pub fn complete(control: &Control, line: RouteLine) -> Result<Route, ControlError> {
-    let RouteLine { host, port, source, credentials } = line;
-    let mut route = Route {
-        port,
-        source,
-        credentials,
-        tls: TlsPolicy::default(),
-        mechanisms: Mechanism::IN_CLEAR.to_vec(),
-        host: host.clone(),
-    };
+/// Adds to a route what control/relays says of its relay. What the route's own line says of the login wins.
+pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
     if !control.exists("relays")? {
         return Ok(route);
     }
-    let directory = directory(&host);
-    misnamed(control, &host, directory.as_deref())?;
-    let Some(directory) = directory else { return Ok(route) };
-    if !control.exists(&directory)? {
+    let name = normal(&route.host);
+    not_under_another_name(control, &name)?;
+    let directory = format!("relays/{name}");
+    if !is_legal(&name) || !control.exists(&directory)? {
         return Ok(route);
     }
     if route.credentials.is_none() {
@@ -43,22 +34,29 @@ pub fn complete(control: &Control, line: RouteLine) -> Result<Route, ControlErro
     Ok(route)
 }
 
-/// The directory of a relay, below control. The name becomes a path, so it is lower-cased, without a trailing dot, and
-/// of letters, digits, dots and hyphens only; another name has none.
-fn directory(host: &str) -> Option<String> {
-    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let label = |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
-    let legal = name.parse::<IpAddr>().is_ok() || name.split('.').all(label); // so never `..`
-    legal.then(|| format!("relays/{name}"))
+/// A relay's name as its directory has it: in lower case, without a trailing dot; an IP address in its usual form and
+/// without brackets.
+fn normal(host: &str) -> String {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase(),
+    }
 }
 
-/// Fails where a directory stands under the name as the route has it, and it is not the one that is looked up: what was
-/// written there for the relay must not be passed over in silence.
-fn misnamed(control: &Control, host: &str, directory: Option<&str>) -> Result<(), ControlError> {
-    for written in [format!("relays/{host}"), format!("relays/[{host}]")] {
-        if Some(written.as_str()) != directory && control.exists(&written)? {
-            let name = directory.unwrap_or("another: a relay's name is of letters, digits, dots and hyphens");
-            return Err(ControlError(format!("control/{written}: the name must be {name}")));
+/// The name becomes a path, so it is of letters, digits, dots and hyphens, with no empty label, or an IP address.
+fn is_legal(name: &str) -> bool {
+    let label = |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    name.parse::<IpAddr>().is_ok() || name.split('.').all(label)
+}
+
+/// Fails where a directory is the relay's but for the form of its name: what was written there must not be passed over
+/// in silence.
+fn not_under_another_name(control: &Control, name: &str) -> Result<(), ControlError> {
+    for entry in control.names("relays")? {
+        if normal(&entry) == name && (entry != name || !is_legal(name)) {
+            let right = if is_legal(name) { name } else { "of letters, digits, dots and hyphens" };
+            return Err(ControlError(format!("control/relays/{entry}: the name must be {right}")));
         }
     }
     Ok(())

@@ -1,29 +1,21 @@
 //! control/smtproutes: which line is for a host, and what it says. Three forms, told apart line by line:
-//! `domain:relay[:port]`, `domain:relay[:port] user password`, `domain:relay[:port]|user|password`.
+//! `domain:relay[:port]`, `domain:relay[:port] user password`, `domain:relay[:port]|user|password`. s/qmail also writes
+//! `;port`.
 
+use super::Route;
 use super::files::{Control, ControlError, strip_blanks};
 use crate::auth::Credentials;
+use crate::auth::choose::Mechanism;
+use crate::tls::TlsPolicy;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 const FILE: &str = "smtproutes";
 const SMTP: u16 = 25;
 
-/// A line of control/smtproutes that names a relay.
-pub struct RouteLine {
-    /// A host name as written, or an IP address without brackets.
-    pub host: String,
-    /// 25 unless the line says another.
-    pub port: u16,
-    /// `control/smtproutes line 1`.
-    pub source: String,
-    /// What the line itself says of the login.
-    pub credentials: Option<Credentials>,
-}
-
 /// The route for `host`: the most specific of `host`, its parents with their leading dot, and the empty key; the last
 /// of several lines for it. None when there is none, or one that says to use MX.
-pub fn find(control: &Control, host: &[u8]) -> Result<Option<RouteLine>, ControlError> {
+pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best: Option<(usize, usize, &[u8])> = None;
     for (number, line) in content.split(|c| *c == b'\n').enumerate() {
@@ -52,7 +44,7 @@ fn is_key_of(key: &[u8], host: &[u8]) -> bool {
 }
 
 /// Understands what stands behind the key's colon.
-fn parse(value: &[u8], source: &str) -> Result<RouteLine, &'static str> {
+fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
     if value.contains(&0) {
         return Err("a NUL in the line");
     }
@@ -82,7 +74,8 @@ fn parse(value: &[u8], source: &str) -> Result<RouteLine, &'static str> {
             Some(credentials(user, password, source)?)
         }
     };
-    Ok(RouteLine { host, port, source: source.to_owned(), credentials })
+    let (tls, mechanisms) = (TlsPolicy::default(), Mechanism::IN_CLEAR.to_vec());
+    Ok(Route { host, port, source: source.to_owned(), credentials, tls, mechanisms })
 }
 
 /// `relay`, `relay:port`, `[address]`, `[address]:port`. An IPv6 address needs the brackets.
@@ -95,7 +88,7 @@ fn relay(text: &[u8]) -> Result<(String, u16), &'static str> {
             (address.to_string(), port)
         }
         None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let (host, port) = text.split_at(text.find([':', ';']).unwrap_or(text.len()));
             let label = |label: &str| {
                 !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
             };
@@ -105,7 +98,7 @@ fn relay(text: &[u8]) -> Result<(String, u16), &'static str> {
             (host.to_owned(), port)
         }
     };
-    let port = match port.strip_prefix(':') {
+    let port = match port.strip_prefix([':', ';']) {
         None if port.is_empty() => SMTP,
         None => return Err(NO_RELAY),
         Some(digits) if digits.bytes().all(|c| c.is_ascii_digit()) => {
@@ -131,8 +124,11 @@ pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credent
     if password.is_empty() {
         return Err("a user without a password");
     }
-    if user.contains(&0) || password.contains(&0) {
-        return Err("a NUL in user or password");
+    if user.iter().any(u8::is_ascii_control) {
+        return Err("a control character in the user");
+    }
+    if password.contains(&0) {
+        return Err("a NUL in the password");
     }
     let password = Zeroizing::new(password.to_vec());
     Ok(Credentials { user: user.to_vec(), password, clear_allowed, source: source.to_owned() })

@@ -43,7 +43,7 @@ pub enum qmail_auth_what {
     Connect,
     /// Receive, and send what the kernel takes of `octets`, until `deadline`.
     Io,
-    /// Read on in the message.
+    /// Read on in the message, and receive, until `deadline`.
     Message,
     /// Send `octets` if the kernel takes them at once, and close.
     Close,
@@ -87,9 +87,11 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     let count = if argv.is_null() { 0 } else { usize::try_from(argc).unwrap_or_default() };
     // SAFETY: the contract of this function: argv has argc strings, and argv[0] is not ours to read.
     let arguments: Vec<&[u8]> = (1..count).map_while(|i| unsafe { text(*argv.add(i)) }).collect();
-    // SAFETY: likewise for the three strings.
-    let [qmailhome, cwd, execfn] =
-        [qmailhome, cwd, execfn].map(|name| unsafe { text(name) }.map(|octets| Path::new(OsStr::from_bytes(octets))));
+    let [qmailhome, cwd, execfn] = [qmailhome, cwd, execfn].map(|name| {
+        // SAFETY: likewise for the three strings.
+        let octets = unsafe { text(name) };
+        octets.map(|octets| Path::new(OsStr::from_bytes(octets)))
+    });
     let machine = Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn });
     Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default() }))
 }
@@ -128,7 +130,10 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
                 wanted.deadline = deadline;
                 (qmail_auth_what::Io, octets)
             }
-            Want::Message => (qmail_auth_what::Message, b""),
+            Want::Message(deadline) => {
+                wanted.deadline = deadline;
+                (qmail_auth_what::Message, b"")
+            }
             Want::Close(octets) => (qmail_auth_what::Close, octets),
             Want::Done(octets) => (qmail_auth_what::Done, octets),
         };

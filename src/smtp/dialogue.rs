@@ -44,8 +44,8 @@ pub enum Ending {
 pub enum Want<'a> {
     /// Send what the kernel takes of this, and receive, until the deadline (milliseconds, monotonic).
     Io(&'a [u8], u64),
-    /// Read on in the message.
-    Message,
+    /// Read on in the message, and receive, until the deadline.
+    Message(u64),
     /// Send this if the kernel takes it at once, and close.
     Close(&'a [u8]),
 }
@@ -117,7 +117,7 @@ impl Dialogue {
         if self.ending.is_some() {
             Want::Close(self.last_words)
         } else if self.message.is_some() && !self.write_failed && self.out.pending().len() < LOW_WATER {
-            Want::Message
+            Want::Message(self.deadline)
         } else {
             Want::Io(self.out.pending(), self.deadline)
         }
@@ -225,8 +225,8 @@ impl Dialogue {
         }
         match (command, reply.code, reply.class()) {
             (Command::EndOfData, _, 4 | 5) => self.decide(reply, "failed after I sent the message"),
-            (Command::Auth, 421, _) if self.auth.as_ref().is_some_and(Auth::was_refused_here) => {
-                self.login_closed(!self.early);
+            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Auth::is_good_bye) => {
+                self.login_closed(false);
             }
             _ if self.early => self.abandon(self.words().out_of_step(reply)),
             (Command::EndOfData, _, 2) => {
@@ -246,6 +246,9 @@ impl Dialogue {
             (Command::Ehlo | Command::Helo, ..) => self.refused("my name was rejected", reply),
             (Command::Auth, code, _) => {
                 if let Some(auth) = &mut self.auth {
+                    if reply.class() == 5 {
+                        auth.keep_refusal(&reply.text);
+                    }
                     let step = auth.step(code, reply.last_text());
                     self.login(step, Some(reply));
                 }

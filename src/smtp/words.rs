@@ -57,9 +57,13 @@ impl Words<'_> {
     pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.map(user).unwrap_or_default();
         let line = format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.relay);
-        match reply {
+        self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))
+    }
+
+    fn with_text(&self, line: String, text: Option<&[u8]>) -> Verdict {
+        match text.filter(|text| !text.is_empty()) {
             None => Verdict::new(Letter::Z, line),
-            Some(reply) => self.said(Letter::Z, &line, reply),
+            Some(text) => Verdict::with_reply(Letter::Z, line, text, self.auth.map(Auth::mask)),
         }
     }
 
@@ -70,11 +74,10 @@ impl Words<'_> {
 
     /// The connection is lost, or the server fell silent.
     pub fn died(&self) -> Verdict {
-        let Words { peer, .. } = self;
-        Verdict::new(
-            Letter::Z,
-            format!("Connected to {peer} but connection died. {}(#4.4.2){}", self.duplicate(), self.story()),
-        )
+        let line = format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate());
+        let story = self.story();
+        let refusal = self.auth.map(Auth::refusal).filter(|_| !story.is_empty());
+        self.with_text(line + &story, refusal)
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.

@@ -5,6 +5,7 @@ pub mod c;
 pub mod chroot;
 pub mod ehlo;
 pub mod exim;
+pub mod login;
 pub mod postfix;
 pub mod relay;
 pub mod script;
