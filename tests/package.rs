@@ -234,7 +234,11 @@ impl Debian {
     fn put_stock(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/bin/sh\nprintf 'K{text}\\n\\0'\n")).unwrap();
+        // By another process: while this one had it open to write, a child of another test could keep it busy.
+        let stock = format!("#!/bin/sh\nprintf 'K{text}\\n\\0'\n");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "printf %s \"$1\" >\"$2\"", "sh", &stock]).arg(&path);
+        assert!(shell.status().unwrap().success());
         chown(&path, Some(0), Some(2108)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap();
     }
