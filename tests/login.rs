@@ -271,6 +271,14 @@ fn a_good_bye_after_a_refusal() {
         _ => Action::Default,
     });
     assert_deferred("app", rules, &["Remote host said: 535-5.7.8 use\n535 an app password\n"]);
+    // Also where the end came without a word.
+    let rules = Rules::offering(&["AUTH PLAIN LOGIN"]).hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH PLAIN") => Action::reply("535 use an app password"),
+        Event::Command(line) if line.starts_with("AUTH") => Action::Close,
+        _ => Action::Default,
+    });
+    let says = ["PLAIN (535), LOGIN (connection closed)", "Remote host said: 535 use an app password\n"];
+    assert_deferred("no word", rules, &says);
 }
 
 /// The second connection fails in another way; what was tried on the first is told all the same.
