@@ -102,10 +102,10 @@ ptrdiff_t auth_login(const char *user_or_password,
 
 // The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge.
 //
-// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks
-// and tabs at its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length: 4 * ((strlen(user) + 35) / 3), in whole numbers. No
-// CRLF and no NUL is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the
-// length).
+// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks and tabs at
+// its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length:
+// 4 * ((strlen(user) + 35) / 3), in whole numbers. No CRLF and no NUL is written. Errors: AUTH_ERROR_NULL,
+// AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length).
 //
 // RFC 2195.
 //

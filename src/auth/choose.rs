@@ -198,8 +198,8 @@ impl Auth {
         self.hang_up(End::Closed)
     }
 
-    /// What the relay says now, 421 or the end of the connection, is about a refusal before on this connection: nothing
-    /// but the AUTH command of the try under way can have reached it.
+    /// A 221, a 421 or the end of the connection is now about a refusal before on this connection: nothing but the AUTH
+    /// command of the try under way can have reached the relay.
     pub fn is_good_bye(&self) -> bool {
         self.tries_here > 1 && self.tries.last().is_some_and(Try::is_unanswered)
     }
