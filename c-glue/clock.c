@@ -1,4 +1,4 @@
-/* The one clock of a delivery. */
+/* The two clocks of a delivery. */
 
 #include <limits.h>
 #include <stdlib.h>
@@ -13,6 +13,15 @@ uint64_t now(void)
     if (clock_gettime(CLOCK_MONOTONIC, &t) == -1)
         abort();
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t unix_time(void)
+{
+    struct timespec t;
+
+    if (clock_gettime(CLOCK_REALTIME, &t) == -1)
+        abort();
+    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec;
 }
 
 int left(uint64_t deadline)

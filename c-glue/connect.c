@@ -75,6 +75,6 @@ int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_wan
         qmail_auth_delivery_not_connected(delivery, error);
         return -1;
     }
-    qmail_auth_delivery_connected(delivery, now());
+    qmail_auth_delivery_connected(delivery, now(), unix_time());
     return s;
 }

@@ -77,8 +77,8 @@ void qmail_auth_delivery_resolved(struct qmail_auth_delivery *delivery,
 // The name has no address, or none can be found out now. `why` is the resolver's text.
 void qmail_auth_delivery_not_resolved(struct qmail_auth_delivery *delivery, const char *why);
 
-// There is a connection to the wanted address.
-void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now);
+// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
+void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);
 
 // There is none.
 void qmail_auth_delivery_not_connected(struct qmail_auth_delivery *delivery, int error);

@@ -10,6 +10,9 @@
 /* Milliseconds of the monotonic clock. */
 uint64_t now(void);
 
+/* Seconds since 1970 began. */
+uint64_t unix_time(void);
+
 /* What poll waits for a deadline: milliseconds, 0 when it has passed. */
 int left(uint64_t deadline);
 

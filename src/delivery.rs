@@ -4,14 +4,13 @@
 //! and which login is decided here and below, so that all of it can be tested without a network.
 
 use crate::addresses::{Address, Addresses};
-use crate::auth::choose::{Auth, Permission};
+use crate::auth::choose::Auth;
 use crate::control::files::{Control, ControlError};
 use crate::control::home::{self, Surroundings};
 use crate::control::{Route, Settings};
 use crate::report::{self, Letter, RecipientReport, Verdict};
 use crate::smtp::address;
 use crate::smtp::dialogue::{self, Dialogue, Ending, Envelope};
-use crate::tls::TlsPolicy;
 
 /// TLS from the first octet (RFC 8314 section 3.3).
 const SUBMISSIONS: u16 = 465;
@@ -57,7 +56,8 @@ struct Plan {
     host: String,
     port: u16,
     source: String,
-    tls: TlsPolicy,
+    /// STARTTLS came to nothing at the current address, and this mail may do without.
+    in_clear: bool,
     /// Milliseconds.
     timeoutconnect: u64,
     talk: Option<(Envelope, Option<Auth>)>,
@@ -105,19 +105,16 @@ impl Delivery {
         self.done(&[], &Verdict::new(Letter::Z, line));
     }
 
-    /// There is a connection to the current address.
-    pub fn connected(&mut self, now: u64) {
+    /// There is a connection to the current address. `unix` is the time in seconds, to verify certificates by.
+    pub fn connected(&mut self, now: u64, unix: u64) {
         let Some((plan, address)) = self.plan.as_mut().zip(self.addresses.current()) else { return };
         let Some((envelope, auth)) = plan.talk.take() else { return };
-        let permission =
-            auth.as_ref().map_or(Permission::Nothing, |auth| plan.tls.in_clear(auth.credentials(), address.ip));
-        self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, permission, now)));
+        self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, plan.in_clear, now, unix)));
     }
 
     /// There is none.
     pub fn not_connected(&mut self, why: &str) {
-        self.addresses.next(why);
-        self.connect();
+        self.next_address(why);
     }
 
     /// The server said this.
@@ -166,19 +163,27 @@ impl Delivery {
         let (ending, envelope, auth) = dialogue.into_ending();
         if let Some(plan) = &mut self.plan {
             plan.talk = Some((envelope, auth));
+            plan.in_clear |= matches!(ending, Ending::ReconnectInClear(_));
         }
         match ending {
             Ending::Report(recipients, verdict) => self.done(&recipients, &verdict),
-            Ending::Reconnect(verdict) => {
+            Ending::Reconnect(verdict) | Ending::ReconnectInClear(verdict) => {
                 self.refusal = Some(verdict);
                 self.connect();
             }
             Ending::NextAddress(verdict) => {
                 self.refusal = Some(verdict);
-                self.addresses.next("refused");
-                self.connect();
+                self.next_address("refused");
             }
         }
+    }
+
+    fn next_address(&mut self, why: &str) {
+        self.addresses.next(why);
+        if let Some(plan) = &mut self.plan {
+            plan.in_clear = false;
+        }
+        self.connect();
     }
 
     fn talk(&mut self, event: impl FnOnce(&mut Dialogue)) {
@@ -225,22 +230,20 @@ fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<Plan, Verdic
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
 
     let route = settings.route.ok_or_else(|| no_route(host))?;
-    let Route { host, port, source, credentials, tls, mechanisms } = route;
-    if tls.demands_tls() || port == SUBMISSIONS {
-        let line =
-            format!("Relay {host}:{port} ({source}) is to be spoken to over TLS, which this version cannot. (#4.7.0)");
-        return Err(Verdict::new(Letter::Z, line));
-    }
+    let Route { host, port, source, credentials, security, mechanisms } = route;
     let auth = credentials.map(|credentials| Auth::new(credentials, mechanisms));
     let envelope = Envelope {
         helohost: settings.helohost,
         sender,
         recipients,
         relay: format!("{host}:{port} ({source})"),
+        name: host.clone(),
+        security,
+        implicit_tls: port == SUBMISSIONS,
         timeout: settings.timeoutremote.saturating_mul(1000),
     };
     let timeoutconnect = settings.timeoutconnect.saturating_mul(1000);
-    Ok(Plan { host, port, source, tls, timeoutconnect, talk: Some((envelope, auth)) })
+    Ok(Plan { host, port, source, in_clear: false, timeoutconnect, talk: Some((envelope, auth)) })
 }
 
 fn improper() -> Verdict {

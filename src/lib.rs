@@ -9,5 +9,6 @@ pub mod control;
 pub mod delivery;
 pub mod ffi;
 pub mod report;
+pub mod secret;
 pub mod smtp;
 pub mod tls;

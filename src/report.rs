@@ -33,6 +33,12 @@ impl Verdict {
     pub fn with_reply(letter: Letter, line: impl Into<String>, reply: &[u8], mask: Option<&Mask>) -> Verdict {
         Verdict { letter, text: [own_line(line.into()), server_text(reply, mask)].concat() }
     }
+
+    /// The same with one more line of ours at its end.
+    pub fn and_line(mut self, line: String) -> Verdict {
+        self.text.extend(own_line(line));
+        self
+    }
 }
 
 /// A recipient report: `r` accepted, `h` refused for good, `s` refused for now.

@@ -1,51 +1,388 @@
-//! What may go over a connection: the policy of control/relays/HOST/tls. This version speaks no TLS, so it holds the
-//! column for connections in clear.
+//! TLS (RFC 8446, RFC 5246) as octets in and octets out. The only file that names rustls.
+//!
+//! No socket and no clock: the dialogue carries the octets, and the time to verify a certificate by is given. The CAs are
+//! read inside the verifier, so only when a chain has come that is to be verified.
 
-use crate::auth::Credentials;
-use crate::auth::choose::Permission;
-use std::net::IpAddr;
+mod certificate;
+pub mod policy;
 
-/// control/relays/HOST/tls.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum TlsPolicy {
-    /// No file.
-    #[default]
-    Unset,
-    /// TLS with a certificate that verifies.
-    Verify,
-    /// TLS with any certificate.
-    Encrypt,
-    /// TLS where it is offered.
-    May,
-    /// No TLS.
-    None,
+use policy::{Check, PemFile, Security};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion,
+    RootCertStore, SignatureScheme,
+};
+use std::io::{Read, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What Debian's package ca-certificates makes.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// As many of a certificate's names as a report shows.
+const SHOWN: usize = 20;
+
+/// Why there is no TLS, in words with what to do about it.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something of ours: a file that is missing or not what it should be.
+    SetUp(String),
+    /// The relay's doing, or that of someone on the way.
+    Relay(String),
 }
 
-impl TlsPolicy {
-    /// The policy of a word in the file.
-    pub fn from_word(word: &[u8]) -> Option<TlsPolicy> {
-        match word {
-            b"verify" => Some(TlsPolicy::Verify),
-            b"encrypt" => Some(TlsPolicy::Encrypt),
-            b"may" => Some(TlsPolicy::May),
-            b"none" => Some(TlsPolicy::None),
+/// One TLS connection.
+pub struct Session {
+    connection: ClientConnection,
+    verifier: Arc<Verifier>,
+    closed: bool,
+}
+
+impl Session {
+    /// Begins with the relay of this name. `unix` is the time to verify its certificate by.
+    pub fn start(security: &Security, check: Check, name: &str, unix: u64) -> Result<Session, Failure> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Arc::new(Verifier {
+            check,
+            cafile: security.cafile.clone(),
+            algorithms: provider.signature_verification_algorithms,
+            finding: OnceLock::new(),
+        });
+        let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
+            .map_err(|_| Failure::SetUp(format!("no certificate can be for the name {name}")))?;
+        let config = config(security, provider, verifier.clone(), unix)?;
+        let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| set_up(&error))?;
+        connection.set_buffer_limit(None); // the channel asks for more of the message only when little is pending
+        Ok(Session { connection, verifier, closed: false })
+    }
+
+    /// Takes octets from the relay and adds what they say to `plain`. Both hold for a failure too: what was said before it
+    /// counts.
+    pub fn receive(&mut self, mut octets: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
+        while !octets.is_empty() && !self.closed {
+            let taken = self.connection.read_tls(&mut octets);
+            let state = self.connection.process_new_packets();
+            let _ = self.connection.reader().read_to_end(plain); // it ends in WouldBlock, or where the relay closed
+            self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
+            taken.map_err(|error| Failure::Relay(format!("what it sent is no TLS ({error})")))?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts `plain`. [`Session::take`] gives the octets.
+    pub fn send(&mut self, plain: &[u8]) {
+        self.connection.writer().write_all(plain).expect("there is no limit");
+    }
+
+    /// Says that nothing more is sent.
+    pub fn send_close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    /// Adds the octets to send to `out`.
+    pub fn take(&mut self, out: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            self.connection.write_tls(out).expect("a vector takes all");
+        }
+    }
+
+    /// The handshake is not yet over.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// The relay says nothing more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub fn version(&self) -> &'static str {
+        match self.connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2", // there is no third
+        }
+    }
+
+    /// The relay's certificate was looked at, and it is good.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.verifier.finding.get(), Some(Ok(())))
+    }
+
+    /// What is wrong with the relay's certificate.
+    pub fn complaint(&self) -> Option<&str> {
+        match self.verifier.finding.get() {
+            Some(Err(Failure::Relay(why))) => Some(why),
             _ => None,
         }
     }
 
-    /// The mail must not go out in clear at all.
-    pub fn demands_tls(self) -> bool {
-        [TlsPolicy::Verify, TlsPolicy::Encrypt].contains(&self)
+    fn failure(&self, error: &Error) -> Failure {
+        if let Some(Err(failure)) = self.verifier.finding.get() {
+            return match failure {
+                Failure::SetUp(why) => Failure::SetUp(why.clone()),
+                Failure::Relay(why) => Failure::Relay(format!("its certificate does not verify: {why}")),
+            };
+        }
+        const OLD: &str = "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date";
+        Failure::Relay(match error {
+            Error::AlertReceived(AlertDescription::ProtocolVersion) => OLD.to_owned(),
+            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => OLD.to_owned(),
+            Error::AlertReceived(alert) => format!("the relay refused it (alert {alert:?}); its log says why"),
+            Error::PeerIncompatible(what) => {
+                format!("nothing in common ({what:?}); the relay must be brought up to date")
+            }
+            Error::InvalidMessage(what) => {
+                format!(
+                    "what the relay sent is no TLS ({what:?}); is this the right port? 587 has STARTTLS, 465 TLS at once"
+                )
+            }
+            other => other.to_string(),
+        })
+    }
+}
+
+fn config(
+    security: &Security,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<Verifier>,
+    unix: u64,
+) -> Result<ClientConfig, Failure> {
+    let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
+    let builder = ClientConfig::builder_with_details(provider, clock)
+        .with_safe_default_protocol_versions() // 1.3 and 1.2
+        .map_err(|error| set_up(&error))?
+        .dangerous() // which is to say: by our own verifier
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &security.client {
+        None => builder.with_no_client_auth(),
+        Some((certificates, key)) => {
+            let chain = read(certificates)?.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(certificates, &e))?;
+            let private = PrivateKeyDer::from_pem_file(&key.path).map_err(|error| unreadable(key, &error))?;
+            builder
+                .with_client_auth_cert(chain, private)
+                .map_err(|error| Failure::SetUp(format!("{certificates} and {key} do not go together: {error}")))?
+        }
+    };
+    config.resumption = Resumption::disabled(); // one connection is all that this process makes
+    Ok(config)
+}
+
+fn read(file: &PemFile) -> Result<impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>, Failure> {
+    CertificateDer::pem_file_iter(&file.path).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &PemFile, error: &pem::Error) -> Failure {
+    let why = match error {
+        pem::Error::Io(error) => crate::report::os_error(error.raw_os_error().unwrap_or_default()),
+        other => other.to_string(),
+    };
+    Failure::SetUp(format!("{file}: {why}"))
+}
+
+fn set_up(error: &Error) -> Failure {
+    Failure::SetUp(error.to_string())
+}
+
+#[derive(Debug)]
+struct GivenTime(UnixTime);
+
+impl TimeProvider for GivenTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}
+
+/// Verifies the relay's certificate as far as the policy asks for it, and remembers what it found.
+#[derive(Debug)]
+struct Verifier {
+    check: Check,
+    cafile: Option<PemFile>,
+    algorithms: WebPkiSupportedAlgorithms,
+    finding: OnceLock<Result<(), Failure>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.check == Check::Skip {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
+        let (answer, finding) = match self.examine(&chain) {
+            Ok(Ok(())) => (Ok(()), Ok(())),
+            Ok(Err(error)) => {
+                let complaint = Failure::Relay(self.complaint(&chain, &error));
+                (if self.check == Check::Look { Ok(()) } else { Err(error) }, Err(complaint))
+            }
+            Err(set_up) => (Err(Error::General("no CAs".to_owned())), Err(set_up)),
+        };
+        let _ = self.finding.set(finding); // there is one handshake, so it is the first
+        answer.map(|()| ServerCertVerified::assertion())
     }
 
-    /// What a login may send to this peer over a connection in clear.
-    pub fn in_clear(self, credentials: &Credentials, peer: IpAddr) -> Permission {
-        match self {
-            TlsPolicy::Verify | TlsPolicy::Encrypt => Permission::Nothing,
-            _ if credentials.clear_allowed => Permission::Any,
-            TlsPolicy::May | TlsPolicy::None => Permission::ChallengeOnly,
-            TlsPolicy::Unset if peer.to_canonical().is_loopback() => Permission::Any, // a tunnel, a bridge, a test
-            TlsPolicy::Unset => Permission::Nothing,
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.finding.get() {
+            Some(Ok(())) => verify_tls12_signature(message, certificate, signature, &self.algorithms),
+            _ => Ok(HandshakeSignatureValid::assertion()), // anybody could have signed it
         }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.finding.get() {
+            Some(Ok(())) => verify_tls13_signature(message, certificate, signature, &self.algorithms),
+            _ => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// What the relay sent, and what it is to be verified for.
+struct Chain<'a> {
+    leaf: &'a CertificateDer<'a>,
+    others: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+    now: UnixTime,
+}
+
+impl Verifier {
+    /// Whether the chain verifies. The outer error is ours.
+    fn examine(&self, chain: &Chain) -> Result<Result<(), Error>, Failure> {
+        let (anchors, pinned) = self.anchors(chain.leaf)?;
+        let verify = || {
+            let leaf = ParsedCertificate::try_from(chain.leaf)?;
+            match pinned {
+                true => in_time(chain.leaf, chain.now)?,
+                false => verify_server_cert_signed_by_trust_anchor(
+                    &leaf,
+                    &anchors,
+                    chain.others,
+                    chain.now,
+                    self.algorithms.all,
+                )?,
+            }
+            verify_server_name(&leaf, chain.name)
+        };
+        Ok(verify())
+    }
+
+    /// The CAs, and whether the leaf itself stands among them in a cafile. What cannot be parsed is passed over.
+    fn anchors(&self, leaf: &CertificateDer) -> Result<(RootCertStore, bool), Failure> {
+        let file = self.file();
+        let mut anchors = RootCertStore::empty();
+        let mut pinned = false;
+        let certificates = read(&file).map_err(|failure| self.no_cas(failure))?;
+        for certificate in certificates {
+            match certificate {
+                Ok(certificate) => {
+                    pinned |= self.cafile.is_some() && certificate == *leaf;
+                    let _ = anchors.add(certificate);
+                }
+                Err(error @ pem::Error::Io(_)) => return Err(unreadable(&file, &error)),
+                Err(_) => {}
+            }
+        }
+        if anchors.is_empty() && !pinned {
+            return Err(self.no_cas(Failure::SetUp(format!("{file}: no certificate in it"))));
+        }
+        Ok((anchors, pinned))
+    }
+
+    fn file(&self) -> PemFile {
+        let bundle = || PemFile { path: BUNDLE.into(), source: "Debian's package ca-certificates".to_owned() };
+        self.cafile.clone().unwrap_or_else(bundle)
+    }
+
+    fn no_cas(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::SetUp(why) if self.cafile.is_none() => {
+                Failure::SetUp(format!("no CAs to verify the relay's certificate with: {why}; install that package"))
+            }
+            other => other,
+        }
+    }
+
+    /// What is wrong with the chain, and what to do about it.
+    fn complaint(&self, chain: &Chain, error: &Error) -> String {
+        let leaf = chain.leaf.as_ref();
+        let name = chain.name.to_str();
+        let certificate_error = match error {
+            Error::InvalidCertificate(error) => error,
+            other => return other.to_string(),
+        };
+        // An error of time can be that of another certificate of the chain.
+        let whose = |limit: &UnixTime| match certificate::validity(leaf) {
+            Some((from, until)) if [from, until].contains(&limit.as_secs()) => "it",
+            _ => "the certificate of a CA that it depends on",
+        };
+        match certificate_error {
+            CertificateError::ExpiredContext { not_after, .. } => {
+                let date = certificate::date(not_after.as_secs());
+                format!("{} expired at {date}; the relay must renew it", whose(not_after))
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                let date = certificate::date(not_before.as_secs());
+                format!("{} is not valid before {date}; check the clock of this machine", whose(not_before))
+            }
+            CertificateError::NotValidForNameContext { .. } => {
+                let names = match certificate::names(leaf) {
+                    names if names.is_empty() => "no name (a CN does not count)".to_owned(),
+                    names if names.len() > SHOWN => {
+                        format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN)
+                    }
+                    names => names.join(", "),
+                };
+                format!("it is for {names}, not for {name}; name the relay so in its route")
+            }
+            _ if certificate::is_self_signed(leaf) => format!(
+                "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write its path into \
+                 control/relays/{name}/cafile"
+            ),
+            CertificateError::UnknownIssuer => {
+                let others: Vec<&[u8]> = chain.others.iter().map(AsRef::as_ref).collect();
+                let issuer = certificate::last_issuer(leaf, &others).unwrap_or_else(|| "nobody".to_owned());
+                format!(
+                    "it is issued by {issuer}, unknown to {}; if that CA is to be trusted, write the path of its \
+                     certificate as a PEM file into control/relays/{name}/cafile",
+                    self.file()
+                )
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// The dates of a certificate that is trusted itself.
+fn in_time(leaf: &CertificateDer, now: UnixTime) -> Result<(), CertificateError> {
+    let (from, until) = certificate::validity(leaf).ok_or(CertificateError::BadEncoding)?;
+    let limit = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    match now.as_secs() {
+        time if time < from => Err(CertificateError::NotValidYetContext { time: now, not_before: limit(from) }),
+        time if time > until => Err(CertificateError::ExpiredContext { time: now, not_after: limit(until) }),
+        _ => Ok(()),
     }
 }

@@ -25,21 +25,21 @@ fn run(order: &[Mechanism], events: &[Event]) -> String {
     };
     let names = order.iter().map(|mechanism| mechanism.name().to_owned()).collect();
     let offer = Offer { offered: true, names };
-    let mut auth = Auth::new(credentials, order.to_vec());
+    let mut auth = Auth::new(credentials, Some(order.to_vec()));
     let mut said = Vec::new();
     let mut note = |step: Step| match step {
         Step::Send(line) => said.push(String::from_utf8_lossy(&line).into_owned()),
-        Step::LoggedIn => said.push("logged in".to_owned()),
+        Step::Proceed => said.push("logged in".to_owned()),
         Step::Reconnect(_) => said.push("reconnect".to_owned()),
         Step::Failed(_) => said.push("failed".to_owned()),
     };
-    note(auth.begin(offer.clone(), Permission::Any));
+    note(auth.begin(offer.clone(), Permission::Any, false));
     for event in events {
         note(match event {
             Reply(code, text) => auth.step(*code, text.as_bytes()),
             Closed => auth.closed(true),
             ClosedBeforeSending => auth.closed(false),
-            Connected => auth.begin(offer.clone(), Permission::Any),
+            Connected => auth.begin(offer.clone(), Permission::Any, false),
         });
     }
     said.join(", ")

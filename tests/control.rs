@@ -153,7 +153,7 @@ fn relays() {
         (
             "mechanisms",
             "NTLM\n",
-            "control/relays/relay.example/mechanisms: none of CRAM-MD5, PLAIN, LOGIN in the first line",
+            "control/relays/relay.example/mechanisms: none of PLAIN, LOGIN, CRAM-MD5, EXTERNAL in the first line",
         ),
     ] {
         let path = home.control(&format!("relays/relay.example/{file}"), content);

@@ -40,7 +40,7 @@ fn accepted() {
     both(&[(".", "250-2.0.0 queued\r\n250 as 1\x002")], |delivered, log| {
         assert_output(
             &delivered,
-            "r\0r\0K127.0.0.1 accepted message.\nRemote host said: 250-2.0.0 queued\n250 as 1?2\n\0",
+            "r\0r\0K127.0.0.1 accepted message.\nRemote host said: 250-2.0.0 queued\n250 as 1?2\ntls=none cert=unverified auth=none\n\0",
         );
         assert_eq!(log.messages.len(), 1);
         assert_eq!(

@@ -9,7 +9,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script};
-use support::{Delivered, Home, unread};
+use support::server::unread;
+use support::{Delivered, Home};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {

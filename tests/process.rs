@@ -9,8 +9,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::server::{Rules, Server};
-use support::{Delivered, Home, program, run, unread};
+use support::server::{Rules, Server, unread};
+use support::{Delivered, Home, program, run};
 
 const MESSAGE: &[u8] = b"Subject: process\n\nhello\n";
 

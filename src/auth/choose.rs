@@ -8,7 +8,7 @@
 use super::detect::Offer;
 use super::mask::Mask;
 use super::{Credentials, cram_md5, login, plain};
-use zeroize::{Zeroize, Zeroizing};
+use crate::secret::Secret;
 
 /// Some servers close after three failures, so no connection sees more than two tries.
 const TRIES_ON_A_CONNECTION: usize = 2;
@@ -26,11 +26,15 @@ pub enum Mechanism {
     Plain,
     /// draft-murchison-sasl-login.
     Login,
+    /// RFC 4422 appendix A: the client certificate of the TLS connection.
+    External,
 }
 
 impl Mechanism {
-    /// All of them, in the order to try them without TLS: what does not show the password comes first.
+    /// In the order to try them without TLS: what does not show the password comes first.
     pub const IN_CLEAR: [Mechanism; 3] = [Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login];
+    /// All of them, in the order to try them over TLS: servers that offer CRAM-MD5 and cannot do it are many.
+    pub const OVER_TLS: [Mechanism; 4] = [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5, Mechanism::External];
 
     /// The registered name.
     pub fn name(self) -> &'static str {
@@ -38,16 +42,17 @@ impl Mechanism {
             Mechanism::CramMd5 => "CRAM-MD5",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::External => "EXTERNAL",
         }
     }
 
     /// The mechanism of a name, in upper or lower case.
     pub fn from_name(name: &str) -> Option<Mechanism> {
-        Self::IN_CLEAR.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+        Self::OVER_TLS.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
     fn shows_password(self) -> bool {
-        self != Mechanism::CramMd5
+        [Mechanism::Plain, Mechanism::Login].contains(&self)
     }
 }
 
@@ -58,16 +63,15 @@ pub enum Permission {
     Any,
     /// Only mechanisms that do not show the password.
     ChallengeOnly,
-    /// Nothing: there is no login over this connection.
-    Nothing,
 }
 
 /// What to do next.
 pub enum Step {
     /// Send this line and the line end, then give the reply to [`Auth::step`].
-    Send(Zeroizing<Vec<u8>>),
-    /// The relay accepted the login.
-    LoggedIn,
+    Send(Secret),
+    /// Go on with the mail: the relay accepted the login, or the client certificate is all there is to show and it offers
+    /// nothing that asks for it again.
+    Proceed,
     /// Close, connect to the same relay again, and [`Auth::begin`] there. The text is that of [`Step::Failed`], for when
     /// no connection can be made.
     Reconnect(String),
@@ -104,7 +108,7 @@ impl Try {
         match self.mechanism {
             Mechanism::Plain => self.initial_response || self.answers > 0,
             Mechanism::Login => self.answers > 1,
-            Mechanism::CramMd5 => false,
+            Mechanism::CramMd5 | Mechanism::External => false,
         }
     }
 }
@@ -112,6 +116,9 @@ impl Try {
 /// The machine. It lives as long as the message, over all connections.
 pub struct Auth {
     credentials: Credentials,
+    /// The client certificate is the login, not a password.
+    by_certificate: bool,
+    configured: Option<Vec<Mechanism>>,
     order: Vec<Mechanism>,
     offer: Offer,
     permission: Permission,
@@ -124,15 +131,17 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// A machine for these credentials that tries mechanisms in this order, and no others.
-    pub fn new(credentials: Credentials, order: Vec<Mechanism>) -> Auth {
+    /// A machine for these credentials that tries mechanisms in the order configured, and no others, if one is.
+    pub fn new(credentials: Credentials, configured: Option<Vec<Mechanism>>) -> Auth {
         let mut mask = Mask::default();
         mask.add_whole(&credentials.password);
         Auth {
+            by_certificate: credentials.password.is_empty(),
             credentials,
-            order,
+            configured,
+            order: Vec::new(),
             offer: Offer::default(),
-            permission: Permission::Nothing,
+            permission: Permission::ChallengeOnly,
             tries: Vec::new(),
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
@@ -163,11 +172,17 @@ impl Auth {
     }
 
     /// Starts on a new connection whose EHLO reply made this offer.
-    pub fn begin(&mut self, offer: Offer, permission: Permission) -> Step {
+    pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
+        let usual: &[Mechanism] = if over_tls { &Mechanism::OVER_TLS } else { &Mechanism::IN_CLEAR };
+        self.order = self.configured.as_deref().unwrap_or(usual).to_vec();
+        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == self.by_certificate);
         self.offer = offer;
         self.permission = permission;
         self.tries_here = 0;
         self.connections += 1;
+        if self.by_certificate && (!over_tls || self.usable().next().is_none()) {
+            return Step::Proceed;
+        }
         self.next()
     }
 
@@ -180,8 +195,8 @@ impl Auth {
         }
         match code {
             235 if !self.tries.last().is_some_and(|last| last.cancelled) => {
-                self.credentials.password.zeroize();
-                Step::LoggedIn
+                crate::secret::clear(&mut self.credentials.password);
+                Step::Proceed
             }
             400..=499 => self.failed("the relay puts the login off; it is tried again with the next delivery"),
             500..=599 => self.next(),
@@ -214,10 +229,14 @@ impl Auth {
         self.next()
     }
 
+    /// The mechanism that the relay accepted.
+    pub fn accepted(&self) -> Option<Mechanism> {
+        self.tries.iter().find(|t| t.end == Some(End::Code(235))).map(|t| t.mechanism)
+    }
+
     /// What was tried in vain: nothing before the first try, and nothing after a login.
     pub fn story(&self) -> Option<String> {
-        let logged_in = self.tries.iter().any(|t| t.end == Some(End::Code(235)));
-        (!logged_in && !self.tries.is_empty()).then(|| format!("tried {}", self.tried()))
+        (self.accepted().is_none() && !self.tries.is_empty()).then(|| format!("tried {}", self.tried()))
     }
 
     fn end_try(&mut self, end: End) {
@@ -239,11 +258,12 @@ impl Auth {
             (Mechanism::Login, 0) => Some(login(user)),
             (Mechanism::Login, 1) => Some(login(password)),
             (Mechanism::CramMd5, 0) => cram_md5(user, password, text).ok(),
+            (Mechanism::External, 0) => Some(login(user)), // the initial response was ignored
             _ => None,
         };
         let Some(answer) = answer else {
             last.cancelled = true;
-            return Step::Send(Zeroizing::new(b"*".to_vec())); // RFC 4954 section 4: the relay answers 501
+            return Step::Send(Secret::from(&b"*"[..])); // RFC 4954 section 4: the relay answers 501
         };
         last.answers += 1;
         self.mask.add_sent(&answer);
@@ -261,7 +281,7 @@ impl Auth {
             return if self.connections < CONNECTIONS { Step::Reconnect(why) } else { Step::Failed(why) };
         }
         self.tries_here += 1;
-        let mut line = Zeroizing::new(Vec::with_capacity(COMMAND_LINE));
+        let mut line = Secret::with_room(COMMAND_LINE);
         line.extend_from_slice(b"AUTH ");
         line.extend_from_slice(mechanism.name().as_bytes());
         let mut initial_response = false;
@@ -272,6 +292,13 @@ impl Auth {
                 self.mask.add_sent(&response);
                 line.push(b' ');
                 line.extend_from_slice(&response);
+            }
+        }
+        if mechanism == Mechanism::External {
+            line.push(b' ');
+            match &self.credentials.user[..] {
+                [] => line.push(b'='), // RFC 4954 section 4: an initial response of no octets
+                identity => line.extend_from_slice(&login(identity)),
             }
         }
         self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None, lost: false });
@@ -300,7 +327,6 @@ impl Auth {
         self.usable().filter(|mechanism| match self.permission {
             Permission::Any => true,
             Permission::ChallengeOnly => !mechanism.shows_password(),
-            Permission::Nothing => false,
         })
     }
 
@@ -311,6 +337,9 @@ impl Auth {
             let hint =
                 if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
             match self.tries.iter().any(about_password) {
+                true if self.by_certificate => {
+                    self.why("check the client certificate, and whom the relay knows it for")
+                }
                 true => self.why(&format!("check user and password in {}{hint}", self.credentials.source)),
                 false => self.why(&format!("the relay refused each way to log in{hint}")),
             }
@@ -324,8 +353,7 @@ impl Auth {
         } else {
             let user = String::from_utf8_lossy(&self.credentials.user);
             self.why(&format!(
-                "the connection is not encrypted and the password must not go out in clear; \
-                 to allow it write the user as -{user} in {}",
+                "who listens is not known here, so the password must not be shown; to allow it write the user as -{user} in {}",
                 self.credentials.source
             ))
         }

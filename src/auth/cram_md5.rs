@@ -1,10 +1,10 @@
 //! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
 
 use super::base64_secret;
+use crate::secret::Secret;
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use zeroize::Zeroizing;
 
 /// The server's challenge is no base64.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct ChallengeError;
 
 /// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
 /// behind a blank, so it ends at the first one, but for blanks at its beginning.
-pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ChallengeError> {
+pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, ChallengeError> {
     let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());
     let base64 = challenge[start..].split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
     let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
@@ -20,7 +20,7 @@ pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Zeroiz
     mac.update(&challenge);
     let digest = mac.finalize().into_bytes();
 
-    let mut answer = Zeroizing::new(Vec::with_capacity(user.len() + 1 + 2 * digest.len()));
+    let mut answer = Secret::with_room(user.len() + 1 + 2 * digest.len());
     answer.extend_from_slice(user);
     answer.push(b' ');
     for byte in digest {
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_challenge_that_is_no_base64() {
         for bad in [&b"Username:"[..], b"PDE4O", b"=", b"PDE4\xff"] {
-            assert_eq!(cram_md5(b"tim", b"x", bad), Err(ChallengeError), "{bad:?}");
+            assert_eq!(cram_md5(b"tim", b"x", bad).err(), Some(ChallengeError), "{bad:?}");
         }
         assert!(cram_md5(b"tim", b"x", b"").is_ok()); // an empty challenge is base64 of nothing
     }

@@ -3,6 +3,7 @@
 //! Only fingerprints are kept, so that the secrets themselves can be cleared while later replies are still masked.
 //! Letter case is ignored: a server may echo a line in capitals.
 
+use crate::secret::Secret;
 use std::hash::{DefaultHasher, Hasher};
 
 /// A base64 string is recognised by any run of it that is this long, so that a server that cuts or folds what it
@@ -19,7 +20,7 @@ impl Mask {
     /// A string that is masked where it stands whole: the password. Replies are kept without CR, so it is left out here.
     pub fn add_whole(&mut self, secret: &[u8]) {
         let secret: Vec<u8> = secret.iter().copied().filter(|c| *c != b'\r').collect();
-        let secret = &*zeroize::Zeroizing::new(secret);
+        let secret = &*Secret::from(secret);
         self.fingerprints.push((secret.len(), fingerprint(secret)));
     }
 

@@ -12,14 +12,15 @@ pub use cram_md5::{ChallengeError, cram_md5};
 pub use login::login;
 pub use plain::plain;
 
-use zeroize::Zeroizing;
+use crate::secret::Secret;
 
 /// A user and a password for one relay. The password is cleared from memory when this is dropped.
+/// Without a password the client certificate is the login, and the user the identity to ask for, which may be empty.
 pub struct Credentials {
-    /// The name to log in as (RFC 4616 authcid). Any octets but NUL, at least one.
+    /// The name to log in as (RFC 4616 authcid). Any octets but NUL, at least one where there is a password.
     pub user: Vec<u8>,
-    /// The password. Any octets but NUL, at least one.
-    pub password: Zeroizing<Vec<u8>>,
+    /// The password. Any octets but NUL; none: the client certificate is the login.
+    pub password: Secret,
     /// The user was written `-user`: the password may cross the net in clear.
     pub clear_allowed: bool,
     /// Where they were read, for reports: `control/smtproutes line 1`.
@@ -27,9 +28,9 @@ pub struct Credentials {
 }
 
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
-pub(crate) fn base64_secret(plain: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn base64_secret(plain: &[u8]) -> Secret {
     use base64::Engine;
-    let mut out = Zeroizing::new(vec![0; plain.len().div_ceil(3) * 4]);
+    let mut out = Secret::from(vec![0; plain.len().div_ceil(3) * 4]);
     let length = base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut out).expect("the size is exact");
     out.truncate(length);
     out

@@ -1,11 +1,11 @@
 //! PLAIN (RFC 4616): NUL user NUL password, with an empty authorization identity, since servers refuse a filled one.
 
 use super::base64_secret;
-use zeroize::Zeroizing;
+use crate::secret::Secret;
 
 /// The base64 to send for PLAIN, as initial response or as answer to the empty challenge.
-pub fn plain(user: &[u8], password: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut message = Zeroizing::new(Vec::with_capacity(user.len() + password.len() + 2));
+pub fn plain(user: &[u8], password: &[u8]) -> Secret {
+    let mut message = Secret::with_room(user.len() + password.len() + 2);
     message.push(0);
     message.extend_from_slice(user);
     message.push(0);

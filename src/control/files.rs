@@ -1,9 +1,9 @@
 //! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
 
+use crate::secret::Secret;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use zeroize::Zeroizing;
 
 /// A control file that cannot be read or understood: which, where in it, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Control {
 
 impl Control {
     /// A whole file, or None when there is none. It may hold a password, so its memory is cleared when dropped.
-    pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ControlError> {
-        self.found(name, fs::read).map(|content| content.map(Zeroizing::new))
+    pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
+        self.found(name, fs::read).map(|content| content.map(Secret::from))
     }
 
     /// Whether there is a file or directory of this name.
@@ -57,10 +57,10 @@ impl Control {
     }
 
     /// The first line without blanks at its end, as stock's control_readline gives it.
-    pub fn first_line(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ControlError> {
+    pub fn first_line(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(content) = self.read(name)? else { return Ok(None) };
         let line = content.split(|c| *c == b'\n').next().unwrap_or_default();
-        Ok(Some(Zeroizing::new(strip_blanks(line).to_vec())))
+        Ok(Some(Secret::from(strip_blanks(line))))
     }
 
     /// The number that begins the first line; the default when there is none, as stock's control_readint.

@@ -7,7 +7,7 @@ pub mod routes;
 
 use crate::auth::Credentials;
 use crate::auth::choose::Mechanism;
-use crate::tls::TlsPolicy;
+use crate::tls::policy::Security;
 use files::{Control, ControlError};
 
 /// All that the control files say about a mail to one host.
@@ -32,10 +32,10 @@ pub struct Route {
     pub source: String,
     /// From the route's own line, else from control/relays.
     pub credentials: Option<Credentials>,
-    /// control/relays/HOST/tls.
-    pub tls: TlsPolicy,
-    /// What to try, in this order: control/relays/HOST/mechanisms, else the built-in order.
-    pub mechanisms: Vec<Mechanism>,
+    /// What control/relays and control/tlscafile say of TLS.
+    pub security: Security,
+    /// control/relays/HOST/mechanisms: what to try, in this order.
+    pub mechanisms: Option<Vec<Mechanism>>,
 }
 
 impl Settings {

@@ -5,11 +5,15 @@ use super::files::{Control, ControlError};
 use super::routes::credentials;
 use crate::auth::Credentials;
 use crate::auth::choose::Mechanism;
-use crate::tls::TlsPolicy;
+use crate::secret::Secret;
+use crate::tls::policy::{PemFile, TlsPolicy};
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Adds to a route what control/relays says of its relay. What the route's own line says of the login wins.
 pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
+    route.security.cafile = pem_file(control, "tlscafile")?;
     if !control.exists("relays")? {
         return Ok(route);
     }
@@ -19,19 +23,44 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     if !is_legal(&name) || !control.exists(&directory)? {
         return Ok(route);
     }
+    route.security.client = client_certificate(control, &directory)?;
     if route.credentials.is_none() {
-        route.credentials = login(control, &directory)?;
+        route.credentials = login(control, &directory, route.security.client.is_some())?;
+    }
+    if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
+        route.security.cafile = Some(file);
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
-        route.tls = TlsPolicy::from_word(&word)
+        route.security.policy = TlsPolicy::from_word(&word)
             .ok_or_else(|| ControlError(format!("control/{directory}/tls: not one of verify, encrypt, may, none")))?;
     }
     if let Some(names) = control.first_line(&format!("{directory}/mechanisms"))? {
-        route.mechanisms = mechanisms(&names).ok_or_else(|| {
-            ControlError(format!("control/{directory}/mechanisms: none of CRAM-MD5, PLAIN, LOGIN in the first line"))
+        let known = mechanisms(&names).ok_or_else(|| {
+            let all = Mechanism::OVER_TLS.map(Mechanism::name).join(", ");
+            ControlError(format!("control/{directory}/mechanisms: none of {all} in the first line"))
         })?;
+        route.mechanisms = Some(known);
     }
     Ok(route)
+}
+
+/// The PEM file whose path is the first line of a control file.
+fn pem_file(control: &Control, name: &str) -> Result<Option<PemFile>, ControlError> {
+    let Some(line) = control.first_line(name)? else { return Ok(None) };
+    let source = format!("control/{name}");
+    if line.is_empty() || line.iter().any(u8::is_ascii_control) {
+        return Err(ControlError(format!("{source}: no path of a PEM file in the first line")));
+    }
+    Ok(Some(PemFile { path: control.home.join(OsStr::from_bytes(&line)), source }))
+}
+
+fn client_certificate(control: &Control, directory: &str) -> Result<Option<(PemFile, PemFile)>, ControlError> {
+    let [certificate, key] = ["clientcert", "clientkey"].map(|name| pem_file(control, &format!("{directory}/{name}")));
+    match (certificate?, key?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        _ => Err(ControlError(format!("control/{directory}: clientcert and clientkey belong together"))),
+    }
 }
 
 /// A relay's name as its directory has it: in lower case, without a trailing dot; an IP address in its usual form and
@@ -62,18 +91,24 @@ fn not_under_another_name(control: &Control, name: &str) -> Result<(), ControlEr
     Ok(())
 }
 
-fn login(control: &Control, directory: &str) -> Result<Option<Credentials>, ControlError> {
+/// The user and the password; with a client certificate, the password or both may be missing.
+fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
     let user_file = format!("{directory}/user");
     let password_file = format!("{directory}/password");
     let user = control.first_line(&user_file)?;
     let password = control.read(&password_file)?;
+    let source = format!("control/{directory}");
+    if password.is_none() && has_certificate {
+        let user = user.map_or_else(Vec::new, |user| user.to_vec());
+        return Ok(Some(Credentials { user, password: Secret::default(), clear_allowed: false, source }));
+    }
     if user.is_none() && password.is_none() {
         return Ok(None);
     }
     let user = user.unwrap_or_default();
     // The password is the line to its last octet: blanks and CR at its end belong to it.
     let password = password.as_ref().and_then(|content| content.split(|c| *c == b'\n').next()).unwrap_or_default();
-    credentials(&user, password, &format!("control/{directory}"))
+    credentials(&user, password, &source)
         .map(Some)
         .map_err(|why| ControlError(format!("control/{user_file} and control/{password_file}: {why}")))
 }

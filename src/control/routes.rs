@@ -5,10 +5,9 @@
 use super::Route;
 use super::files::{Control, ControlError, strip_blanks};
 use crate::auth::Credentials;
-use crate::auth::choose::Mechanism;
-use crate::tls::TlsPolicy;
+use crate::secret::Secret;
+use crate::tls::policy::Security;
 use std::net::IpAddr;
-use zeroize::Zeroizing;
 
 const FILE: &str = "smtproutes";
 const SMTP: u16 = 25;
@@ -74,8 +73,8 @@ fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
             Some(credentials(user, password, source)?)
         }
     };
-    let (tls, mechanisms) = (TlsPolicy::default(), Mechanism::IN_CLEAR.to_vec());
-    Ok(Route { host, port, source: source.to_owned(), credentials, tls, mechanisms })
+    let security = Security::default();
+    Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None })
 }
 
 /// `relay`, `relay:port`, `[address]`, `[address]:port`. An IPv6 address needs the brackets.
@@ -130,6 +129,6 @@ pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credent
     if password.contains(&0) {
         return Err("a NUL in the password");
     }
-    let password = Zeroizing::new(password.to_vec());
+    let password = Secret::from(password);
     Ok(Credentials { user: user.to_vec(), password, clear_allowed, source: source.to_owned() })
 }

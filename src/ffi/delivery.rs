@@ -205,14 +205,14 @@ pub unsafe extern "C" fn qmail_auth_delivery_not_resolved(delivery: *mut qmail_a
     unsafe { tell(delivery, |machine| machine.not_resolved(&why)) }
 }
 
-/// There is a connection to the wanted address.
+/// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
 ///
 /// # Safety
 /// `delivery` is NULL or lives.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_connected(delivery: *mut qmail_auth_delivery, now: u64) {
+pub unsafe extern "C" fn qmail_auth_delivery_connected(delivery: *mut qmail_auth_delivery, now: u64, unix_time: u64) {
     // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.connected(now)) }
+    unsafe { tell(delivery, |machine| machine.connected(now, unix_time)) }
 }
 
 /// There is none.

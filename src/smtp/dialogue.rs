@@ -1,15 +1,23 @@
-//! The dialogue of one connection, without I/O: octets and times in, octets and one ending out.
+//! The dialogue of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
+//! `session`, up to the login, and in `transaction`, for the mail.
+//!
+//! TLS is begun where the policy wants it, and all that was learnt before is forgotten (RFC 3207 section 4.2).
 //!
 //! Replies are matched one to one to commands. A reply whose first octet was in hand before its command was given to
 //! the kernel answers nothing: it ends the delivery with Z, except that an early refusal of the message counts as one.
 
+mod session;
+mod transaction;
+
+use super::channel::Channel;
 use super::data::DotStuffer;
 use super::ehlo::Capabilities;
-use super::outbox::Outbox;
 use super::reply::{Reply, ReplyReader};
 use super::words::Words;
-use crate::auth::choose::{Auth, Permission, Step};
-use crate::report::{Letter, RecipientReport, Verdict};
+use crate::auth::choose::Auth;
+use crate::report::{RecipientReport, Verdict};
+use crate::tls::policy::{Security, TlsPolicy};
+use crate::tls::{Failure, Session};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -26,6 +34,12 @@ pub struct Envelope {
     pub recipients: Vec<Vec<u8>>,
     /// The relay and where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
     pub relay: String,
+    /// The relay's name as its route gives it, which its certificate must be for.
+    pub name: String,
+    /// TLS with it.
+    pub security: Security,
+    /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.
+    pub implicit_tls: bool,
     /// Milliseconds, for each reply and for each write.
     pub timeout: u64,
 }
@@ -38,6 +52,8 @@ pub enum Ending {
     NextAddress(Verdict),
     /// Connect to the same address again and go on with the login; this is the verdict if there is no connection.
     Reconnect(Verdict),
+    /// The same, but without TLS, which came to nothing.
+    ReconnectInClear(Verdict),
 }
 
 /// What the dialogue needs next.
@@ -55,6 +71,7 @@ enum Command {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     Auth,
     Mail,
     Rcpt(usize),
@@ -67,12 +84,18 @@ pub struct Dialogue {
     envelope: Envelope,
     auth: Option<Auth>,
     peer: IpAddr,
-    permission: Permission,
+    /// Unix time, to verify certificates by.
+    unix: u64,
+    policy: TlsPolicy,
     deadline: u64,
     reader: ReplyReader,
     /// The reply being read began before its command was sent.
     early: bool,
-    out: Outbox,
+    channel: Channel,
+    /// A reply came over TLS, so TLS is there for good.
+    tls_holds: bool,
+    /// Why TLS broke off later.
+    tls_broke: Option<String>,
     /// The commands whose replies are still to come, each with the place in the stream where it ends.
     unanswered: VecDeque<(Command, u64)>,
     /// The place behind the final dot, once it is in the outbox.
@@ -85,21 +108,23 @@ pub struct Dialogue {
     decided: Option<Verdict>,
     message: Option<DotStuffer>,
     ending: Option<Ending>,
-    last_words: &'static [u8],
 }
 
 impl Dialogue {
-    /// A connection to `peer` was made at `now`. `permission` is what a login may send there.
-    pub fn new(envelope: Envelope, auth: Option<Auth>, peer: IpAddr, permission: Permission, now: u64) -> Dialogue {
-        Dialogue {
+    /// A connection to `peer` was made at `now`, and that is the time `unix`. `in_clear`: TLS came to nothing there before.
+    pub fn new(envelope: Envelope, auth: Option<Auth>, peer: IpAddr, in_clear: bool, now: u64, unix: u64) -> Dialogue {
+        let mut dialogue = Dialogue {
             deadline: now.saturating_add(envelope.timeout),
+            policy: if in_clear { TlsPolicy::None } else { envelope.security.policy },
             envelope,
             auth,
             peer,
-            permission,
+            unix,
             reader: ReplyReader::default(),
             early: false,
-            out: Outbox::default(),
+            channel: Channel::default(),
+            tls_holds: false,
+            tls_broke: None,
             unanswered: VecDeque::from([(Command::Greeting, 0)]),
             dot: None,
             write_failed: false,
@@ -108,18 +133,21 @@ impl Dialogue {
             decided: None,
             message: None,
             ending: None,
-            last_words: b"",
+        };
+        if dialogue.envelope.implicit_tls {
+            dialogue.start_tls();
         }
+        dialogue
     }
 
     /// What to do now.
     pub fn want(&self) -> Want<'_> {
         if self.ending.is_some() {
-            Want::Close(self.last_words)
-        } else if self.message.is_some() && !self.write_failed && self.out.pending().len() < LOW_WATER {
+            Want::Close(self.channel.pending())
+        } else if self.message.is_some() && !self.write_failed && self.channel.pending().len() < LOW_WATER {
             Want::Message(self.deadline)
         } else {
-            Want::Io(self.out.pending(), self.deadline)
+            Want::Io(self.channel.pending(), self.deadline)
         }
     }
 
@@ -129,21 +157,44 @@ impl Dialogue {
         (self.ending.unwrap_or_else(|| Ending::Report(Vec::new(), died)), self.envelope, self.auth)
     }
 
+    /// The server sent this.
+    pub fn received(&mut self, now: u64, octets: &[u8]) {
+        let Some(session) = self.channel.tls() else { return self.read(now, octets) };
+        let was_handshaking = session.is_handshaking();
+        let mut plain = Vec::new();
+        let decrypted = self.channel.decrypt(octets, &mut plain);
+        if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
+            self.deadline = now.saturating_add(self.envelope.timeout);
+            if !self.envelope.implicit_tls {
+                self.say_hello();
+            }
+        }
+        self.read(now, &plain);
+        if self.ending.is_none() {
+            match decrypted {
+                Err(failure) => self.tls_failed(failure),
+                Ok(()) if self.channel.tls().is_some_and(Session::is_closed) => self.closed(),
+                Ok(()) => {}
+            }
+        }
+    }
+
     /// The server said this.
-    pub fn received(&mut self, now: u64, mut input: &[u8]) {
+    fn read(&mut self, now: u64, mut input: &[u8]) {
         while !input.is_empty() && self.ending.is_none() {
             if self.reader.is_empty() {
                 if let [b'\r', rest @ ..] = input {
                     input = rest; // of a line that ended in LF CR; it begins no reply
                     continue;
                 }
-                self.early = self.unanswered.front().is_none_or(|(_, end)| !self.out.is_sent(*end));
+                self.early = self.unanswered.front().is_none_or(|(_, end)| !self.channel.is_sent(*end));
             }
             match self.reader.read(&mut input) {
                 None => {}
                 Some(Ok(reply)) => {
                     self.deadline = now.saturating_add(self.envelope.timeout);
-                    self.reply(&reply);
+                    self.tls_holds = self.channel.tls().is_some();
+                    self.reply(&reply, input);
                 }
                 Some(Err(error)) => self.abandon(self.words().no_reply(error)),
             }
@@ -152,54 +203,33 @@ impl Dialogue {
 
     /// The server has said its last: it closed, or the connection is lost.
     pub fn closed(&mut self) {
+        if self.is_starting_tls() {
+            return self.tls_failed(Failure::Relay("the relay closed the connection in the handshake".to_owned()));
+        }
         match self.unanswered.front() {
-            Some((Command::Auth, end)) => self.login_closed(self.out.is_sent(*end)),
+            Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
             _ => self.abandon(self.words().died()),
         }
     }
 
     /// The deadline passed, and the server had said nothing.
     pub fn timed_out(&mut self) {
+        if self.is_starting_tls() {
+            return self.tls_failed(Failure::Relay("the relay fell silent in the handshake".to_owned()));
+        }
         self.abandon(self.words().died());
     }
 
     /// The kernel took this many octets.
     pub fn sent(&mut self, now: u64, count: usize) {
         self.deadline = now.saturating_add(self.envelope.timeout);
-        self.out.sent(count);
+        self.channel.sent(count);
     }
 
     /// The kernel takes no more.
     pub fn send_failed(&mut self) {
         self.write_failed = true;
-        self.out.clear();
-    }
-
-    /// The next piece of the message.
-    pub fn message(&mut self, piece: &[u8]) {
-        if let Some(stuffer) = &mut self.message {
-            stuffer.push(piece, self.out.octets());
-        }
-    }
-
-    /// The message ends here.
-    pub fn message_end(&mut self) {
-        let Some(mut stuffer) = self.message.take() else { return };
-        if stuffer.finish(self.out.octets()).is_err() {
-            let line = "SMTP cannot transfer messages with partial final lines. (#5.6.2)";
-            return self.abandon(Verdict::new(Letter::D, line));
-        }
-        let dot = self.out.end();
-        self.dot = Some(dot);
-        self.unanswered.iter_mut().for_each(|(_, end)| *end = dot);
-        if self.capabilities.pipelining {
-            self.out.put_line(b"QUIT"); // in the same flight; its reply is not waited for
-        }
-    }
-
-    /// The message cannot be read. No dot is sent.
-    pub fn message_failed(&mut self, why: &str) {
-        self.abandon(Verdict::new(Letter::Z, format!("Unable to read message. (#4.3.0) {why}")));
+        self.channel.clear();
     }
 
     fn words(&self) -> Words<'_> {
@@ -207,16 +237,20 @@ impl Dialogue {
             peer: self.peer,
             relay: &self.envelope.relay,
             auth: self.auth.as_ref(),
+            security: &self.envelope.security,
+            tls: self.channel.tls(),
+            tls_broke: self.tls_broke.as_deref(),
             dot_is_sent: self.dot_is_sent(),
         }
     }
 
     /// The final dot was given to the kernel whole, so the server may have taken the message.
     fn dot_is_sent(&self) -> bool {
-        self.dot.is_some_and(|dot| self.out.is_sent(dot))
+        self.dot.is_some_and(|dot| self.channel.is_sent(dot))
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    /// Acts on a reply; `behind` is what was received behind it.
+    fn reply(&mut self, reply: &Reply, behind: &[u8]) {
         let Some((command, _)) = self.unanswered.pop_front() else {
             return self.abandon(self.words().out_of_step(reply));
         };
@@ -224,117 +258,31 @@ impl Dialogue {
             return self.drop_reply(command, reply);
         }
         match (command, reply.code, reply.class()) {
-            (Command::EndOfData, _, 4 | 5) => self.decide(reply, "failed after I sent the message"),
+            (Command::EndOfData, _, 4 | 5) => self.message_reply(reply),
             (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Auth::is_good_bye) => {
                 self.login_closed(false);
             }
             _ if self.early => self.abandon(self.words().out_of_step(reply)),
-            (Command::EndOfData, _, 2) => {
-                let verdict = self.words().said(Letter::K, &format!("{} accepted message.", self.peer), reply);
-                self.finish(verdict);
-            }
-            (Command::Greeting, 220, _) => self.send(Command::Ehlo, [b"EHLO ", &self.envelope.helohost[..]].concat()),
-            (Command::Greeting, ..) => self.refused("greeting failed", reply),
-            (Command::Ehlo, 250, _) => {
-                self.capabilities = Capabilities::read(reply);
-                self.begin_login();
-            }
-            (Command::Ehlo, code, 4 | 5) if code != 421 => {
-                self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat())
-            }
-            (Command::Helo, 250, _) => self.begin_login(),
-            (Command::Ehlo | Command::Helo, ..) => self.refused("my name was rejected", reply),
-            (Command::Auth, code, _) => {
-                if let Some(auth) = &mut self.auth {
-                    if reply.class() == 5 {
-                        auth.keep_refusal(&reply.text);
-                    }
-                    let step = auth.step(code, reply.last_text());
-                    self.login(step, Some(reply));
-                }
-            }
-            (Command::Mail, _, 2) if !self.capabilities.pipelining => self.send_rcpt(0),
-            (Command::Mail, _, 2) => {}
-            (Command::Mail, _, 4 | 5) => self.decide(reply, "but sender was rejected"),
-            (Command::Rcpt(number), _, 2 | 4 | 5) => self.recipient(number, reply),
-            (Command::Data, 354, _) => {
-                self.message = Some(DotStuffer::default());
-                self.unanswered.push_back((Command::EndOfData, u64::MAX));
-            }
-            (Command::Data, _, 4 | 5) => self.decide(reply, "failed on DATA command"),
-            _ => self.abandon(self.words().out_of_step(reply)),
-        }
-    }
-
-    /// The server closed in the middle of a login. `line_sent`: the line that it did not answer had gone out.
-    fn login_closed(&mut self, line_sent: bool) {
-        let Some(auth) = &mut self.auth else { return self.abandon(self.words().died()) };
-        let step = auth.closed(line_sent);
-        self.send_failed();
-        self.unanswered.clear();
-        self.login(step, None);
-    }
-
-    fn begin_login(&mut self) {
-        let offer = std::mem::take(&mut self.capabilities.auth);
-        match &mut self.auth {
-            None => self.send_mail(),
-            Some(auth) => {
-                let step = auth.begin(offer, self.permission);
-                self.login(step, None);
-            }
-        }
-    }
-
-    fn login(&mut self, step: Step, reply: Option<&Reply>) {
-        match step {
-            Step::Send(line) => {
-                if !self.write_failed {
-                    self.out.put_secret_line(&line);
-                }
-                self.expect(Command::Auth);
-            }
-            Step::LoggedIn => self.send_mail(), // and no EHLO or RSET before it: either drops the login on some server
-            Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),
-            Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
-        }
-    }
-
-    fn send_mail(&mut self) {
-        self.send(Command::Mail, [b"MAIL FROM:<", &self.envelope.sender[..], b">"].concat());
-        if self.capabilities.pipelining {
-            (0..self.envelope.recipients.len()).for_each(|number| self.send_rcpt(number));
-            self.send(Command::Data, b"DATA".to_vec());
-        }
-    }
-
-    fn send_rcpt(&mut self, number: usize) {
-        let line = [b"RCPT TO:<", &self.envelope.recipients[number][..], b">"].concat();
-        self.send(Command::Rcpt(number), line);
-    }
-
-    fn recipient(&mut self, number: usize, reply: &Reply) {
-        self.recipients.push(self.words().recipient_report(reply));
-        if number + 1 < self.envelope.recipients.len() {
-            if !self.capabilities.pipelining {
-                self.send_rcpt(number + 1);
-            }
-        } else if !self.recipients.iter().any(RecipientReport::is_accepted) {
-            self.finish(Verdict::new(Letter::D, format!("Giving up on {}.", self.peer)));
-        } else if !self.capabilities.pipelining {
-            self.send(Command::Data, b"DATA".to_vec());
+            (Command::Greeting, ..) => self.greeting_reply(reply),
+            (Command::Ehlo | Command::Helo, ..) => self.hello_reply(command, reply),
+            (Command::StartTls, ..) => self.starttls_reply(reply, behind),
+            (Command::Auth, ..) => self.auth_reply(reply),
+            (Command::Mail, ..) => self.mail_reply(reply),
+            (Command::Rcpt(number), ..) => self.rcpt_reply(number, reply),
+            (Command::Data, ..) => self.data_reply(reply),
+            (Command::EndOfData, ..) => self.message_reply(reply),
         }
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {
         if !self.write_failed {
-            self.out.put_line(&line);
+            self.channel.put_line(&line);
         }
         self.expect(command);
     }
 
     fn expect(&mut self, command: Command) {
-        let end = if self.write_failed { u64::MAX } else { self.out.end() };
+        let end = if self.write_failed { u64::MAX } else { self.channel.end() };
         self.unanswered.push_back((command, end));
     }
 
@@ -348,10 +296,6 @@ impl Dialogue {
         }
     }
 
-    fn decide(&mut self, reply: &Reply, what: &str) {
-        self.finish(self.words().refusal(reply, what));
-    }
-
     /// The delivery is over, as soon as all that was asked is answered.
     fn finish(&mut self, verdict: Verdict) {
         if self.unanswered.is_empty() {
@@ -362,25 +306,35 @@ impl Dialogue {
         }
     }
 
-    fn refused(&mut self, what: &str, reply: &Reply) {
-        let verdict = self.words().refused(what, reply);
-        self.end(Ending::NextAddress(verdict));
-    }
-
     /// Ends politely where a QUIT can be understood as one: not as a line of a message, and once.
     fn end(&mut self, ending: Ending) {
         let in_message = self.message.is_some() || self.dot.is_some() && !self.dot_is_sent();
         let has_quit = self.dot.is_some() && self.capabilities.pipelining;
-        if !self.write_failed && !in_message && !has_quit {
-            self.last_words = b"QUIT\r\n";
+        if self.write_failed || in_message || has_quit || self.is_starting_tls() {
+            self.forget_pending();
+        } else {
+            self.put_quit();
         }
         self.ending = Some(ending);
+    }
+
+    fn put_quit(&mut self) {
+        self.channel.put_line(b"QUIT");
+        self.channel.put_close();
     }
 
     /// The connection is of no more use. A verdict that was known before stands.
     fn abandon(&mut self, verdict: Verdict) {
         let verdict = self.decided.take().unwrap_or(verdict);
         let recipients = std::mem::take(&mut self.recipients);
+        self.forget_pending();
         self.ending.get_or_insert(Ending::Report(recipients, verdict));
+    }
+
+    /// What the kernel has not taken must not follow, as it could end a message. An alert about a handshake may.
+    fn forget_pending(&mut self) {
+        if !self.is_starting_tls() {
+            self.channel.clear();
+        }
     }
 }

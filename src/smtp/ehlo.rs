@@ -8,6 +8,8 @@ use crate::auth::detect::{self, Offer};
 pub struct Capabilities {
     /// Commands may be sent in one flight (RFC 2920).
     pub pipelining: bool,
+    /// TLS may be begun (RFC 3207).
+    pub starttls: bool,
     /// The mechanisms of RFC 4954.
     pub auth: Offer,
 }
@@ -15,7 +17,11 @@ pub struct Capabilities {
 impl Capabilities {
     /// Reads a 250 reply to EHLO.
     pub fn read(reply: &Reply) -> Capabilities {
-        let pipelining = detect::keyword_lines(&reply.text).any(|line| line.after_keyword("PIPELINING").is_some());
-        Capabilities { pipelining, auth: detect::offer(&reply.text) }
+        let offers = |keyword| detect::keyword_lines(&reply.text).any(|line| line.after_keyword(keyword).is_some());
+        Capabilities {
+            pipelining: offers("PIPELINING"),
+            starttls: offers("STARTTLS"),
+            auth: detect::offer(&reply.text),
+        }
     }
 }

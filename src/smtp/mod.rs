@@ -1,9 +1,9 @@
 //! SMTP as a client speaks it (RFC 5321): replies, the EHLO reply, addresses, the message, and the dialogue of them.
 
 pub mod address;
+mod channel;
 pub mod data;
 pub mod dialogue;
 pub mod ehlo;
-mod outbox;
 pub mod reply;
 mod words;

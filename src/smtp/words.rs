@@ -3,6 +3,8 @@
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
 use crate::report::{Letter, RecipientReport, Verdict};
+use crate::tls::Session;
+use crate::tls::policy::Security;
 use std::net::IpAddr;
 
 /// What the words speak of.
@@ -13,6 +15,12 @@ pub struct Words<'a> {
     pub relay: &'a str,
     /// The login, if one is configured.
     pub auth: Option<&'a Auth>,
+    /// What is configured of TLS.
+    pub security: &'a Security,
+    /// TLS, where it was begun.
+    pub tls: Option<&'a Session>,
+    /// Why it broke off.
+    pub tls_broke: Option<&'a str>,
     /// The server may have taken the message.
     pub dot_is_sent: bool,
 }
@@ -21,6 +29,19 @@ impl Words<'_> {
     /// A line of ours, and the server's words below it.
     pub fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
         Verdict::with_reply(letter, line, &reply.text, self.auth.map(Auth::mask))
+    }
+
+    /// The server has taken the message. The last line says how it was brought there, for whoever reads logs.
+    pub fn accepted(&self, reply: &Reply) -> Verdict {
+        let tls = self.tls.map_or("none", Session::version);
+        let certificate = if self.tls.is_some_and(Session::is_verified) { "verified" } else { "unverified" };
+        let login = self.auth.and_then(|auth| Some((auth.accepted()?.name(), user(auth))));
+        let auth = login.map_or_else(
+            || "none".to_owned(),
+            |(mechanism, user)| if user.is_empty() { mechanism.to_owned() } else { format!("{mechanism} user={user}") },
+        );
+        let how = format!("tls={tls} cert={certificate} auth={auth}");
+        self.said(Letter::K, &format!("{} accepted message.", self.peer), reply).and_line(how)
     }
 
     /// A 4xx or 5xx about this mail.
@@ -53,10 +74,50 @@ impl Words<'_> {
         }
     }
 
+    /// STARTTLS is not there, and nothing may go out without it.
+    pub fn starttls_missing(&self) -> Verdict {
+        let why = match self.auth {
+            _ if self.security.policy.demands_tls() => "control/relays/HOST/tls demands it".to_owned(),
+            Some(auth) if auth.credentials().password.is_empty() => "the client certificate needs it".to_owned(),
+            auth => {
+                let source = auth.map(|auth| auth.credentials().source.as_str()).unwrap_or_default();
+                let user = auth.map(user).unwrap_or_default();
+                format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
+            }
+        };
+        let line = format!("no STARTTLS is offered: stripped on the way, or the wrong port? {why}");
+        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.4) Relay {}", self.peer, self.relay))
+    }
+
+    /// STARTTLS is offered and refused.
+    pub fn starttls_refused(&self, reply: &Reply) -> Verdict {
+        let line = format!("STARTTLS is refused; the relay's log says why. (#4.7.4) Relay {}", self.relay);
+        self.said(Letter::Z, &format!("Connected to {} but {line}", self.peer), reply)
+    }
+
+    /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.
+    pub fn clear_behind_starttls(&self) -> Verdict {
+        let line = "the server spoke in clear after STARTTLS: somebody on the way may be tampering";
+        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.5) Relay {}", self.peer, self.relay))
+    }
+
+    /// TLS did not come about.
+    pub fn tls_failed(&self, why: &str) -> Verdict {
+        let line = format!("Connected to {} but TLS failed: {why}. (#4.7.5) Relay {}", self.peer, self.relay);
+        Verdict::new(Letter::Z, self.masked(&line)) // a certificate has words of the relay's
+    }
+
+    fn masked(&self, line: &str) -> String {
+        let masked = self.auth.map(|auth| auth.mask().apply(line.as_bytes()));
+        masked.map_or_else(|| line.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
+    }
+
     /// There is no login, so no MAIL is sent.
     pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.map(user).unwrap_or_default();
         let line = format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.relay);
+        let complaint = self.tls.and_then(Session::complaint).map(|why| format!(" The relay's certificate: {why}."));
+        let line = line + &self.masked(&complaint.unwrap_or_default());
         self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))
     }
 
@@ -75,9 +136,10 @@ impl Words<'_> {
     /// The connection is lost, or the server fell silent.
     pub fn died(&self) -> Verdict {
         let line = format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate());
+        let broke = self.tls_broke.map(|why| format!(" TLS broke off: {why}."));
         let story = self.story();
         let refusal = self.auth.map(Auth::refusal).filter(|_| !story.is_empty());
-        self.with_text(line + &story, refusal)
+        self.with_text(line + &broke.unwrap_or_default() + &story, refusal)
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its own part of this
 
 pub mod c;
+pub mod certificate;
 pub mod chroot;
 pub mod ehlo;
 pub mod exim;
@@ -14,7 +15,6 @@ pub mod server;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -115,15 +115,4 @@ impl Delivered {
     pub fn letters(&self) -> String {
         self.reports().iter().map(|report| &report[..1]).collect()
     }
-}
-
-/// How many octets of what was written to this stream its peer, a process on this machine, has not yet taken from its
-/// kernel. None: the peer has closed.
-pub fn unread(stream: &TcpStream) -> Option<u64> {
-    let place = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
-    let [peer, here] = [stream.peer_addr().ok()?, stream.local_addr().ok()?].map(place);
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut connections = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let fields = connections.find(|fields| fields[1] == peer && fields[2] == here)?;
-    u64::from_str_radix(fields[4].split(':').nth(1)?, 16).ok()
 }

@@ -1,12 +1,15 @@
-//! A submission server on a thread: SMTP with PIPELINING and AUTH as RFC 5321 and RFC 4954 have it, and a hook in
+//! A submission server on a thread: SMTP with PIPELINING, STARTTLS and AUTH as RFC 5321, 3207 and 4954 have it, and a hook in
 //! front of every reply, so that a test writes down only where its server is odd.
 
 mod auth;
 mod log;
 mod session;
+mod tls;
 
 pub use log::{ConnectionLog, Log, Login, Message, Who};
+pub use tls::Tls;
 
+use std::fs;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -113,6 +116,10 @@ pub struct Rules {
     /// MAIL without a login gets 530.
     pub auth_required: bool,
     pub hook: Option<Hook>,
+    /// What follows on STARTTLS, which is then offered in clear as the first extension.
+    pub tls: Option<Tls>,
+    /// TLS is there from the first octet, and STARTTLS is not offered.
+    pub implicit_tls: bool,
 }
 
 impl Default for Rules {
@@ -127,6 +134,8 @@ impl Default for Rules {
             password: b"secretpass".into(),
             auth_required: true,
             hook: None,
+            tls: None,
+            implicit_tls: false,
         }
     }
 }
@@ -135,6 +144,11 @@ impl Rules {
     /// The default, with these lines after the first in the reply to EHLO.
     pub fn offering(ehlo: &[&str]) -> Rules {
         Rules { ehlo: ehlo.iter().map(|&line| line.into()).collect(), ..Rules::default() }
+    }
+
+    /// The default, with TLS.
+    pub fn over_tls(tls: Tls) -> Rules {
+        Rules { tls: Some(tls), ..Rules::default() }
     }
 
     /// With another user and password.
@@ -272,4 +286,15 @@ fn accept(
         });
         connections.push(Connection { stream: weak, thread });
     }
+}
+
+/// How many octets of what was written to this stream its peer, a process on this machine, has not yet taken from its
+/// kernel. None: the peer has closed.
+pub fn unread(stream: &TcpStream) -> Option<u64> {
+    let place = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let [peer, here] = [stream.peer_addr().ok()?, stream.local_addr().ok()?].map(place);
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut connections = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let fields = connections.find(|fields| fields[1] == peer && fields[2] == here)?;
+    u64::from_str_radix(fields[4].split(':').nth(1)?, 16).ok()
 }

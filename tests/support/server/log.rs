@@ -21,6 +21,12 @@ pub struct ConnectionLog {
     pub raw: Vec<u8>,
     pub login: Option<Login>,
     pub messages: Vec<Message>,
+    /// `TLSv1_3`, once the handshake was over.
+    pub tls: Option<String>,
+    /// The name that the client asked for in it.
+    pub server_name: Option<String>,
+    /// The client showed a certificate.
+    pub knows_client: bool,
 }
 
 /// Whose line it is.

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use super::auth::{self, Exchange, Step};
 use super::log::begins;
-use super::{Action, ConnectionLog, Event, Login, Message, Rules, Session, Who, line};
+use super::tls::{Tls, Wire};
+use super::{Action, ConnectionLog, Event, Login, Message, Rules, Session, Who, line, unread};
 
 /// How much of a message goes by between two [`Event::Data`].
 const STRIDE: usize = 16 * 1024;
@@ -19,7 +20,7 @@ pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> 
     let mut connection = Connection {
         rules,
         stream,
-        input: BufReader::with_capacity(1 << 16, stream),
+        input: BufReader::with_capacity(1 << 16, Wire::Clear(stream)),
         output: Vec::new(),
         state: Session { connection: number, ..Session::default() },
         exchange: None,
@@ -27,13 +28,15 @@ pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> 
         log: ConnectionLog::default(),
     };
     let _over = connection.run();
-    ConnectionLog { login: connection.state.login, ..connection.log }
+    let wire = connection.input.get_ref();
+    let (tls, server_name, knows_client) = (wire.version(), wire.server_name(), wire.knows_client());
+    ConnectionLog { login: connection.state.login, tls, server_name, knows_client, ..connection.log }
 }
 
 struct Connection<'a> {
     rules: &'a Mutex<Rules>,
     stream: &'a TcpStream,
-    input: BufReader<&'a TcpStream>,
+    input: BufReader<Wire<'a>>,
     /// Replies that wait until the client has nothing more in the pipeline.
     output: Vec<u8>,
     state: Session,
@@ -55,6 +58,7 @@ enum Effect {
     Data,
     Keep(Message),
     Reset,
+    StartTls(Tls),
     Quit,
 }
 
@@ -63,7 +67,13 @@ type Over = Option<()>;
 
 impl Connection<'_> {
     fn run(&mut self) -> Over {
-        let greeting = line(&self.rules.lock().unwrap().greeting);
+        let (greeting, implicit) = {
+            let rules = self.rules.lock().unwrap();
+            (line(&rules.greeting), rules.tls.clone().filter(|_| rules.implicit_tls))
+        };
+        if let Some(tls) = implicit {
+            self.start_tls(tls)?;
+        }
         self.react(&Event::Connect, greeting, Effect::None)?;
         loop {
             let octets = self.read_line(Who::Client)?;
@@ -91,11 +101,15 @@ impl Connection<'_> {
         match verb.to_ascii_uppercase().as_str() {
             "EHLO" if !rules.helo_only => {
                 let effect = Effect::Hello { name: rest.into(), extensions: extensions(rules) };
-                (ehlo_reply(rules), effect)
+                (ehlo_reply(rules, self.offers_tls(rules)), effect)
             }
             "HELO" => (line("250 smtp.example.jp"), Effect::Hello { name: rest.into(), extensions: Vec::new() }),
             "NOOP" => (line("250 2.0.0 Ok"), Effect::None),
             "RSET" => (line("250 2.0.0 Ok"), Effect::Reset),
+            "STARTTLS" => match rules.tls.clone().filter(|_| self.offers_tls(rules)) {
+                Some(tls) => (line("220 2.0.0 Ready to start TLS"), Effect::StartTls(tls)),
+                None => refused("502 5.5.1 Error: command not implemented"),
+            },
             "QUIT" => (line("221 2.0.0 Bye"), Effect::Quit),
             "AUTH" | "MAIL" | "RCPT" | "DATA" if state.hello.is_none() => {
                 refused("503 5.5.1 Error: send HELO/EHLO first")
@@ -131,6 +145,33 @@ impl Connection<'_> {
             "DATA" => (line("354 End data with <CR><LF>.<CR><LF>"), Effect::Data),
             _ => refused("502 5.5.2 Error: command not recognized"),
         }
+    }
+
+    /// STARTTLS is to be had: not over TLS, which some servers offer and none takes.
+    fn offers_tls(&self, rules: &Rules) -> bool {
+        rules.tls.is_some() && matches!(self.input.get_ref(), Wire::Clear(_))
+    }
+
+    /// Everything said before is forgotten (RFC 3207 section 4.2).
+    fn start_tls(&mut self, tls: Tls) -> Over {
+        self.flush()?;
+        let (config, octet_by_octet) = match tls {
+            Tls::Handshake(config) => (config, false),
+            Tls::OctetByOctet(config) => (config, true),
+            Tls::Raw(octets) => {
+                self.input.fill_buf().ok()?;
+                return self.close(&octets);
+            }
+            Tls::RawAtOnce(octets) => {
+                while unread(self.stream).is_some_and(|octets| octets > 0) {
+                    std::thread::yield_now();
+                }
+                return self.close(&octets);
+            }
+        };
+        self.input = BufReader::with_capacity(1 << 16, Wire::start_tls(self.stream, config, octet_by_octet));
+        self.state = Session { connection: self.state.connection, ..Session::default() };
+        Some(())
     }
 
     /// A challenge that no other connection gets.
@@ -191,6 +232,7 @@ impl Connection<'_> {
             Effect::Data => return self.message(),
             Effect::Keep(message) => self.log.messages.push(message),
             Effect::Reset => (state.sender, state.recipients) = (None, Vec::new()),
+            Effect::StartTls(tls) => return self.start_tls(tls),
             Effect::Quit => return self.close(b""),
         }
         Some(())
@@ -265,7 +307,9 @@ impl Connection<'_> {
     }
 
     fn flush(&mut self) -> Over {
-        self.stream.write_all(&take(&mut self.output)).ok()
+        let output = take(&mut self.output);
+        self.input.get_mut().write_all(&output).ok()?;
+        self.input.get_mut().flush().ok()
     }
 
     /// Ends our side in order: a socket closed with octets unread would take back what was said last.
@@ -283,11 +327,13 @@ impl Connection<'_> {
     }
 }
 
-fn ehlo_reply(rules: &Rules) -> Vec<u8> {
+fn ehlo_reply(rules: &Rules, starttls: bool) -> Vec<u8> {
     if let Some(raw) = &rules.ehlo_raw {
         return raw.clone();
     }
-    let lines: Vec<&str> = iter::once("smtp.example.jp").chain(rules.ehlo.iter().map(String::as_str)).collect();
+    let starttls = starttls.then_some("STARTTLS");
+    let lines: Vec<&str> =
+        iter::once("smtp.example.jp").chain(starttls).chain(rules.ehlo.iter().map(String::as_str)).collect();
     let (last, others) = lines.split_last().unwrap();
     let others: String = others.iter().map(|line| format!("250-{line}\r\n")).collect();
     line(format!("{others}250 {last}"))
@@ -295,7 +341,7 @@ fn ehlo_reply(rules: &Rules) -> Vec<u8> {
 
 /// The lines of the reply to EHLO after the first, in capitals and without their code.
 fn extensions(rules: &Rules) -> Vec<String> {
-    let reply = String::from_utf8_lossy(&ehlo_reply(rules)).to_uppercase();
+    let reply = String::from_utf8_lossy(&ehlo_reply(rules, false)).to_uppercase();
     reply.lines().skip(1).filter_map(|line| line.get(4..)).map(String::from).collect()
 }
 

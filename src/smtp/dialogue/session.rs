@@ -1,0 +1,149 @@
+//! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
+
+use super::{Command, Dialogue, Ending};
+use crate::auth::Credentials;
+use crate::auth::choose::{Auth, Permission, Step};
+use crate::report::Verdict;
+use crate::smtp::ehlo::Capabilities;
+use crate::smtp::reply::Reply;
+use crate::tls::policy::TlsPolicy;
+use crate::tls::{Failure, Session};
+
+impl Dialogue {
+    pub(super) fn greeting_reply(&mut self, reply: &Reply) {
+        match reply.code {
+            220 => self.say_hello(),
+            _ => self.refused("greeting failed", reply),
+        }
+    }
+
+    /// EHLO, on this connection and again over TLS.
+    pub(super) fn say_hello(&mut self) {
+        self.send(Command::Ehlo, [b"EHLO ", &self.envelope.helohost[..]].concat());
+    }
+
+    pub(super) fn hello_reply(&mut self, command: Command, reply: &Reply) {
+        match (command, reply.code, reply.class()) {
+            (Command::Ehlo, 250, _) => {
+                self.capabilities = Capabilities::read(reply);
+                self.secure();
+            }
+            (Command::Ehlo, code, 4 | 5) if code != 421 => {
+                self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat());
+            }
+            (_, 250, _) => self.secure(),
+            _ => self.refused("my name was rejected", reply),
+        }
+    }
+
+    fn refused(&mut self, what: &str, reply: &Reply) {
+        let verdict = self.words().refused(what, reply);
+        self.end(Ending::NextAddress(verdict));
+    }
+
+    /// The server has said hello: first TLS, then the login, then the mail.
+    fn secure(&mut self) {
+        if let Some(session) = self.channel.tls() {
+            let permission = self.policy.over_tls(self.credentials(), session.is_verified());
+            return self.begin_login(permission);
+        }
+        if self.capabilities.starttls && self.policy != TlsPolicy::None {
+            return self.send(Command::StartTls, b"STARTTLS".to_vec());
+        }
+        match self.policy.in_clear(self.credentials(), self.peer) {
+            Some(permission) => self.begin_login(permission),
+            None => self.finish(self.words().starttls_missing()),
+        }
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        self.auth.as_ref().map(Auth::credentials)
+    }
+
+    /// `behind` is what was received behind the reply: in clear, by whoever may have been on the way.
+    pub(super) fn starttls_reply(&mut self, reply: &Reply, behind: &[u8]) {
+        match reply.code {
+            220 if !behind.is_empty() => self.abandon(self.words().clear_behind_starttls()),
+            220 => self.start_tls(),
+            _ => self.no_tls(self.words().starttls_refused(reply)),
+        }
+    }
+
+    /// Begins the handshake, and forgets what was learnt before it (RFC 3207 section 4.2).
+    pub(super) fn start_tls(&mut self) {
+        self.capabilities = Capabilities::default();
+        let check = self.policy.check(self.auth.is_some());
+        match Session::start(&self.envelope.security, check, &self.envelope.name, self.unix) {
+            Ok(session) => self.channel.start_tls(session),
+            Err(failure) => self.tls_failed(failure),
+        }
+    }
+
+    /// TLS has begun and nothing was said over it yet.
+    pub(super) fn is_starting_tls(&self) -> bool {
+        self.channel.tls().is_some() && !self.tls_holds
+    }
+
+    pub(super) fn tls_failed(&mut self, failure: Failure) {
+        match failure {
+            Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
+            Failure::Relay(why) if self.tls_holds => {
+                self.tls_broke = Some(why);
+                self.closed();
+            }
+            Failure::Relay(why) => self.no_tls(self.words().tls_failed(&why)),
+        }
+    }
+
+    /// STARTTLS comes to nothing. That is the end, but for mail that would have gone out in clear too.
+    fn no_tls(&mut self, verdict: Verdict) {
+        match self.policy.falls_back(self.auth.is_some()) && !self.envelope.implicit_tls {
+            true => self.end(Ending::ReconnectInClear(verdict)),
+            false => self.abandon(verdict),
+        }
+    }
+
+    fn begin_login(&mut self, permission: Permission) {
+        let offer = std::mem::take(&mut self.capabilities.auth);
+        let over_tls = self.channel.tls().is_some();
+        match &mut self.auth {
+            None => self.send_mail(),
+            Some(auth) => {
+                let step = auth.begin(offer, permission, over_tls);
+                self.login(step, None);
+            }
+        }
+    }
+
+    pub(super) fn auth_reply(&mut self, reply: &Reply) {
+        let Some(auth) = &mut self.auth else { return };
+        if reply.class() == 5 {
+            auth.keep_refusal(&reply.text);
+        }
+        let step = auth.step(reply.code, reply.last_text());
+        self.login(step, Some(reply));
+    }
+
+    /// The server closed in the middle of a login. `line_sent`: the line that it did not answer had gone out.
+    pub(super) fn login_closed(&mut self, line_sent: bool) {
+        let Some(auth) = &mut self.auth else { return self.abandon(self.words().died()) };
+        let step = auth.closed(line_sent);
+        self.send_failed();
+        self.unanswered.clear();
+        self.login(step, None);
+    }
+
+    fn login(&mut self, step: Step, reply: Option<&Reply>) {
+        match step {
+            Step::Send(line) => {
+                if !self.write_failed {
+                    self.channel.put_secret_line(&line);
+                }
+                self.expect(Command::Auth);
+            }
+            Step::Proceed => self.send_mail(), // and no EHLO or RSET before it: either drops the login on some server
+            Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),
+            Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
+        }
+    }
+}

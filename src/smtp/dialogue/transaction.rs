@@ -1,0 +1,100 @@
+//! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
+
+use super::{Command, Dialogue};
+use crate::report::{Letter, RecipientReport, Verdict};
+use crate::smtp::data::DotStuffer;
+use crate::smtp::reply::Reply;
+
+impl Dialogue {
+    /// MAIL, and with PIPELINING all up to DATA in the same flight.
+    pub(super) fn send_mail(&mut self) {
+        self.send(Command::Mail, [b"MAIL FROM:<", &self.envelope.sender[..], b">"].concat());
+        if self.capabilities.pipelining {
+            (0..self.envelope.recipients.len()).for_each(|number| self.send_rcpt(number));
+            self.send(Command::Data, b"DATA".to_vec());
+        }
+    }
+
+    pub(super) fn mail_reply(&mut self, reply: &Reply) {
+        match reply.class() {
+            2 if self.capabilities.pipelining => {}
+            2 => self.send_rcpt(0),
+            4 | 5 => self.decide(reply, "but sender was rejected"),
+            _ => self.abandon(self.words().out_of_step(reply)),
+        }
+    }
+
+    fn send_rcpt(&mut self, number: usize) {
+        let line = [b"RCPT TO:<", &self.envelope.recipients[number][..], b">"].concat();
+        self.send(Command::Rcpt(number), line);
+    }
+
+    pub(super) fn rcpt_reply(&mut self, number: usize, reply: &Reply) {
+        if ![2, 4, 5].contains(&reply.class()) {
+            return self.abandon(self.words().out_of_step(reply));
+        }
+        self.recipients.push(self.words().recipient_report(reply));
+        if number + 1 < self.envelope.recipients.len() {
+            if !self.capabilities.pipelining {
+                self.send_rcpt(number + 1);
+            }
+        } else if !self.recipients.iter().any(RecipientReport::is_accepted) {
+            self.finish(Verdict::new(Letter::D, format!("Giving up on {}.", self.peer)));
+        } else if !self.capabilities.pipelining {
+            self.send(Command::Data, b"DATA".to_vec());
+        }
+    }
+
+    pub(super) fn data_reply(&mut self, reply: &Reply) {
+        match (reply.code, reply.class()) {
+            (354, _) => {
+                self.message = Some(DotStuffer::default());
+                self.unanswered.push_back((Command::EndOfData, u64::MAX));
+            }
+            (_, 4 | 5) => self.decide(reply, "failed on DATA command"),
+            _ => self.abandon(self.words().out_of_step(reply)),
+        }
+    }
+
+    /// The next piece of the message.
+    pub fn message(&mut self, piece: &[u8]) {
+        if let Some(stuffer) = &mut self.message {
+            self.channel.put(|octets| stuffer.push(piece, octets));
+        }
+    }
+
+    /// The message ends here.
+    pub fn message_end(&mut self) {
+        let Some(mut stuffer) = self.message.take() else { return };
+        let mut finished = Ok(());
+        self.channel.put(|octets| finished = stuffer.finish(octets));
+        if finished.is_err() {
+            let line = "SMTP cannot transfer messages with partial final lines. (#5.6.2)";
+            return self.abandon(Verdict::new(Letter::D, line));
+        }
+        let dot = self.channel.end();
+        self.dot = Some(dot);
+        self.unanswered.iter_mut().for_each(|(_, end)| *end = dot);
+        if self.capabilities.pipelining {
+            self.put_quit(); // in the same flight; its reply is not waited for
+        }
+    }
+
+    /// The message cannot be read. No dot is sent.
+    pub fn message_failed(&mut self, why: &str) {
+        self.abandon(Verdict::new(Letter::Z, format!("Unable to read message. (#4.3.0) {why}")));
+    }
+
+    /// The reply to the dot, or a refusal that comes before it.
+    pub(super) fn message_reply(&mut self, reply: &Reply) {
+        match reply.class() {
+            2 => self.finish(self.words().accepted(reply)),
+            4 | 5 => self.decide(reply, "failed after I sent the message"),
+            _ => self.abandon(self.words().out_of_step(reply)),
+        }
+    }
+
+    fn decide(&mut self, reply: &Reply, what: &str) {
+        self.finish(self.words().refusal(reply, what));
+    }
+}

@@ -1,0 +1,114 @@
+//! What may go over a connection: the policy of control/relays/HOST/tls, with a login and without one. The tables of
+//! docs/design.md are these functions.
+
+use crate::auth::Credentials;
+use crate::auth::choose::Permission;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// What the control files say of TLS with one relay.
+#[derive(Default)]
+pub struct Security {
+    /// control/relays/HOST/tls.
+    pub policy: TlsPolicy,
+    /// The CAs, and certificates that are trusted themselves; None: Debian's bundle.
+    pub cafile: Option<PemFile>,
+    /// A certificate of ours with its chain, and its key.
+    pub client: Option<(PemFile, PemFile)>,
+}
+
+/// A PEM file, and the control file that names it.
+#[derive(Debug, Clone)]
+pub struct PemFile {
+    /// Absolute, or from qmail's home.
+    pub path: PathBuf,
+    /// `control/relays/smtp.example.jp/cafile`.
+    pub source: String,
+}
+
+impl fmt::Display for PemFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (of {})", self.path.display(), self.source)
+    }
+}
+
+/// control/relays/HOST/tls.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// No file.
+    #[default]
+    Unset,
+    /// TLS with a certificate that verifies.
+    Verify,
+    /// TLS with any certificate.
+    Encrypt,
+    /// TLS where it is offered.
+    May,
+    /// No TLS.
+    None,
+}
+
+/// What is made of the relay's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// It must verify.
+    Must,
+    /// Whether it verifies decides what may be sent.
+    Look,
+    /// It is not looked at, and no CA is read.
+    Skip,
+}
+
+impl TlsPolicy {
+    /// The policy of a word in the file.
+    pub fn from_word(word: &[u8]) -> Option<TlsPolicy> {
+        match word {
+            b"verify" => Some(TlsPolicy::Verify),
+            b"encrypt" => Some(TlsPolicy::Encrypt),
+            b"may" => Some(TlsPolicy::May),
+            b"none" => Some(TlsPolicy::None),
+            _ => None,
+        }
+    }
+
+    /// The mail must not go out in clear at all.
+    pub fn demands_tls(self) -> bool {
+        [TlsPolicy::Verify, TlsPolicy::Encrypt].contains(&self)
+    }
+
+    /// What a login may send to this peer over a connection in clear. None: nothing may go over it, the mail neither.
+    pub fn in_clear(self, login: Option<&Credentials>, peer: IpAddr) -> Option<Permission> {
+        match (self, login) {
+            _ if self.demands_tls() => None,
+            (_, None) => Some(Permission::Any),
+            (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
+            (TlsPolicy::Unset, _) => peer.to_canonical().is_loopback().then_some(Permission::Any), // a tunnel, a bridge
+            _ => Some(Permission::ChallengeOnly),
+        }
+    }
+
+    /// What it may send over TLS. `none` comes to this on port 465 alone, and is as `may` there.
+    pub fn over_tls(self, login: Option<&Credentials>, verified: bool) -> Permission {
+        match (self, login) {
+            (TlsPolicy::May | TlsPolicy::None, Some(login)) if !verified && !login.clear_allowed => {
+                Permission::ChallengeOnly
+            }
+            _ => Permission::Any,
+        }
+    }
+
+    /// What is made of the relay's certificate.
+    pub fn check(self, has_login: bool) -> Check {
+        match (self, has_login) {
+            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, true) => Check::Must,
+            (TlsPolicy::May | TlsPolicy::None, true) => Check::Look,
+            _ => Check::Skip,
+        }
+    }
+
+    /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
+    pub fn falls_back(self, has_login: bool) -> bool {
+        self == TlsPolicy::May || self == TlsPolicy::Unset && !has_login
+    }
+}

@@ -1,0 +1,100 @@
+//! Certificates made for a test: authorities, and what they issue, good and bad.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// An RSA key, since the library that makes the certificates cannot make one. It protects nothing.
+const RSA: &str = include_str!("../data/rsa.pem");
+
+/// A CA.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// For a cafile.
+    pub pem: String,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A certificate for these names and IP addresses, good today.
+    pub fn issue(&self, names: &[&str]) -> Identity {
+        self.issue_with(names, |_| {})
+    }
+
+    /// The same, with an RSA key.
+    pub fn issue_rsa(&self, names: &[&str]) -> Identity {
+        self.sign(named("relay", names), KeyPair::from_pem(RSA).unwrap())
+    }
+
+    /// The same, odd in a way.
+    pub fn issue_with(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut params = named("relay", names);
+        odd(&mut params);
+        self.sign(params, KeyPair::generate().unwrap())
+    }
+
+    pub fn issue_expired(&self, names: &[&str]) -> Identity {
+        self.issue_with(names, |params| params.not_after = date_time_ymd(2020, 2, 3))
+    }
+
+    pub fn issue_not_yet_valid(&self, names: &[&str]) -> Identity {
+        self.issue_with(names, |params| params.not_before = date_time_ymd(2200, 3, 4))
+    }
+
+    /// A CA below this one, which the relay does not send.
+    pub fn intermediate(&self, name: &str) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Authority { issuer: Issuer::new(params, key), pem }
+    }
+
+    fn sign(&self, params: CertificateParams, key: KeyPair) -> Identity {
+        Identity::new(params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+}
+
+/// A certificate and its key.
+pub struct Identity {
+    pub pem: String,
+    pub key_pem: String,
+    pub der: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Identity {
+    /// Signed by itself; `is_ca` as `openssl req -x509` makes it.
+    pub fn self_signed(names: &[&str], is_ca: bool, odd: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named("relay", names);
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        odd(&mut params);
+        Identity::new(params.self_signed(&key).unwrap(), key)
+    }
+
+    fn new(certificate: rcgen::Certificate, key: KeyPair) -> Identity {
+        let (pem, key_pem) = (certificate.pem(), key.serialize_pem());
+        Identity { pem, key_pem, der: certificate.der().clone(), key }
+    }
+
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
+    }
+}
+
+fn named(name: &str, names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    params
+}

@@ -1,0 +1,108 @@
+//! The server's side of TLS, and of what goes wrong in its place.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+
+/// What becomes of STARTTLS, or of a connection that is TLS from its first octet.
+#[derive(Clone)]
+pub enum Tls {
+    /// A handshake.
+    Handshake(Arc<ServerConfig>),
+    /// A handshake; then each octet comes in a record of its own.
+    OctetByOctet(Arc<ServerConfig>),
+    /// These octets once the client has begun its handshake; then the end of our side.
+    Raw(Vec<u8>),
+    /// These octets once the client has taken the `220`, whether it has begun or not.
+    RawAtOnce(Vec<u8>),
+}
+
+impl Tls {
+    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Tls {
+        Tls::with(rustls::ALL_VERSIONS, None, chain, key)
+    }
+
+    /// With these versions only, and with a client certificate if there is a verifier for it.
+    pub fn with(
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Tls {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        Tls::Handshake(Arc::new(builder.with_single_cert(chain, key).unwrap()))
+    }
+}
+
+/// The octets of a connection, in clear or over TLS.
+pub(super) enum Wire<'a> {
+    Clear(&'a TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, &'a TcpStream>>, bool),
+}
+
+impl<'a> Wire<'a> {
+    pub fn start_tls(stream: &'a TcpStream, config: Arc<ServerConfig>, octet_by_octet: bool) -> Wire<'a> {
+        let connection = ServerConnection::new(config).unwrap();
+        Wire::Tls(Box::new(StreamOwned::new(connection, stream)), octet_by_octet)
+    }
+
+    /// `TLSv1_3`, once there is one.
+    pub fn version(&self) -> Option<String> {
+        match self {
+            Wire::Clear(_) => None,
+            Wire::Tls(tls, _) => Some(format!("{:?}", tls.conn.protocol_version()?)),
+        }
+    }
+
+    /// The name that the client asked for.
+    pub fn server_name(&self) -> Option<String> {
+        match self {
+            Wire::Clear(_) => None,
+            Wire::Tls(tls, _) => tls.conn.server_name().map(str::to_owned),
+        }
+    }
+
+    /// The client showed a certificate.
+    pub fn knows_client(&self) -> bool {
+        matches!(self, Wire::Tls(tls, _) if tls.conn.peer_certificates().is_some())
+    }
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Clear(stream) => stream.read(buffer),
+            Wire::Tls(tls, _) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Clear(stream) => stream.write(octets),
+            Wire::Tls(tls, false) => tls.write(octets),
+            Wire::Tls(tls, true) => {
+                let count = tls.write(&octets[..octets.len().min(1)])?;
+                tls.flush()?;
+                Ok(count)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Clear(stream) => stream.flush(),
+            Wire::Tls(tls, _) => tls.flush(),
+        }
+    }
+}
