@@ -3,45 +3,10 @@
 
 mod support;
 
-use std::env;
-use std::fs;
-use std::process::Command;
 use std::time::Duration;
+use support::namespace::{RELAY, inside};
 use support::server::{Log, Rules, Server};
 use support::{Delivered, Home};
-
-const INSIDE: &str = "INSIDE_THE_NAMESPACE";
-const RELAY: &str = "192.0.2.1";
-
-/// A name with these addresses, of which only one is served, if that.
-const HOSTS: &str = "192.0.2.1 relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
-
-/// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and the hosts file
-/// is [`HOSTS`]. True there.
-fn inside(test: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let etc = tempfile::tempdir().unwrap();
-    fs::write(etc.path().join("hosts"), HOSTS).unwrap();
-    fs::write(etc.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
-    fs::write(etc.path().join("host.conf"), "multi on\n").unwrap();
-    let script = format!(
-        "mount --bind {} /etc && ip link set lo up && ip address add {RELAY}/32 dev lo && \
-         ip address add 2001:db8::1/128 dev lo nodad && \
-         ip link add name hole type veth peer name beyond && ip link set dev hole arp off && ip link set dev hole up && \
-         ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && exec \"$@\"",
-        etc.path().display()
-    );
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--map-root-user", "--net", "--mount", "sh", "-c", &script, "sh"]).arg(env::current_exe().unwrap());
-    unshare.args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
-    let output = unshare.output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-    assert!(String::from_utf8_lossy(&said).contains("1 passed"), "no test {test}");
-    false
-}
 
 fn deliver(offered: &str, login: &str, tls: Option<&str>) -> (Delivered, Log) {
     let server = Server::start_on((RELAY, 0), Rules::offering(&["PIPELINING", offered]));

@@ -7,6 +7,7 @@ pub mod chroot;
 pub mod ehlo;
 pub mod exim;
 pub mod login;
+pub mod namespace;
 pub mod postfix;
 pub mod relay;
 pub mod script;

@@ -1,0 +1,41 @@
+//! Namespaces of the test's own, for what needs an address that is not loopback, a name, a port below 1024, or an /etc.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+
+const INSIDE: &str = "INSIDE_THE_NAMESPACE";
+
+/// An address of this machine, inside, that is not loopback.
+pub const RELAY: &str = "192.0.2.1";
+
+/// A name with these addresses.
+const HOSTS: &str = "192.0.2.1 relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
+
+/// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and 2001:db8::1, what
+/// is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside the test is
+/// root.
+pub fn inside(test: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let etc = tempfile::tempdir().unwrap();
+    fs::write(etc.path().join("hosts"), HOSTS).unwrap();
+    fs::write(etc.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
+    fs::write(etc.path().join("host.conf"), "multi on\n").unwrap();
+    let script = format!(
+        "mount --bind {} /etc && ip link set lo up && ip address add {RELAY}/32 dev lo && \
+         ip address add 2001:db8::1/128 dev lo nodad && \
+         ip link add name hole type veth peer name beyond && ip link set dev hole arp off && ip link set dev hole up && \
+         ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && exec \"$@\"",
+        etc.path().display()
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--net", "--mount", "sh", "-c", &script, "sh"]).arg(env::current_exe().unwrap());
+    unshare.args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    let output = unshare.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(String::from_utf8_lossy(&said).contains("1 passed"), "no test {test}");
+    false
+}

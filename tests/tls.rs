@@ -1,0 +1,335 @@
+//! TLS, the policy: every cell of the tables of docs/design.md, and every way in which TLS comes to nothing.
+
+mod support;
+
+use support::certificate::{Authority, Identity};
+use support::login::assert_no_secret;
+use support::namespace::{RELAY, inside};
+use support::server::{Log, Rules, Server, Tls};
+use support::{Delivered, Home};
+
+const MESSAGE: &[u8] = b"Subject: tls\n\nhello\n";
+const NAMES: [&str; 3] = ["127.0.0.1", RELAY, "relay.example"];
+
+fn tls(identity: &Identity) -> Tls {
+    Tls::new(vec![identity.der.clone()], identity.key())
+}
+
+/// One delivery to a server at this address; `login` and `tls` as control files have them, or nothing.
+fn deliver(address: (&str, u16), rules: Rules, login: &str, policy: Option<&str>, cas: &str) -> (Delivered, Log) {
+    let server = Server::start_on(address, rules);
+    let home = Home::with_route(&format!("{}:{} {login}", address.0, server.port()));
+    home.control("tlscafile", "control/cas.pem\n");
+    home.control("cas.pem", cas);
+    if let Some(word) = policy {
+        home.control(&format!("relays/{}/tls", address.0), format!("{word}\n"));
+    }
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    (delivered, server.finish())
+}
+
+/// What is to become of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cell {
+    /// Put off, without a login.
+    Z,
+    /// Any mechanism, in clear.
+    AnyInClear,
+    /// Any over a peer at a loopback address, else put off.
+    AnyAtLoopback,
+    /// CRAM-MD5 and no mechanism that shows the password, in clear.
+    CramInClear,
+    /// The same over TLS, unverified.
+    CramOverTls,
+    /// Any mechanism over TLS; or, without credentials, none.
+    OverTls,
+    /// The same over TLS that is verified.
+    Verified,
+    /// No login, in clear.
+    Clear,
+}
+use Cell::*;
+
+/// The login, the `tls` file, and the cells: no TLS offered; TLS whose certificate does not verify; TLS verified.
+type Row = (&'static str, Option<&'static str>, [Cell; 3]);
+
+const TABLES: [Row; 15] = [
+    ("myuser secretpass", None, [AnyAtLoopback, Z, Verified]),
+    ("-myuser secretpass", None, [AnyInClear, Z, Verified]),
+    ("myuser secretpass", Some("verify"), [Z, Z, Verified]),
+    ("-myuser secretpass", Some("verify"), [Z, Z, Verified]),
+    ("myuser secretpass", Some("encrypt"), [Z, OverTls, OverTls]),
+    ("-myuser secretpass", Some("encrypt"), [Z, OverTls, OverTls]),
+    ("myuser secretpass", Some("may"), [CramInClear, CramOverTls, Verified]),
+    ("-myuser secretpass", Some("may"), [AnyInClear, OverTls, Verified]),
+    ("myuser secretpass", Some("none"), [CramInClear, CramInClear, CramInClear]),
+    ("-myuser secretpass", Some("none"), [AnyInClear, AnyInClear, AnyInClear]),
+    ("", None, [Clear, OverTls, OverTls]),
+    ("", Some("may"), [Clear, OverTls, OverTls]),
+    ("", Some("verify"), [Z, Z, Verified]),
+    ("", Some("encrypt"), [Z, OverTls, OverTls]),
+    ("", Some("none"), [Clear, Clear, Clear]),
+];
+
+/// On port 465 TLS is there whatever the file says; `none` is as `may`.
+fn on_465(login: &str, policy: Option<&str>, cell: Cell, column: usize) -> Cell {
+    match (cell, policy) {
+        (CramInClear, Some("none")) => [Z, CramOverTls, Verified][column],
+        (AnyInClear, Some("none")) => [Z, OverTls, Verified][column],
+        (Clear, _) if login.is_empty() => OverTls,
+        (cell, _) => cell,
+    }
+}
+
+const CRAM_AND_PLAIN: &str = "AUTH CRAM-MD5 PLAIN";
+
+fn check(name: &str, cell: Cell, address: &str, offered: &str, delivered: &Delivered, log: &Log) {
+    let login = name.contains("secretpass");
+    let cell = match cell {
+        AnyAtLoopback if address == "127.0.0.1" => AnyInClear,
+        AnyAtLoopback => Z,
+        CramInClear | CramOverTls if offered == "AUTH PLAIN" => Z,
+        cell => cell,
+    };
+    if cell == Z {
+        assert_eq!(delivered.letters(), "Z", "{name}: {delivered:?}");
+        assert!(!log.saw("MAIL") && !log.saw("AUTH"), "{name}: {:?}", log.commands());
+        return;
+    }
+    assert_eq!(delivered.letters(), "rK", "{name}: {delivered:?}");
+    assert_eq!(log.messages.len(), 1, "{name}");
+    let over_tls = [OverTls, CramOverTls, Verified].contains(&cell);
+    let mechanism = match offered {
+        _ if !login => None,
+        CRAM_AND_PLAIN if !over_tls || cell == CramOverTls => Some("CRAM-MD5"),
+        _ => Some("PLAIN"),
+    };
+    assert_eq!(log.logins(), mechanism.map(|name| format!("{name} myuser")).as_slice(), "{name}");
+    let tls = if over_tls { "TLSv1.3" } else { "none" };
+    let certificate = if cell == Verified { "verified" } else { "unverified" };
+    let auth = mechanism.map_or("none".to_owned(), |mechanism| format!("{mechanism} user=myuser"));
+    let line = format!("\ntls={tls} cert={certificate} auth={auth}\n");
+    assert!(delivered.verdict().ends_with(&line), "{name}: {line:?} is not the end of {:?}", delivered.verdict());
+    let taking = log.connections.last().unwrap();
+    assert_eq!(taking.tls.as_deref(), over_tls.then_some("TLSv1_3"), "{name}");
+}
+
+#[test]
+fn every_cell_of_the_tables() {
+    if !inside("every_cell_of_the_tables") {
+        return;
+    }
+    let trusted = Authority::new("Trusted CA");
+    let [good, bad] = [&trusted, &Authority::new("Other CA")].map(|ca| tls(&ca.issue(&NAMES)));
+    for (login, policy, cells) in TABLES {
+        for (column, server) in [None, Some(&bad), Some(&good)].into_iter().enumerate() {
+            for address in ["127.0.0.1", RELAY] {
+                for implicit_tls in [false, true] {
+                    for offered in ["AUTH PLAIN", CRAM_AND_PLAIN] {
+                        if implicit_tls && server.is_none() {
+                            continue; // what is no TLS on port 465 is in the other test
+                        }
+                        let (port, cell) = match implicit_tls {
+                            true => (465, on_465(login, policy, cells[column], column)),
+                            false => (0, cells[column]),
+                        };
+                        let state = ["no TLS offered", "TLS not verified", "TLS verified"][column];
+                        let name =
+                            format!("{login:?}, tls file {policy:?}, {state}, {address}:{port}, {offered}: {cell:?}");
+                        let rules = Rules {
+                            tls: server.cloned(),
+                            implicit_tls,
+                            auth_required: !login.is_empty(),
+                            ..Rules::offering(&["PIPELINING", offered])
+                        };
+                        let (delivered, log) = deliver((address, port), rules, login, policy, &trusted.pem);
+                        check(&name, cell, address, offered, &delivered, &log);
+                        assert_no_secret(&name, &delivered.verdict());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A record of TLS: an alert, and a ServerHello of TLS 1.1.
+const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+const PROTOCOL_VERSION: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+fn server_hello_1_1() -> Vec<u8> {
+    let mut hello = vec![22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    hello.extend([7; 32]); // random
+    hello.extend([0, 0, 0x2f, 0]); // no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression
+    hello
+}
+
+/// What goes wrong; what the report says of it; and without credentials: what of TLS the success line says, or none.
+fn failures() -> Vec<(&'static str, Rules, &'static str, Option<&'static str>)> {
+    let ca = Authority::new("Stranger CA");
+    let mine = |odd: fn(&mut rcgen::CertificateParams)| tls(&Identity::self_signed(&NAMES, false, odd));
+    let unverified = Some("tls=TLSv1.3 cert=unverified");
+    let in_clear = Some("tls=none cert=unverified");
+    let with = |tls: Tls| Rules::over_tls(tls);
+    let raw = |octets: &[u8]| Rules::over_tls(Tls::Raw(octets.to_vec()));
+    let at_starttls = |reply: &str| with(mine(|_| {})).answering(&[("STARTTLS", reply)]);
+    let old = "no common version: the relay knows neither TLS 1.3 nor 1.2";
+    let injected = "250-relay\r\n250 AUTH PLAIN\r\n";
+    vec![
+        ("self-signed", with(mine(|_| {})), "it is self-signed; if it is known to be the relay's own", unverified),
+        (
+            "self-signed, a CA",
+            with(tls(&Identity::self_signed(&NAMES, true, |_| {}))),
+            "it is self-signed; if it is known to be the relay's own",
+            unverified,
+        ),
+        ("unknown CA", with(tls(&ca.issue(&NAMES))), "it is issued by CN=Stranger CA, unknown to", unverified),
+        (
+            "unknown CA below another",
+            with(tls(&ca.intermediate("Middle CA").issue(&NAMES))),
+            "it is issued by CN=Middle CA, unknown to",
+            unverified,
+        ),
+        (
+            "STARTTLS not offered",
+            Rules::default(),
+            "no STARTTLS is offered: stripped on the way, or the wrong port?",
+            in_clear,
+        ),
+        ("STARTTLS answered 454", at_starttls("454 4.7.0 no"), "STARTTLS is refused", in_clear),
+        ("STARTTLS answered 500", at_starttls("500 5.5.1 what?"), "STARTTLS is refused", in_clear),
+        ("handshake refused", raw(HANDSHAKE_FAILURE), "the relay refused it (alert HandshakeFailure)", in_clear),
+        ("TLS 1.1 only, said by an alert", raw(PROTOCOL_VERSION), old, in_clear),
+        ("TLS 1.1 only, said by a ServerHello", raw(&server_hello_1_1()), old, in_clear),
+        (
+            "garbage instead of a ServerHello",
+            raw(b"\x16\x03\x03garbage and more garbage"),
+            "TLS failed: what the relay sent is no TLS",
+            in_clear,
+        ),
+        (
+            "a line instead of a ServerHello",
+            raw(b"500 what?\r\n"),
+            "TLS failed: what the relay sent is no TLS",
+            in_clear,
+        ),
+        ("closed in the handshake", raw(b""), "the relay closed the connection in the handshake", in_clear),
+        (
+            "octets in clear behind the 220",
+            at_starttls(&format!("220 go\r\n{injected}")),
+            "the server spoke in clear after STARTTLS",
+            None,
+        ),
+        (
+            "octets in clear in the next segment",
+            with(Tls::RawAtOnce(injected.into())),
+            "TLS failed: what the relay sent is no TLS",
+            in_clear,
+        ),
+    ]
+}
+
+/// Names and dates are looked at where the issuer is trusted.
+fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Option<&'static str>)> {
+    let with = |identity: &Identity| Rules::over_tls(tls(identity));
+    let unverified = Some("tls=TLSv1.3 cert=unverified");
+    vec![
+        (
+            "wrong name",
+            with(&ca.issue(&["other.example", "*.example.com", "192.0.2.99"])),
+            "it is for other.example, *.example.com, 192.0.2.99, not for 192.0.2.1; name the relay so in its route",
+            unverified,
+        ),
+        ("no name", with(&ca.issue(&[])), "it is for no name (a CN does not count), not for 192.0.2.1", unverified),
+        (
+            "expired",
+            with(&ca.issue_expired(&NAMES)),
+            "it expired at 2020-02-03T00:00:00Z; the relay must renew it",
+            unverified,
+        ),
+        (
+            "not yet valid",
+            with(&ca.issue_not_yet_valid(&NAMES)),
+            "it is not valid before 2200-03-04T00:00:00Z; check the clock of this machine",
+            unverified,
+        ),
+    ]
+}
+
+#[test]
+fn with_credentials_each_failure_puts_the_mail_off() {
+    if !inside("with_credentials_each_failure_puts_the_mail_off") {
+        return;
+    }
+    let ca = Authority::new("Trusted CA");
+    for (name, rules, says, _) in failures().into_iter().chain(of_a_trusted_ca(&ca)) {
+        let (delivered, log) = deliver((RELAY, 0), rules, "myuser secretpass", None, &ca.pem);
+        let verdict = delivered.verdict();
+        assert_eq!(delivered.letters(), "Z", "{name}: {verdict}");
+        assert!(verdict.contains(says), "{name}: {says:?} is not in {verdict:?}");
+        assert!(!log.saw("MAIL") && !log.saw("AUTH"), "{name}: {:?}", log.commands());
+        assert_eq!(log.connections.len(), 1, "{name}");
+        let raw = String::from_utf8_lossy(&log.connections[0].raw).into_owned();
+        assert_no_secret(name, &raw);
+        assert_no_secret(name, &verdict);
+    }
+}
+
+#[test]
+fn without_credentials_the_mail_goes_out() {
+    if !inside("without_credentials_the_mail_goes_out") {
+        return;
+    }
+    let ca = Authority::new("Trusted CA");
+    let cases = || failures().into_iter().chain(of_a_trusted_ca(&ca));
+    for (name, rules, says, success) in cases() {
+        let (delivered, log) = deliver((RELAY, 0), Rules { auth_required: false, ..rules }, "", None, &ca.pem);
+        let verdict = delivered.verdict();
+        let Some(success) = success else {
+            assert_eq!(delivered.letters(), "Z", "{name}: {verdict}");
+            assert!(verdict.contains(says) && !log.saw("MAIL"), "{name}: {says:?} is not in {verdict:?}");
+            continue;
+        };
+        assert_eq!(delivered.letters(), "rK", "{name}: {verdict}");
+        assert!(verdict.ends_with(&format!("\n{success} auth=none\n")), "{name}: {verdict}");
+        let again = success.starts_with("tls=none") && log.connections[0].commands().contains(&"STARTTLS".to_owned());
+        assert_eq!(log.connections.len(), if again { 2 } else { 1 }, "{name}");
+        assert_eq!(log.connections[0].messages.is_empty(), again, "{name}");
+    }
+    // On port 465 there is nothing to fall back to.
+    for (name, rules, says, success) in cases() {
+        let at_starttls = name.contains("STARTTLS") || name.contains("220");
+        if at_starttls || !success.is_some_and(|success| success.starts_with("tls=none")) {
+            continue;
+        }
+        for (login, policy) in [("", None), ("", Some("may")), ("myuser secretpass", Some("may"))] {
+            let rules = Rules {
+                implicit_tls: true,
+                auth_required: false,
+                tls: rules.tls.clone(),
+                ..Rules::offering(&["PIPELINING", "AUTH CRAM-MD5"])
+            };
+            let (delivered, log) = deliver((RELAY, 465), rules, login, policy, &ca.pem);
+            assert_eq!(delivered.letters(), "Z", "{name}: {delivered:?}");
+            let says = if name.contains("next segment") { "TLS failed" } else { says };
+            assert!(delivered.verdict().contains(says), "{name}: {says:?} is not in {:?}", delivered.verdict());
+            assert!(log.commands().is_empty() && log.connections.len() == 1, "{name}: {:?}", log.commands());
+        }
+    }
+    // A server that does not know that 465 is TLS from the first octet, and greets.
+    let (delivered, _) = deliver((RELAY, 465), Rules::default(), "", None, &ca.pem);
+    assert!(delivered.verdict().contains("is this the right port? 587 has STARTTLS, 465 TLS at once"), "{delivered:?}");
+}
+
+/// `may` with credentials falls back as mail without them does, but then shows no password.
+#[test]
+fn may_falls_back_to_what_shows_no_password() {
+    if !inside("may_falls_back_to_what_shows_no_password") {
+        return;
+    }
+    for (offered, mechanism) in [("AUTH CRAM-MD5 PLAIN", Some("CRAM-MD5 myuser")), ("AUTH PLAIN LOGIN", None)] {
+        let rules = Rules { tls: Some(Tls::Raw(HANDSHAKE_FAILURE.to_vec())), ..Rules::offering(&[offered]) };
+        let (delivered, log) = deliver((RELAY, 0), rules, "myuser secretpass", Some("may"), "");
+        assert_eq!(delivered.letters(), if mechanism.is_some() { "rK" } else { "Z" }, "{delivered:?}");
+        assert_eq!(log.logins(), mechanism.as_slice(), "{offered}");
+        assert_eq!(log.count("AUTH"), usize::from(mechanism.is_some()), "{offered}");
+    }
+}
