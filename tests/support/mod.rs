@@ -84,11 +84,16 @@ pub fn run(mut command: Command, message: &[u8]) -> Delivered {
 }
 
 /// What qmail-rspawn would have seen.
-#[derive(Debug)]
 pub struct Delivered {
     pub stdout: Vec<u8>,
     pub status: ExitStatus,
     pub elapsed: Duration,
+}
+
+impl std::fmt::Debug for Delivered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}, {}, in {:?}", String::from_utf8_lossy(&self.stdout), self.status, self.elapsed)
+    }
 }
 
 impl Delivered {

@@ -10,7 +10,8 @@ const INSIDE: &str = "INSIDE_THE_NAMESPACE";
 pub const RELAY: &str = "192.0.2.1";
 
 /// A name with these addresses.
-const HOSTS: &str = "192.0.2.1 relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
+const HOSTS: &str =
+    "192.0.2.1 relay.example relay.example. smtp.relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
 
 /// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and 2001:db8::1, what
 /// is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside the test is

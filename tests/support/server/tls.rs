@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 /// What becomes of STARTTLS, or of a connection that is TLS from its first octet.
@@ -24,6 +25,16 @@ pub enum Tls {
 impl Tls {
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Tls {
         Tls::with(rustls::ALL_VERSIONS, None, chain, key)
+    }
+
+    /// Shows a certificate with a key that is not its own.
+    pub fn unchecked(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Tls {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let resolver = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+        Tls::Handshake(Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver))))
     }
 
     /// With these versions only, and with a client certificate if there is a verifier for it.
