@@ -1,13 +1,18 @@
-//! The delivery machine alone, without a network: a recorded delivery cut off, silenced and cut into two at every octet
-//! of what the server says, and taken by the kernel an octet at a time.
+//! The delivery machine alone, without a network: a recorded delivery, in clear, over STARTTLS and on port 465, cut off,
+//! silenced and cut into two at every octet of what the server says, and taken by the kernel an octet at a time.
 
 mod support;
 
 use qmail_auth::addresses::Address;
 use qmail_auth::control::home::Surroundings;
 use qmail_auth::delivery::{Delivery, Want};
+use rustls::ServerConfig;
 use std::net::Ipv4Addr;
-use support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script};
+use std::sync::Arc;
+use std::time::SystemTime;
+use support::certificate::Authority;
+use support::script::{self, MESSAGE, ONE_BY_ONE, ONE_BY_ONE_STARTTLS, PIPELINED, PIPELINED_STARTTLS, Player, Script};
+use support::server::Tls;
 use support::{Delivered, Home};
 
 /// What happens behind the last octet that the server says.
@@ -29,22 +34,64 @@ struct Wire {
     takes: usize,
 }
 
-/// Plays one delivery. Answers its output, and whether the server has heard the final dot.
-fn play(home: &Home, script: Script, wire: Wire) -> (Delivered, bool) {
+/// A home and a server that go together.
+struct Setting {
+    home: Home,
+    script: Script,
+    config: Option<Arc<ServerConfig>>,
+}
+
+impl Setting {
+    fn clear(script: Script) -> Setting {
+        Setting { home: Home::with_route("relay.example:587 -myuser secretpass"), script, config: None }
+    }
+
+    fn over_tls(port: u16, script: Script) -> Setting {
+        let ca = Authority::new("My CA");
+        let relay = ca.issue(&["relay.example"]);
+        let home = Home::with_route(&format!("relay.example:{port} myuser secretpass"));
+        home.control("tlscafile", "control/ca.pem");
+        home.control("ca.pem", &ca.pem);
+        let Tls::Handshake(config) = Tls::new(vec![relay.der.clone()], relay.key()) else { panic!() };
+        Setting { home, script, config: Some(config) }
+    }
+
+    /// Each script in clear and over TLS.
+    fn all() -> [Setting; 6] {
+        [
+            Setting::clear(PIPELINED),
+            Setting::clear(ONE_BY_ONE),
+            Setting::over_tls(587, PIPELINED_STARTTLS),
+            Setting::over_tls(587, ONE_BY_ONE_STARTTLS),
+            Setting::over_tls(465, PIPELINED),
+            Setting::over_tls(465, ONE_BY_ONE),
+        ]
+    }
+
+    /// How many octets the server says in all, or a few more: over TLS the number is not always the same.
+    fn octets(&self) -> usize {
+        let (_, player) = play(self, whole());
+        player.said().len() + if self.config.is_some() { 4 } else { 0 }
+    }
+}
+
+/// Plays one delivery. Answers its output, and the server as it was left.
+fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
+    let script = setting.script;
     let mut arguments = vec![&b"example.org"[..], b"sender@example.net"];
     arguments.extend(script::recipients(script).iter().map(|recipient| recipient.as_bytes()));
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let surroundings = Surroundings { qmailhome: Some(setting.home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&arguments, &surroundings);
-    let mut player = Player::new(script);
+    let mut player = Player::new(script, setting.config.clone());
     let mut told = 0;
     let mut message = MESSAGE.chunks(7);
     let mut connections = 0;
-    for step in 0..10_000 {
+    for step in 0..20_000 {
         match delivery.want(step) {
             Want::Addresses(_) => delivery.resolved(vec![Address { ip: Ipv4Addr::LOCALHOST.into(), scope: 0 }]),
             Want::Connect(..) if connections == 0 => {
                 connections += 1;
-                delivery.connected(step, 0);
+                delivery.connected(step, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
             }
             Want::Connect(..) => delivery.not_connected("Connection refused"),
             Want::Io(octets, _) => {
@@ -71,41 +118,36 @@ fn play(home: &Home, script: Script, wire: Wire) -> (Delivered, bool) {
             Want::Close(_) => delivery.disconnected(),
             Want::Done(report) => {
                 let stdout = report.to_vec();
-                return (Delivered { stdout, status: Default::default(), elapsed: Default::default() }, player.dot);
+                return (Delivered { stdout, status: Default::default(), elapsed: Default::default() }, player);
             }
         }
     }
     panic!("no end: {wire:?}");
 }
 
-fn home() -> Home {
-    Home::with_route("relay.example:587 -myuser secretpass")
-}
-
-fn whole(script: Script) -> Wire {
-    Wire { limit: script::octets(script), then: Then::Silence, split: 0, takes: usize::MAX }
+fn whole() -> Wire {
+    Wire { limit: usize::MAX, then: Then::Silence, split: 0, takes: usize::MAX }
 }
 
 /// K if and only if the final 250 was said whole; `Possible duplicate!` exactly when the dot had gone out.
-fn check(script: Script, wire: Wire, delivered: &Delivered, dot: bool) {
+fn check(wire: Wire, delivered: &Delivered, player: &Player) {
     let verdict = delivered.verdict();
-    let accepted = wire.limit >= script::octets_up_to(script, ".");
-    assert_eq!(verdict.starts_with('K'), accepted, "{wire:?}: {verdict}");
-    assert_eq!(verdict.starts_with('Z'), !accepted, "{wire:?}: {verdict}");
-    assert_eq!(verdict.contains("Possible duplicate!"), dot && !accepted, "{wire:?}: {verdict}");
-    assert_eq!(dot, wire.limit >= script::octets_up_to(script, "DATA"), "{wire:?}");
+    let said = |command| player.place_behind(command).is_some_and(|place| place <= wire.limit);
+    assert_eq!(verdict.starts_with('K'), said("."), "{wire:?}: {verdict}");
+    assert_eq!(verdict.starts_with('Z'), !said("."), "{wire:?}: {verdict}");
+    assert_eq!(verdict.contains("Possible duplicate!"), player.dot && !said("."), "{wire:?}: {verdict}");
+    assert_eq!(player.dot, said("DATA"), "{wire:?}");
 }
 
 #[test]
 fn the_server_stops_at_every_octet() {
-    let home = home();
-    for script in [PIPELINED, ONE_BY_ONE] {
-        for limit in 0..=script::octets(script) {
+    for setting in Setting::all() {
+        for limit in 0..=setting.octets() {
             for then in [Then::HangUp, Then::Silence] {
                 for takes in [usize::MAX, 1] {
-                    let wire = Wire { limit, then, takes, ..whole(script) };
-                    let (delivered, dot) = play(&home, script, wire);
-                    check(script, wire, &delivered, dot);
+                    let wire = Wire { limit, then, takes, ..whole() };
+                    let (delivered, player) = play(&setting, wire);
+                    check(wire, &delivered, &player);
                 }
             }
         }
@@ -114,13 +156,12 @@ fn the_server_stops_at_every_octet() {
 
 #[test]
 fn the_server_says_it_in_two_segments() {
-    let home = home();
-    for script in [PIPELINED, ONE_BY_ONE] {
-        let (expected, _) = play(&home, script, whole(script));
-        let letters = "r".repeat(script::recipients(script).len()) + "K";
-        assert_eq!(expected.letters(), letters);
-        for split in 0..=script::octets(script) {
-            let (delivered, _) = play(&home, script, Wire { split, ..whole(script) });
+    for setting in Setting::all() {
+        let (expected, _) = play(&setting, whole());
+        let letters = "r".repeat(script::recipients(setting.script).len()) + "K";
+        assert_eq!(expected.letters(), letters, "{expected:?}");
+        for split in 0..=setting.octets() {
+            let (delivered, _) = play(&setting, Wire { split, ..whole() });
             assert_eq!(delivered.stdout, expected.stdout, "split at {split}");
         }
     }
