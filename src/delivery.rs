@@ -10,7 +10,7 @@ use crate::control::home::{self, Surroundings};
 use crate::control::{Route, Settings};
 use crate::report::{self, Letter, RecipientReport, Verdict};
 use crate::smtp::address;
-use crate::smtp::dialogue::{self, Dialogue, Ending, Envelope};
+use crate::smtp::dialogue::{self, Dialogue, Ending, Envelope, Relay};
 
 /// TLS from the first octet (RFC 8314 section 3.3).
 const SUBMISSIONS: u16 = 465;
@@ -56,8 +56,8 @@ struct Plan {
     host: String,
     port: u16,
     source: String,
-    /// STARTTLS came to nothing at the current address, and this mail may do without.
-    in_clear: bool,
+    /// Why TLS came to nothing at the current address, where this mail may do without.
+    tls_failure: Option<String>,
     /// Milliseconds.
     timeoutconnect: u64,
     talk: Option<(Envelope, Option<Auth>)>,
@@ -109,7 +109,8 @@ impl Delivery {
     pub fn connected(&mut self, now: u64, unix: u64) {
         let Some((plan, address)) = self.plan.as_mut().zip(self.addresses.current()) else { return };
         let Some((envelope, auth)) = plan.talk.take() else { return };
-        self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, plan.in_clear, now, unix)));
+        self.stage =
+            Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, plan.tls_failure.clone(), now, unix)));
     }
 
     /// There is none.
@@ -163,11 +164,13 @@ impl Delivery {
         let (ending, envelope, auth) = dialogue.into_ending();
         if let Some(plan) = &mut self.plan {
             plan.talk = Some((envelope, auth));
-            plan.in_clear |= matches!(ending, Ending::ReconnectInClear(_));
+            if let Ending::ReconnectInClear(_, why) = &ending {
+                plan.tls_failure = Some(why.clone());
+            }
         }
         match ending {
             Ending::Report(recipients, verdict) => self.done(&recipients, &verdict),
-            Ending::Reconnect(verdict) | Ending::ReconnectInClear(verdict) => {
+            Ending::Reconnect(verdict) | Ending::ReconnectInClear(verdict, _) => {
                 self.refusal = Some(verdict);
                 self.connect();
             }
@@ -181,7 +184,7 @@ impl Delivery {
     fn next_address(&mut self, why: &str) {
         self.addresses.next(why);
         if let Some(plan) = &mut self.plan {
-            plan.in_clear = false;
+            plan.tls_failure = None;
         }
         self.connect();
     }
@@ -236,14 +239,16 @@ fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<Plan, Verdic
         helohost: settings.helohost,
         sender,
         recipients,
-        relay: format!("{host}:{port} ({source})"),
-        name: host.clone(),
-        security,
-        implicit_tls: port == SUBMISSIONS,
+        relay: Relay {
+            name: host.clone(),
+            shown: format!("{host}:{port} ({source})"),
+            security,
+            implicit_tls: port == SUBMISSIONS,
+        },
         timeout: settings.timeoutremote.saturating_mul(1000),
     };
     let timeoutconnect = settings.timeoutconnect.saturating_mul(1000);
-    Ok(Plan { host, port, source, in_clear: false, timeoutconnect, talk: Some((envelope, auth)) })
+    Ok(Plan { host, port, source, tls_failure: None, timeoutconnect, talk: Some((envelope, auth)) })
 }
 
 fn improper() -> Verdict {

@@ -8,17 +8,19 @@ pub mod policy;
 
 use policy::{Check, PemFile, Security};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion,
     RootCertStore, SignatureScheme,
 };
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub enum Failure {
 pub struct Session {
     connection: ClientConnection,
     verifier: Arc<Verifier>,
+    client: Option<Arc<ClientCertificate>>,
     closed: bool,
 }
 
@@ -55,10 +58,21 @@ impl Session {
         });
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
             .map_err(|_| Failure::SetUp(format!("no certificate can be for the name {name}")))?;
-        let config = config(security, provider, verifier.clone(), unix)?;
+        let client = ClientCertificate::read(security, &provider)?.map(Arc::new);
+        let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
+        let builder = ClientConfig::builder_with_details(provider, clock)
+            .with_safe_default_protocol_versions() // 1.3 and 1.2
+            .map_err(|error| set_up(&error))?
+            .dangerous() // which is to say: by our own verifier
+            .with_custom_certificate_verifier(verifier.clone());
+        let mut config = match client.clone() {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder.with_client_cert_resolver(client),
+        };
+        config.resumption = Resumption::disabled(); // one connection is all that this process makes
         let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| set_up(&error))?;
         connection.set_buffer_limit(None); // the channel asks for more of the message only when little is pending
-        Ok(Session { connection, verifier, closed: false })
+        Ok(Session { connection, verifier, client, closed: false })
     }
 
     /// Takes octets from the relay and adds what they say to `plain`. Both hold for a failure too: what was said before it
@@ -114,6 +128,11 @@ impl Session {
         matches!(self.verifier.finding.get(), Some(Ok(())))
     }
 
+    /// The relay asked for our certificate, so it was shown.
+    pub fn showed_certificate(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.shown.load(Ordering::Relaxed))
+    }
+
     /// What is wrong with the relay's certificate.
     pub fn complaint(&self) -> Option<&str> {
         match self.verifier.finding.get() {
@@ -147,32 +166,6 @@ impl Session {
     }
 }
 
-fn config(
-    security: &Security,
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<Verifier>,
-    unix: u64,
-) -> Result<ClientConfig, Failure> {
-    let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
-    let builder = ClientConfig::builder_with_details(provider, clock)
-        .with_safe_default_protocol_versions() // 1.3 and 1.2
-        .map_err(|error| set_up(&error))?
-        .dangerous() // which is to say: by our own verifier
-        .with_custom_certificate_verifier(verifier);
-    let mut config = match &security.client {
-        None => builder.with_no_client_auth(),
-        Some((certificates, key)) => {
-            let chain = read(certificates)?.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(certificates, &e))?;
-            let private = PrivateKeyDer::from_pem_file(&key.path).map_err(|error| unreadable(key, &error))?;
-            builder
-                .with_client_auth_cert(chain, private)
-                .map_err(|error| Failure::SetUp(format!("{certificates} and {key} do not go together: {error}")))?
-        }
-    };
-    config.resumption = Resumption::disabled(); // one connection is all that this process makes
-    Ok(config)
-}
-
 fn read(file: &PemFile) -> Result<impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>, Failure> {
     CertificateDer::pem_file_iter(&file.path).map_err(|error| unreadable(file, &error))
 }
@@ -195,6 +188,35 @@ struct GivenTime(UnixTime);
 impl TimeProvider for GivenTime {
     fn current_time(&self) -> Option<UnixTime> {
         Some(self.0)
+    }
+}
+
+/// Our certificate, for a relay that asks for one.
+#[derive(Debug)]
+struct ClientCertificate {
+    certificate: Arc<CertifiedKey>,
+    shown: AtomicBool,
+}
+
+impl ClientCertificate {
+    fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, Failure> {
+        let Some((file, key_file)) = &security.client else { return Ok(None) };
+        let chain = read(file)?.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(file, &error))?;
+        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| unreadable(key_file, &error))?;
+        let certificate = CertifiedKey::from_der(chain, key, provider)
+            .map_err(|error| Failure::SetUp(format!("{file} and {key_file} do not go together: {error}")))?;
+        Ok(Some(ClientCertificate { certificate: Arc::new(certificate), shown: AtomicBool::new(false) }))
+    }
+}
+
+impl ResolvesClientCert for ClientCertificate {
+    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.shown.store(true, Ordering::Relaxed);
+        Some(self.certificate.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

@@ -287,6 +287,17 @@ fn a_certificate_of_ours() {
         let (delivered, log) = send(Rules { auth_required: false, ..rules }, &with_key);
         assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
     }
+    // A relay that asks for none has nobody logged in.
+    let unasked = || Rules { auth_required: false, ..Rules::over_tls(tls(&server)) };
+    let (delivered, log) = send(unasked(), &with_key);
+    let says = "the relay asks for no client certificate, and there is no password";
+    assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
+    // Not in clear, whatever `tls` says.
+    for word in ["may", "none"] {
+        let (delivered, log) =
+            send(Rules { auth_required: false, ..Rules::default() }, &[with_key[0], with_key[1], ("tls", word)]);
+        assert!(delivered.verdict().contains("the client certificate needs it") && !log.saw("MAIL"), "{delivered:?}");
+    }
     for (control, says) in [
         (
             &[("clientcert", "control/our.pem")][..],

@@ -5,7 +5,7 @@ mod support;
 use support::certificate::{Authority, Identity};
 use support::login::assert_no_secret;
 use support::namespace::{RELAY, inside};
-use support::server::{Log, Rules, Server, Tls};
+use support::server::{Action, Log, Rules, Server, Tls};
 use support::{Delivered, Home};
 
 const MESSAGE: &[u8] = b"Subject: tls\n\nhello\n";
@@ -331,5 +331,21 @@ fn may_falls_back_to_what_shows_no_password() {
         assert_eq!(delivered.letters(), if mechanism.is_some() { "rK" } else { "Z" }, "{delivered:?}");
         assert_eq!(log.logins(), mechanism.as_slice(), "{offered}");
         assert_eq!(log.count("AUTH"), usize::from(mechanism.is_some()), "{offered}");
+        let story = "Before that: TLS failed: the relay refused it (alert HandshakeFailure)";
+        assert_eq!(delivered.verdict().contains(story), mechanism.is_none(), "{delivered:?}");
+    }
+    // Without credentials too the report of the second connection says why there was one.
+    for (event, reply) in [("MAIL", "530 5.7.0 Must issue a STARTTLS command first"), ("EHLO", "421 no")] {
+        let mut hellos = 0;
+        let raw = Rules::over_tls(Tls::Raw(HANDSHAKE_FAILURE.to_vec()));
+        let rules = raw.hooked(move |met, _| {
+            let text = met.text();
+            hellos += usize::from(text.starts_with("EHLO"));
+            if text.starts_with(event) && hellos == 2 { Action::reply(reply) } else { Action::Default }
+        });
+        let (delivered, log) = deliver((RELAY, 0), Rules { auth_required: false, ..rules }, "", None, "");
+        let verdict = delivered.verdict();
+        assert!(verdict.starts_with('Z') && log.connections.len() == 2, "{verdict}");
+        assert!(verdict.contains("Before that: TLS failed: ") && verdict.contains(reply), "{verdict}");
     }
 }

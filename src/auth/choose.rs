@@ -136,7 +136,7 @@ impl Auth {
         let mut mask = Mask::default();
         mask.add_whole(&credentials.password);
         Auth {
-            by_certificate: credentials.password.is_empty(),
+            by_certificate: credentials.is_certificate(),
             credentials,
             configured,
             order: Vec::new(),
@@ -180,7 +180,7 @@ impl Auth {
         self.permission = permission;
         self.tries_here = 0;
         self.connections += 1;
-        if self.by_certificate && (!over_tls || self.usable().next().is_none()) {
+        if self.by_certificate && self.usable().next().is_none() {
             return Step::Proceed;
         }
         self.next()

@@ -27,6 +27,13 @@ pub struct Credentials {
     pub source: String,
 }
 
+impl Credentials {
+    /// There is no password, so the client certificate is the login.
+    pub fn is_certificate(&self) -> bool {
+        self.password.is_empty()
+    }
+}
+
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
 pub(crate) fn base64_secret(plain: &[u8]) -> Secret {
     use base64::Engine;

@@ -32,16 +32,22 @@ pub struct Envelope {
     pub sender: Vec<u8>,
     /// The recipients' paths, at least one.
     pub recipients: Vec<Vec<u8>>,
-    /// The relay and where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
-    pub relay: String,
-    /// The relay's name as its route gives it, which its certificate must be for.
+    /// Whom to speak to.
+    pub relay: Relay,
+    /// Milliseconds, for each reply and for each write.
+    pub timeout: u64,
+}
+
+/// The server that the mail goes to.
+pub struct Relay {
+    /// Its name as its route gives it, which its certificate must be for.
     pub name: String,
+    /// Where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
+    pub shown: String,
     /// TLS with it.
     pub security: Security,
     /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.
     pub implicit_tls: bool,
-    /// Milliseconds, for each reply and for each write.
-    pub timeout: u64,
 }
 
 /// How a connection ended.
@@ -52,8 +58,8 @@ pub enum Ending {
     NextAddress(Verdict),
     /// Connect to the same address again and go on with the login; this is the verdict if there is no connection.
     Reconnect(Verdict),
-    /// The same, but without TLS, which came to nothing.
-    ReconnectInClear(Verdict),
+    /// The same, but without TLS, which came to nothing; and why.
+    ReconnectInClear(Verdict, String),
 }
 
 /// What the dialogue needs next.
@@ -86,6 +92,8 @@ pub struct Dialogue {
     peer: IpAddr,
     /// Unix time, to verify certificates by.
     unix: u64,
+    /// Why TLS came to nothing on a connection before this, which is then in clear.
+    tls_failure: Option<String>,
     policy: TlsPolicy,
     deadline: u64,
     reader: ReplyReader,
@@ -111,11 +119,20 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// A connection to `peer` was made at `now`, and that is the time `unix`. `in_clear`: TLS came to nothing there before.
-    pub fn new(envelope: Envelope, auth: Option<Auth>, peer: IpAddr, in_clear: bool, now: u64, unix: u64) -> Dialogue {
+    /// A connection to `peer` was made at `now`, and that is the time `unix`. `tls_failure`: why TLS came to nothing there
+    /// before, so that this one is in clear.
+    pub fn new(
+        envelope: Envelope,
+        auth: Option<Auth>,
+        peer: IpAddr,
+        tls_failure: Option<String>,
+        now: u64,
+        unix: u64,
+    ) -> Dialogue {
         let mut dialogue = Dialogue {
             deadline: now.saturating_add(envelope.timeout),
-            policy: if in_clear { TlsPolicy::None } else { envelope.security.policy },
+            policy: if tls_failure.is_some() { TlsPolicy::None } else { envelope.relay.security.policy },
+            tls_failure,
             envelope,
             auth,
             peer,
@@ -134,7 +151,7 @@ impl Dialogue {
             message: None,
             ending: None,
         };
-        if dialogue.envelope.implicit_tls {
+        if dialogue.envelope.relay.implicit_tls {
             dialogue.start_tls();
         }
         dialogue
@@ -165,7 +182,7 @@ impl Dialogue {
         let decrypted = self.channel.decrypt(octets, &mut plain);
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.deadline = now.saturating_add(self.envelope.timeout);
-            if !self.envelope.implicit_tls {
+            if !self.envelope.relay.implicit_tls {
                 self.say_hello();
             }
         }
@@ -237,8 +254,8 @@ impl Dialogue {
             peer: self.peer,
             relay: &self.envelope.relay,
             auth: self.auth.as_ref(),
-            security: &self.envelope.security,
             tls: self.channel.tls(),
+            tls_failure: self.tls_failure.as_deref(),
             tls_broke: self.tls_broke.as_deref(),
             dot_is_sent: self.dot_is_sent(),
         }

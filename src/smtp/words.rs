@@ -1,24 +1,24 @@
 //! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
 
+use super::dialogue::Relay;
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::tls::Session;
-use crate::tls::policy::Security;
 use std::net::IpAddr;
 
 /// What the words speak of.
 pub struct Words<'a> {
     /// The address of the server.
     pub peer: IpAddr,
-    /// The relay and where it is configured.
-    pub relay: &'a str,
+    /// The relay.
+    pub relay: &'a Relay,
     /// The login, if one is configured.
     pub auth: Option<&'a Auth>,
-    /// What is configured of TLS.
-    pub security: &'a Security,
     /// TLS, where it was begun.
     pub tls: Option<&'a Session>,
+    /// Why it came to nothing on the connection before.
+    pub tls_failure: Option<&'a str>,
     /// Why it broke off.
     pub tls_broke: Option<&'a str>,
     /// The server may have taken the message.
@@ -48,7 +48,8 @@ impl Words<'_> {
     pub fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
         let peer = self.peer;
         if demands_login(reply) {
-            return self.said(Letter::Z, &format!("Connected to {peer} but {}", self.login_demanded()), reply);
+            let line = format!("Connected to {peer} but {}{}", self.login_demanded(), self.story());
+            return self.said(Letter::Z, &line, reply);
         }
         let letter = if reply.class() == 5 { Letter::D } else { Letter::Z };
         let connected = if what.starts_with("but ") { "Connected to " } else { "" };
@@ -67,7 +68,7 @@ impl Words<'_> {
     }
 
     fn login_demanded(&self) -> String {
-        let relay = self.relay;
+        let relay = &self.relay.shown;
         match self.auth {
             None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
             Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),
@@ -77,8 +78,10 @@ impl Words<'_> {
     /// STARTTLS is not there, and nothing may go out without it.
     pub fn starttls_missing(&self) -> Verdict {
         let why = match self.auth {
-            _ if self.security.policy.demands_tls() => "control/relays/HOST/tls demands it".to_owned(),
-            Some(auth) if auth.credentials().password.is_empty() => "the client certificate needs it".to_owned(),
+            _ if self.relay.security.policy.demands_tls() => {
+                format!("control/relays/{}/tls demands it", self.relay.name)
+            }
+            Some(auth) if auth.credentials().is_certificate() => "the client certificate needs it".to_owned(),
             auth => {
                 let source = auth.map(|auth| auth.credentials().source.as_str()).unwrap_or_default();
                 let user = auth.map(user).unwrap_or_default();
@@ -86,24 +89,24 @@ impl Words<'_> {
             }
         };
         let line = format!("no STARTTLS is offered: stripped on the way, or the wrong port? {why}");
-        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.4) Relay {}", self.peer, self.relay))
+        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.4) Relay {}", self.peer, self.relay.shown))
     }
 
     /// STARTTLS is offered and refused.
     pub fn starttls_refused(&self, reply: &Reply) -> Verdict {
-        let line = format!("STARTTLS is refused; the relay's log says why. (#4.7.4) Relay {}", self.relay);
+        let line = format!("STARTTLS is refused; the relay's log says why. (#4.7.4) Relay {}", self.relay.shown);
         self.said(Letter::Z, &format!("Connected to {} but {line}", self.peer), reply)
     }
 
     /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.
     pub fn clear_behind_starttls(&self) -> Verdict {
         let line = "the server spoke in clear after STARTTLS: somebody on the way may be tampering";
-        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.5) Relay {}", self.peer, self.relay))
+        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.5) Relay {}", self.peer, self.relay.shown))
     }
 
     /// TLS did not come about.
     pub fn tls_failed(&self, why: &str) -> Verdict {
-        let line = format!("Connected to {} but TLS failed: {why}. (#4.7.5) Relay {}", self.peer, self.relay);
+        let line = format!("Connected to {} but TLS failed: {why}. (#4.7.5) Relay {}", self.peer, self.relay.shown);
         Verdict::new(Letter::Z, self.masked(&line)) // a certificate has words of the relay's
     }
 
@@ -115,9 +118,10 @@ impl Words<'_> {
     /// There is no login, so no MAIL is sent.
     pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.map(user).unwrap_or_default();
-        let line = format!("Connected to {} but login failed as {user} at {}: {why}. (#4.7.8)", self.peer, self.relay);
+        let login = format!("login failed as {user} at {}", self.relay.shown);
         let complaint = self.tls.and_then(Session::complaint).map(|why| format!(" The relay's certificate: {why}."));
-        let line = line + &self.masked(&complaint.unwrap_or_default());
+        let tls = self.masked(&(complaint.unwrap_or_default() + &self.tls_story()));
+        let line = format!("Connected to {} but {login}: {why}. (#4.7.8){tls}", self.peer);
         self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))
     }
 
@@ -160,12 +164,16 @@ impl Words<'_> {
         format!("Connected to {} but {what}. {}(#4.5.0){}", self.peer, self.duplicate(), self.story())
     }
 
-    /// A login that was tried in vain before is perhaps why.
+    /// TLS or a login that was tried in vain before is perhaps why.
     fn story(&self) -> String {
         let story = self.auth.and_then(|auth| Some((user(auth), auth.story()?)));
-        story.map_or_else(String::new, |(user, story)| {
-            format!(" Before that: login as {user} at {}: {story}.", self.relay)
-        })
+        let login =
+            story.map(|(user, story)| format!(" Before that: login as {user} at {}: {story}.", self.relay.shown));
+        self.masked(&self.tls_story()) + &login.unwrap_or_default()
+    }
+
+    fn tls_story(&self) -> String {
+        self.tls_failure.map_or_else(String::new, |why| format!(" Before that: TLS failed: {why}."))
     }
 
     fn duplicate(&self) -> &'static str {

@@ -81,6 +81,7 @@ impl TlsPolicy {
     pub fn in_clear(self, login: Option<&Credentials>, peer: IpAddr) -> Option<Permission> {
         match (self, login) {
             _ if self.demands_tls() => None,
+            (_, Some(login)) if login.is_certificate() => None, // it is shown over TLS or not at all
             (_, None) => Some(Permission::Any),
             (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
             (TlsPolicy::Unset, _) => peer.to_canonical().is_loopback().then_some(Permission::Any), // a tunnel, a bridge
@@ -99,8 +100,8 @@ impl TlsPolicy {
     }
 
     /// What is made of the relay's certificate.
-    pub fn check(self, has_login: bool) -> Check {
-        match (self, has_login) {
+    pub fn check(self, login: Option<&Credentials>) -> Check {
+        match (self, login.is_some()) {
             (TlsPolicy::Verify, _) | (TlsPolicy::Unset, true) => Check::Must,
             (TlsPolicy::May | TlsPolicy::None, true) => Check::Look,
             _ => Check::Skip,
@@ -108,7 +109,11 @@ impl TlsPolicy {
     }
 
     /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
-    pub fn falls_back(self, has_login: bool) -> bool {
-        self == TlsPolicy::May || self == TlsPolicy::Unset && !has_login
+    pub fn falls_back(self, login: Option<&Credentials>) -> bool {
+        match self {
+            TlsPolicy::May => login.is_none_or(|login| !login.is_certificate()),
+            TlsPolicy::Unset => login.is_none(),
+            _ => false,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
-use super::{Command, Dialogue, Ending};
+use super::{Command, Dialogue, Ending, Relay};
 use crate::auth::Credentials;
 use crate::auth::choose::{Auth, Permission, Step};
 use crate::report::Verdict;
@@ -44,6 +44,10 @@ impl Dialogue {
     /// The server has said hello: first TLS, then the login, then the mail.
     fn secure(&mut self) {
         if let Some(session) = self.channel.tls() {
+            if self.credentials().is_some_and(Credentials::is_certificate) && !session.showed_certificate() {
+                let why = "the relay asks for no client certificate, and there is no password";
+                return self.finish(self.words().login_failed(why, None));
+            }
             let permission = self.policy.over_tls(self.credentials(), session.is_verified());
             return self.begin_login(permission);
         }
@@ -65,15 +69,16 @@ impl Dialogue {
         match reply.code {
             220 if !behind.is_empty() => self.abandon(self.words().clear_behind_starttls()),
             220 => self.start_tls(),
-            _ => self.no_tls(self.words().starttls_refused(reply)),
+            code => self.no_tls(format!("STARTTLS is refused ({code})"), self.words().starttls_refused(reply)),
         }
     }
 
     /// Begins the handshake, and forgets what was learnt before it (RFC 3207 section 4.2).
     pub(super) fn start_tls(&mut self) {
         self.capabilities = Capabilities::default();
-        let check = self.policy.check(self.auth.is_some());
-        match Session::start(&self.envelope.security, check, &self.envelope.name, self.unix) {
+        let check = self.policy.check(self.credentials());
+        let Relay { security, name, .. } = &self.envelope.relay;
+        match Session::start(security, check, name, self.unix) {
             Ok(session) => self.channel.start_tls(session),
             Err(failure) => self.tls_failed(failure),
         }
@@ -91,15 +96,21 @@ impl Dialogue {
                 self.tls_broke = Some(why);
                 self.closed();
             }
-            Failure::Relay(why) => self.no_tls(self.words().tls_failed(&why)),
+            Failure::Relay(why) => {
+                let verdict = self.words().tls_failed(&why);
+                self.no_tls(why, verdict);
+            }
         }
     }
 
     /// STARTTLS comes to nothing. That is the end, but for mail that would have gone out in clear too.
-    fn no_tls(&mut self, verdict: Verdict) {
-        match self.policy.falls_back(self.auth.is_some()) && !self.envelope.implicit_tls {
-            true => self.end(Ending::ReconnectInClear(verdict)),
-            false => self.abandon(verdict),
+    fn no_tls(&mut self, why: String, verdict: Verdict) {
+        if self.policy.falls_back(self.credentials()) && !self.envelope.relay.implicit_tls {
+            self.end(Ending::ReconnectInClear(verdict, why));
+        } else if self.is_starting_tls() {
+            self.abandon(verdict);
+        } else {
+            self.finish(verdict);
         }
     }
 
