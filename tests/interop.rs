@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::Home;
 use support::exim::exim;
 use support::postfix::postfix;
-use support::relay::{PASSWORD, Relay, USER};
+use support::relay::{Endpoint, PASSWORD, Relay, USER};
 
 const SENDER: &str = "sender@example.net";
 const PLAIN_TEXT: &[u8] = b"Subject: hello\n\nOne line.\n";
@@ -18,20 +18,24 @@ const PLAIN_TEXT: &[u8] = b"Subject: hello\n\nOne line.\n";
 
 #[test]
 fn postfix_with_dovecot() {
-    let mut relay = postfix();
+    let endpoints = Endpoint::all();
+    let mut relay = postfix(&endpoints);
     each_mechanism(&mut relay);
     messages(&mut relay, "PLAIN");
     header_only(&mut relay, "");
     each_form_of_route(&mut relay);
+    over_tls(&mut relay, &endpoints);
     wrong_password(&mut relay);
 }
 
 #[test]
 fn exim_by_itself() {
-    let mut relay = exim();
+    let endpoints = Endpoint::all();
+    let mut relay = exim(&endpoints);
     each_mechanism(&mut relay);
     messages(&mut relay, "CRAM-MD5");
     header_only(&mut relay, "\n"); // it ends every header by an empty line
+    over_tls(&mut relay, &endpoints);
     wrong_password(&mut relay);
 }
 
@@ -45,12 +49,10 @@ fn each_mechanism(relay: &mut Relay) {
 }
 
 fn messages(relay: &mut Relay, mechanism: &str) {
-    let mut all_octets: Vec<u8> = (1..=255).filter(|octet| *octet != b'\r').collect();
-    all_octets.push(b'\n');
-    let ten_mebibytes: Vec<u8> = all_octets.iter().copied().cycle().take(10 << 20).chain(*b"\n").collect();
+    let ten_mebibytes = octets(10 << 20);
     let bodies: [&[u8]; 6] = [
         "Ein Gruß aus Köln.\n".as_bytes(),
-        &all_octets,
+        &octets(254), // each of them once
         b".\n..\n.x\n...\n\n.\n.\n\nafter the dots\n.\n",
         b"\n\nempty lines around\n\n\n",
         b"", // headers, and no body after the empty line
@@ -71,6 +73,11 @@ fn messages(relay: &mut Relay, mechanism: &str) {
         relay.assert_took(&format!("r{i}"), SENDER, PLAIN_TEXT);
     }
     relay.assert_logins(&vec![mechanism; bodies.len() + 1]);
+}
+
+/// That many octets, of all values but NUL and CR, and a newline.
+fn octets(count: usize) -> Vec<u8> {
+    (1..=255).filter(|octet| *octet != b'\r').cycle().take(count).chain(*b"\n").collect()
 }
 
 /// A message without the empty line that ends a header, and what the relay adds to one.
@@ -95,6 +102,25 @@ fn each_form_of_route(relay: &mut Relay) {
     }
     // No form names a mechanism: all three are offered, and the one that does not show the password is taken.
     relay.assert_logins(&["CRAM-MD5"; 3]);
+}
+
+/// Without a word about mechanisms, since over TLS that is verified PLAIN is the first choice.
+fn over_tls(relay: &mut Relay, endpoints: &[Endpoint]) {
+    let message = [b"Subject: longer than a record of TLS\n\n", &octets(100_000)[..]].concat();
+    for endpoint in endpoints {
+        for port in [587, 465] {
+            let home = Home::with_route(&format!("{}:{port} {USER} {PASSWORD}", endpoint.address));
+            home.control("tlscafile", "control/ca.pem\n");
+            home.control("ca.pem", &endpoint.ca.pem);
+            let case = format!("port {port}, {}, {}", endpoint.version, endpoint.key);
+            let delivered = home.deliver(SENDER, &["r1@example.org"], &message);
+            assert_eq!(delivered.letters(), "rK", "{case}: {delivered:?}");
+            let line = format!("\ntls={} cert=verified auth=PLAIN user={USER}\n", endpoint.version);
+            assert!(delivered.verdict().ends_with(&line), "{case}: {delivered:?}");
+            relay.assert_took("r1", SENDER, &message);
+            relay.assert_logins(&["PLAIN"]);
+        }
+    }
 }
 
 fn wrong_password(relay: &mut Relay) {

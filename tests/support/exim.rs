@@ -1,18 +1,21 @@
 //! Debian's Exim, which checks logins by itself against a plain-text file.
 
 use super::chroot;
-use super::relay::{PASSWORD, Relay, USER, free_port, write};
+use super::relay::{Endpoint, PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
 
 /// It takes mail only after a login, stores it for r1@example.org to r100@example.org, and sends none on. The names of
-/// the authenticators are what its log shows.
+/// the authenticators are what its log shows. At 127.0.0.1 it is in clear; elsewhere it takes no login before TLS.
 const CONFIG: &str = "\
 primary_hostname = relay.example.org
-local_interfaces = 127.0.0.1
-daemon_smtp_ports = PORT
+local_interfaces = LISTEN
+tls_on_connect_ports = 465
 host_lookup =
 rfc1413_query_timeout = 0s
-tls_advertise_hosts =
+tls_advertise_hosts = ${if eq{$received_ip_address}{127.0.0.1}{}{*}}
+tls_certificate = /etc/exim4/$received_ip_address.pem
+tls_require_ciphers = NORMAL${if inlist{$received_ip_address}{OLD}{:-VERS-ALL:+VERS-TLS1.2}}
+auth_advertise_hosts = ${if or{{eq{$received_ip_address}{127.0.0.1}}{def:tls_in_cipher}}{*}{}}
 log_file_path = /var/log/exim4/%slog
 message_size_limit = 50M
 keep_environment =
@@ -57,12 +60,22 @@ cram_md5:
   server_set_id = $auth1
 ";
 
-/// Starts one.
-pub fn exim() -> Relay {
+/// Starts one, with these endpoints besides the one in clear.
+pub fn exim(endpoints: &[Endpoint]) -> Relay {
     let root = chroot::copy(&chroot::debian("bookworm", &["exim4-daemon-light"]));
     let port = free_port();
     let mailboxes: String = (1..=100).map(|i| format!("r{i}: r{i}\n")).collect();
-    write(root.path(), "etc/exim4/exim4.conf", &CONFIG.replace("PORT", &port.to_string()));
+    let (mut listen, mut old) = (format!("127.0.0.1.{port}"), Vec::new());
+    for endpoint in endpoints {
+        let address = endpoint.address;
+        listen += &format!(" : {address}.465 : {address}.587");
+        if endpoint.version == "TLSv1.2" {
+            old.push(address.to_string());
+        }
+        endpoint.write_pem(root.path(), "etc/exim4");
+    }
+    let config = CONFIG.replace("LISTEN", &listen).replace("OLD", &old.join(" : "));
+    write(root.path(), "etc/exim4/exim4.conf", &config);
     write(root.path(), "etc/exim4/mailboxes", &mailboxes);
     write(root.path(), "etc/exim4/users", &format!("{USER}: {PASSWORD}\n"));
     chown(root.path().join("var/mail"), Some(8), Some(8)).unwrap(); // mail:mail, as Debian numbers them

@@ -1,7 +1,7 @@
 //! Debian's Postfix, with Dovecot to check its logins.
 
 use super::chroot;
-use super::relay::{PASSWORD, Relay, USER, free_port, write};
+use super::relay::{Endpoint, PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
 
 /// It takes mail only after a login, stores it for r1@example.org to r100@example.org, sends none on, and wants every
@@ -47,9 +47,21 @@ error unix - - n - - error
 retry unix - - n - - error
 proxymap unix - - n - - proxymap
 virtual unix - n n - - virtual
+tlsmgr unix - - n 1000? 1 tlsmgr
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
+
+/// Debian's `submission` and `smtps`, which take no login before TLS.
+const SECURE: &str = "\
+ADDRESS:587 inet n - n - - smtpd
+  -o smtpd_tls_security_level=may OPTIONS
+ADDRESS:465 inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes OPTIONS
+";
+
+const OPTIONS: &str = "-o smtpd_tls_auth_only=yes -o smtpd_tls_chain_files=/etc/postfix/ADDRESS.pem \
+    -o smtpd_tls_protocols=>=TLSv1.2,<=VERSION -o smtpd_tls_mandatory_protocols=>=TLSv1.2,<=VERSION";
 
 /// Neither it nor its anvil makes a client wait after a wrong password.
 const DOVECOT: &str = "\
@@ -87,13 +99,19 @@ postfix start-fg &
 wait
 ";
 
-/// Starts one.
-pub fn postfix() -> Relay {
+/// Starts one, with these endpoints besides the one in clear.
+pub fn postfix(endpoints: &[Endpoint]) -> Relay {
     let root = chroot::copy(&chroot::debian("bookworm", &["postfix", "dovecot-core"]));
     let port = free_port();
     let mailboxes: String = (1..=100).map(|i| format!("r{i}@example.org r{i}/\n")).collect();
     write(root.path(), "etc/postfix/main.cf", MAIN);
-    write(root.path(), "etc/postfix/master.cf", &MASTER.replace("PORT", &port.to_string()));
+    let mut master = MASTER.replace("PORT", &port.to_string());
+    for endpoint in endpoints {
+        let services = SECURE.replace("OPTIONS", OPTIONS).replace("VERSION", endpoint.version);
+        master += &services.replace("ADDRESS", &endpoint.address.to_string());
+        endpoint.write_pem(root.path(), "etc/postfix");
+    }
+    write(root.path(), "etc/postfix/master.cf", &master);
     write(root.path(), "etc/postfix/mailboxes", &mailboxes);
     write(root.path(), "etc/dovecot/dovecot.conf", DOVECOT);
     write(root.path(), "etc/dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));

@@ -1,9 +1,10 @@
 //! A real mail server as the relay: started in a chroot of its own, asked for its mail and its log, stopped at the end.
 
+use super::certificate::{Authority, Identity};
 use super::chroot;
 use std::fs;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -129,6 +130,40 @@ impl Drop for Relay {
     }
 }
 
+/// An address of the relay with TLS, by STARTTLS on port 587 and at once on port 465. Port 465 means that to a client by
+/// its number, so another one would not do, and each of these has an address of its own.
+pub struct Endpoint {
+    pub address: Ipv4Addr,
+    /// The best version that it speaks; if that is TLSv1.2, the only one.
+    pub version: &'static str,
+    /// The kind of its key.
+    pub key: &'static str,
+    pub ca: Authority,
+    identity: Identity,
+}
+
+impl Endpoint {
+    /// One for each version and each kind of key.
+    pub fn all() -> Vec<Endpoint> {
+        let kinds = [("TLSv1.3", "ECDSA"), ("TLSv1.3", "RSA"), ("TLSv1.2", "ECDSA"), ("TLSv1.2", "RSA")];
+        kinds.map(|(version, key)| Endpoint::new(version, key)).into()
+    }
+
+    fn new(version: &'static str, key: &'static str) -> Endpoint {
+        let address = free_address();
+        let ca = Authority::new("CA of the relay");
+        let names = [&address.to_string()[..]];
+        let identity = if key == "RSA" { ca.issue_rsa(&names) } else { ca.issue(&names) };
+        Endpoint { address, version, key, ca, identity }
+    }
+
+    /// Puts its key and its certificate, in this order as Postfix wants it, into `DIRECTORY/ADDRESS.pem` of the chroot.
+    pub fn write_pem(&self, root: &Path, directory: &str) {
+        let pem = self.identity.key_pem.clone() + &self.identity.pem;
+        write(root, &format!("{directory}/{}.pem", self.address), &pem);
+    }
+}
+
 /// Puts a file into the chroot. The old one goes first: where it is a link, that would lead out of the chroot.
 pub fn write(root: &Path, name: &str, content: &str) {
     let path = root.join(name);
@@ -137,13 +172,21 @@ pub fn write(root: &Path, name: &str, content: &str) {
 }
 
 /// A port of the loopback that nobody listens on. It is below those that the kernel gives to outgoing connections, so
-/// none of them can take it before the server does, and runs at the same time begin to look at different places.
+/// none of them can take it before the server does.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    places(20_000).map(|place| 10_000 + place as u16).find(free).expect("no free port")
+}
+
+/// A loopback address, not of 127.0.0.0/16, where nobody listens on the ports of mail over TLS.
+fn free_address() -> Ipv4Addr {
+    let free = |address: &Ipv4Addr| [465, 587].iter().all(|port| TcpListener::bind((*address, *port)).is_ok());
+    places(0xfe_0000).map(|place| Ipv4Addr::from(0x7f01_0000 + place)).find(free).expect("no free address")
+}
+
+/// All numbers below this one. Runs at the same time begin at different places, and go on where the last call ended.
+fn places(end: u32) -> impl Iterator<Item = u32> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(64);
-    let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
-        .map(|step| 10_000 + (start.wrapping_add(step) % 20_000) as u16)
-        .take(20_000);
-    ports.find(free).expect("no free port")
+    std::iter::repeat_with(move || start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % end).take(end as usize)
 }
