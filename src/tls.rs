@@ -384,11 +384,13 @@ impl Verifier {
                 "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write its path into \
                  control/relays/{name}/cafile"
             ),
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 let others: Vec<&[u8]> = chain.others.iter().map(AsRef::as_ref).collect();
                 let issuer = certificate::last_issuer(leaf, &others).unwrap_or_else(|| "nobody".to_owned());
+                let other_key = *certificate_error == CertificateError::BadSignature;
+                let unknown = if other_key { "but not by the one of that name in" } else { "unknown to" };
                 format!(
-                    "it is issued by {issuer}, unknown to {}; if that CA is to be trusted, write the path of its \
+                    "it is issued by {issuer}, {unknown} {}; if that CA is to be trusted, write the path of its \
                      certificate as a PEM file into control/relays/{name}/cafile",
                     self.file()
                 )

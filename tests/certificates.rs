@@ -88,7 +88,8 @@ fn cafiles() {
     let ca = Authority::new("My CA");
     let rules = || Rules::over_tls(tls(&ca.issue(&["relay.example"])));
     let other = Authority::new("Other CA").pem;
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case] = &[
         ("tlscafile", &[("tlscafile", "control/my.pem"), ("my.pem", &ca.pem)], ""),
         ("cafile", &[("relays/relay.example/cafile", "control/my.pem  \nmore"), ("my.pem", &ca.pem)], ""),
         (
@@ -111,6 +112,11 @@ fn cafiles() {
             "a key in it",
             &[("tlscafile", "control/my.pem"), ("my.pem", &ca.issue(&[]).key_pem)],
             "(of control/tlscafile): no certificate in it",
+        ),
+        (
+            "a CA of that name with another key",
+            &[("tlscafile", "control/my.pem"), ("my.pem", &Authority::new("My CA").pem)],
+            "it is issued by CN=My CA, but not by the one of that name in ",
         ),
         ("empty", &[("tlscafile", "\n")], "control/tlscafile: no path of a PEM file in the first line"),
         ("a directory", &[("tlscafile", "control")], "(of control/tlscafile): Is a directory"),

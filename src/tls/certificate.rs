@@ -7,6 +7,8 @@ use x509_cert::der::{DateTime, Decode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+const LONGEST: usize = 253;
+
 /// It names itself as its issuer.
 pub fn is_self_signed(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| {
@@ -27,7 +29,7 @@ pub fn last_issuer(leaf: &[u8], others: &[&[u8]]) -> Option<String> {
             None => break,
         }
     }
-    Some(last.tbs_certificate().issuer().to_string())
+    Some(short(last.tbs_certificate().issuer().to_string()))
 }
 
 /// The names that it is for: DNS names and IP addresses of its subjectAltName (RFC 9525 section 2.3: no CN).
@@ -37,7 +39,7 @@ pub fn names(der: &[u8]) -> Vec<String> {
         Some(names)
     });
     let shown = |name: &GeneralName| match name {
-        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::DnsName(name) => Some(short(name.to_string())),
         GeneralName::IpAddress(octets) => match *octets.as_bytes() {
             [a, b, c, d] => Some(IpAddr::from([a, b, c, d]).to_string()),
             ref octets => Some(IpAddr::from(<[u8; 16]>::try_from(octets).ok()?).to_string()),
@@ -59,6 +61,14 @@ pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
 pub fn date(unix: u64) -> String {
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(unix));
     date.map_or_else(|_| "a date beyond 9999".to_owned(), |date| date.to_string())
+}
+
+/// No longer than a DNS name can be: whoever made the certificate could fill the log.
+fn short(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text[..end].to_owned() + "...",
+        None => text,
+    }
 }
 
 fn read(der: &[u8]) -> Option<Certificate> {
