@@ -1,6 +1,8 @@
 //! One mail through qmail-remote to a relay that demands a login, made visible. `script/demo` builds and runs it.
 
 #[allow(dead_code)] // the tests use the rest
+mod certificate;
+#[allow(dead_code)]
 mod server;
 
 use std::env;
@@ -9,10 +11,12 @@ use std::fs;
 use std::io::{self, Seek, Write};
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use server::{ConnectionLog, Rules, Server, Who};
+use certificate::Authority;
+use server::{ConnectionLog, Rules, Server, Tls, Who};
 
 const USER: &str = "myuser";
 const PASSWORD: &str = "secretpass";
+const CAFILE: &str = "control/demo-ca.pem"; // from qmail's home
 const RECIPIENT: &str = "friend@example.org";
 const MESSAGE: &str = "\
 From: me@home.example
@@ -29,16 +33,20 @@ fn main() -> io::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
 
-    let rules = Rules { greeting: "220 smtp.example.jp ESMTP".into(), ..Rules::default() }.login(USER, PASSWORD);
+    let ca = Authority::new("CA of this demonstration");
+    let identity = ca.issue(&["127.0.0.1"]);
+    let rules = Rules::over_tls(Tls::new(vec![identity.der.clone()], identity.key())).login(USER, PASSWORD);
     let server = Server::start(rules);
     let route = format!(":127.0.0.1:{} {USER} {PASSWORD}\n", server.port());
-    let Output { status, stdout: report, .. } = deliver(program, &route)?;
+    let Output { status, stdout: report, .. } = deliver(program, &route, &ca.pem)?;
     let log = server.finish();
 
     println!("qmail has a mail for {RECIPIENT}, and its provider's relay takes mail only after a login.");
     println!("This is the one delivery: qmail-remote as qmail-rspawn runs it, against a relay on this machine.");
     section("control/smtproutes: all mail by this relay, with this user and password");
     print!("{}", route.replace(PASSWORD, "<secret>"));
+    section("control/tlscafile: whom to trust; a provider's relay is verified by Debian's CAs, without this file");
+    println!("{CAFILE}");
     section("The dialogue (C: qmail-remote, S: the relay)");
     log.connections.iter().for_each(dialogue);
     section("The report that qmail-rspawn reads from it");
@@ -50,12 +58,15 @@ fn main() -> io::Result<ExitCode> {
     }
 
     section("Outcome");
+    let verified = String::from_utf8_lossy(&report).contains(" cert=verified ");
+    let encrypted = verified && log.connections.iter().all(|connection| connection.tls.is_some());
     let logged_in = log.logins().iter().any(|login| login.ends_with(USER));
     // Any exit status but 0 would make a bounce of it, whatever the report says.
     let delivered = status.success() && report.split(|&octet| octet == 0).any(|piece| piece.starts_with(b"K"));
     let same = matches!(&log.messages[..], [message] if message.content == MESSAGE.as_bytes());
     let mut good = true;
     for (what, is_so) in [
+        ("the connection was TLS and the relay's certificate verified", encrypted),
         ("the relay saw the login", logged_in),
         ("qmail-remote reports K: delivered", delivered),
         ("the message arrived once, octet for octet", same),
@@ -68,12 +79,14 @@ fn main() -> io::Result<ExitCode> {
 
 /// Runs the program as qmail-rspawn does, in a qmail home of its own: the message is descriptor 0, the report is what
 /// comes out of 1 and 2.
-fn deliver(program: OsString, route: &str) -> io::Result<Output> {
+fn deliver(program: OsString, route: &str, ca: &str) -> io::Result<Output> {
     let home = tempfile::tempdir()?;
     let control = home.path().join("control");
     fs::create_dir(&control)?;
     fs::write(control.join("me"), "home.example\n")?;
     fs::write(control.join("smtproutes"), route)?;
+    fs::write(control.join("tlscafile"), CAFILE)?;
+    fs::write(home.path().join(CAFILE), ca)?;
     fs::write(control.join("timeoutremote"), "20\n")?;
 
     let mut message = tempfile::tempfile()?;
@@ -97,7 +110,7 @@ fn section(title: &str) {
 
 /// Prints the lines of a connection, but of a login only that it took place.
 fn dialogue(connection: &ConnectionLog) {
-    let mut asked = false;
+    let (mut asked, mut starting) = (false, false);
     for (who, line) in &connection.dialogue {
         let line = String::from_utf8_lossy(line);
         match who {
@@ -110,6 +123,12 @@ fn dialogue(connection: &ConnectionLog) {
             },
         }
         asked = *who == Who::Server && line.starts_with("334");
+        if *who == Who::Client && line == "STARTTLS" {
+            starting = true;
+        } else if starting {
+            starting = false;
+            println!("   (from here on TLS)");
+        }
     }
 }
 
