@@ -1,6 +1,20 @@
 /* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls
-   back. All may be called from several threads at once. Out of memory ends the process by a signal. Made by cbindgen from src/auth/bits.rs and
-   src/ffi/auth.rs: do not edit. */
+   back. All may be called from several threads at once. Out of memory ends the process by a signal.
+
+   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any;
+   nothing is refused because it would go out in clear. So, of the caller:
+   - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They
+     are for TLS whose certificate was verified for the server's name, or for a connection that stays on this
+     machine. CRAM-MD5 does not show the password, but an eavesdropper can try passwords against it.
+   - Octets received behind the 220 to STARTTLS, before the handshake, are to end the connection: anybody on the way
+     can have put them there.
+   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect; what the old one offered
+     is to be forgotten (RFC 3207 section 4.2).
+   - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the
+     client certificate for EXTERNAL is the caller's to show.
+   The program qmail-remote of the same source does all of this by itself.
+
+   Made by cbindgen from src/auth/bits.rs and src/ffi/auth.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_H
 #define QMAIL_AUTH_H
@@ -55,7 +69,8 @@ enum auth_error {
 extern "C" {
 #endif // __cplusplus
 
-// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0.
+// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0. It says what is offered, not
+// what may be sent: a reply that came in clear can be anybody's, and TLS begun later makes it void.
 //
 // `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
 // in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
@@ -70,7 +85,8 @@ extern "C" {
 uint32_t auth_detect(const char *smtptext,
                      size_t len);
 
-// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334.
+// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334. Whoever reads it has the
+// password: send it over TLS with a verified certificate only.
 //
 // Writes to `out` and returns the length: 4 * ((strlen(user) + strlen(password) + 4) / 3), in whole numbers. No verb, no
 // CRLF and no NUL is written. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is
@@ -86,7 +102,7 @@ ptrdiff_t auth_plain(const char *user,
                      size_t size);
 
 // The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
-// the prompts say.
+// the prompts say. Whoever reads it has the password: send it over TLS with a verified certificate only.
 //
 // Writes to `out` and returns the length: 4 * ((strlen(user_or_password) + 2) / 3), in whole numbers. No CRLF and no NUL
 // is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns both the buffer
@@ -100,7 +116,8 @@ ptrdiff_t auth_login(const char *user_or_password,
                      char *out,
                      size_t size);
 
-// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge.
+// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever
+// reads it can try passwords against it.
 //
 // `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks and tabs at
 // its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length:

@@ -10,7 +10,8 @@ use crate::control::home::{self, Surroundings};
 use crate::control::{Route, Settings};
 use crate::report::{self, Letter, RecipientReport, Verdict};
 use crate::smtp::address;
-use crate::smtp::dialogue::{self, Dialogue, Ending, Envelope, Relay};
+use crate::smtp::dialogue::{self, Dialogue, Ending};
+use crate::smtp::envelope::{Envelope, Relay};
 
 /// TLS from the first octet (RFC 8314 section 3.3).
 const SUBMISSIONS: u16 = 465;

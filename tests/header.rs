@@ -41,8 +41,20 @@ fn the_public_header() {
     let mut public = config("cbindgen.toml");
     public.header = Some(
         "/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls\n   \
-         back. All may be called from several threads at once. Out of memory ends the process by a signal. Made by cbindgen from src/auth/bits.rs and\n   \
-         src/ffi/auth.rs: do not edit. */"
+         back. All may be called from several threads at once. Out of memory ends the process by a signal.\n\n   \
+         TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any;\n   \
+         nothing is refused because it would go out in clear. So, of the caller:\n   \
+         - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They\n     \
+           are for TLS whose certificate was verified for the server's name, or for a connection that stays on this\n     \
+           machine. CRAM-MD5 does not show the password, but an eavesdropper can try passwords against it.\n   \
+         - Octets received behind the 220 to STARTTLS, before the handshake, are to end the connection: anybody on the way\n     \
+           can have put them there.\n   \
+         - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect; what the old one offered\n     \
+           is to be forgotten (RFC 3207 section 4.2).\n   \
+         - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the\n     \
+           client certificate for EXTERNAL is the caller's to show.\n   \
+         The program qmail-remote of the same source does all of this by itself.\n\n   \
+         Made by cbindgen from src/auth/bits.rs and src/ffi/auth.rs: do not edit. */"
             .to_owned(),
     );
     public.include_guard = Some("QMAIL_AUTH_H".to_owned());

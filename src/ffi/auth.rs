@@ -17,7 +17,8 @@ pub enum auth_error {
     Challenge = -3,
 }
 
-/// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0.
+/// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0. It says what is offered, not
+/// what may be sent: a reply that came in clear can be anybody's, and TLS begun later makes it void.
 ///
 /// `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
 /// in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
@@ -38,7 +39,8 @@ pub unsafe extern "C" fn auth_detect(smtptext: *const c_char, len: usize) -> u32
     unsafe { octets(smtptext, len) }.map_or(0, auth::detect::detect)
 }
 
-/// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334.
+/// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334. Whoever reads it has the
+/// password: send it over TLS with a verified certificate only.
 ///
 /// Writes to `out` and returns the length: 4 * ((strlen(user) + strlen(password) + 4) / 3), in whole numbers. No verb, no
 /// CRLF and no NUL is written. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is
@@ -65,7 +67,7 @@ pub unsafe extern "C" fn auth_plain(
 }
 
 /// The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
-/// the prompts say.
+/// the prompts say. Whoever reads it has the password: send it over TLS with a verified certificate only.
 ///
 /// Writes to `out` and returns the length: 4 * ((strlen(user_or_password) + 2) / 3), in whole numbers. No CRLF and no NUL
 /// is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns both the buffer
@@ -86,7 +88,8 @@ pub unsafe extern "C" fn auth_login(user_or_password: *const c_char, out: *mut c
     unsafe { write(&auth::login(word), out, size) }
 }
 
-/// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge.
+/// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever
+/// reads it can try passwords against it.
 ///
 /// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks and tabs at
 /// its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length:

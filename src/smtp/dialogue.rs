@@ -12,43 +12,18 @@ mod transaction;
 use super::channel::Channel;
 use super::data::DotStuffer;
 use super::ehlo::Capabilities;
+use super::envelope::Envelope;
 use super::reply::{Reply, ReplyReader};
 use super::words::Words;
 use crate::auth::choose::Auth;
 use crate::report::{RecipientReport, Verdict};
-use crate::tls::policy::{Security, TlsPolicy};
+use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// As long as fewer octets are pending, more of the message is wanted.
 const LOW_WATER: usize = 64 * 1024;
-
-/// What is the same on all connections of a delivery.
-pub struct Envelope {
-    /// The name to say in EHLO.
-    pub helohost: Vec<u8>,
-    /// The sender's path (see [`super::address::path`]).
-    pub sender: Vec<u8>,
-    /// The recipients' paths, at least one.
-    pub recipients: Vec<Vec<u8>>,
-    /// Whom to speak to.
-    pub relay: Relay,
-    /// Milliseconds, for each reply and for each write.
-    pub timeout: u64,
-}
-
-/// The server that the mail goes to.
-pub struct Relay {
-    /// Its name as its route gives it, which its certificate must be for.
-    pub name: String,
-    /// Where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
-    pub shown: String,
-    /// TLS with it.
-    pub security: Security,
-    /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.
-    pub implicit_tls: bool,
-}
 
 /// How a connection ended.
 pub enum Ending {

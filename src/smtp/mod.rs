@@ -5,5 +5,6 @@ mod channel;
 pub mod data;
 pub mod dialogue;
 pub mod ehlo;
+pub mod envelope;
 pub mod reply;
 mod words;

@@ -1,6 +1,6 @@
 //! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
 
-use super::dialogue::Relay;
+use super::envelope::Relay;
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
 use crate::report::{Letter, RecipientReport, Verdict};

@@ -1,10 +1,11 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
-use super::{Command, Dialogue, Ending, Relay};
+use super::{Command, Dialogue, Ending};
 use crate::auth::Credentials;
 use crate::auth::choose::{Auth, Permission, Step};
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
+use crate::smtp::envelope::Relay;
 use crate::smtp::reply::Reply;
 use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
