@@ -6,6 +6,7 @@
 mod certificate;
 pub mod policy;
 
+use certificate::{Examined, Flaw};
 use policy::{Check, PemFile, Security};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -20,14 +21,16 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What Debian's package ca-certificates makes.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// As many of a certificate's names as a report shows.
-const SHOWN: usize = 20;
+
+/// What a PEM file is known by, for whoever has put another kind of file there.
+const PEM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
 
 /// Why there is no TLS, in words with what to do about it.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub enum Failure {
     SetUp(String),
     /// The relay's doing, or that of someone on the way.
     Relay(String),
+    /// The same: octets that are no TLS at all.
+    NotTls(String),
 }
 
 /// One TLS connection.
@@ -47,17 +52,26 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins with the relay of this name. `unix` is the time to verify its certificate by.
-    pub fn start(security: &Security, check: Check, name: &str, unix: u64) -> Result<Session, Failure> {
+    /// Begins with the relay of this name and address. `unix` is the time to verify its certificate by.
+    pub fn start(
+        security: &Security,
+        check: Check,
+        (name, peer): (&str, IpAddr),
+        unix: u64,
+    ) -> Result<Session, Failure> {
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(Verifier {
             check,
             cafile: security.cafile.clone(),
+            place: security.cafile_place(),
             algorithms: provider.signature_verification_algorithms,
             finding: OnceLock::new(),
         });
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            .map_err(|_| Failure::SetUp(format!("no certificate can be for the name {name}")))?;
+            .or_else(|error| if check == Check::Skip { Ok(peer.into()) } else { Err(error) })
+            .map_err(|_| {
+                Failure::SetUp(format!("no certificate can be for the name {name}; use another in the route"))
+            })?;
         let client = ClientCertificate::read(security, &provider)?.map(Arc::new);
         let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
         let builder = ClientConfig::builder_with_details(provider, clock)
@@ -69,7 +83,7 @@ impl Session {
             None => builder.with_no_client_auth(),
             Some(client) => builder.with_client_cert_resolver(client),
         };
-        config.resumption = Resumption::disabled(); // one connection is all that this process makes
+        config.resumption = Resumption::disabled(); // the next message has a process of its own
         let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| set_up(&error))?;
         connection.set_buffer_limit(None); // the channel asks for more of the message only when little is pending
         Ok(Session { connection, verifier, client, closed: false })
@@ -83,14 +97,14 @@ impl Session {
             let state = self.connection.process_new_packets();
             let _ = self.connection.reader().read_to_end(plain); // it ends in WouldBlock, or where the relay closed
             self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
-            taken.map_err(|error| Failure::Relay(format!("what it sent is no TLS ({error})")))?;
+            taken.map_err(|error| Failure::Relay(format!("the relay's TLS cannot be understood ({error})")))?;
         }
         Ok(())
     }
 
-    /// Encrypts `plain`. [`Session::take`] gives the octets.
+    /// Encrypts `plain`. [`Session::take`] gives the octets. After a failure it does nothing.
     pub fn send(&mut self, plain: &[u8]) {
-        self.connection.writer().write_all(plain).expect("there is no limit");
+        let _ = self.connection.writer().write_all(plain); // there is no limit, so it takes all or has failed before
     }
 
     /// Says that nothing more is sent.
@@ -145,21 +159,25 @@ impl Session {
         if let Some(Err(failure)) = self.verifier.finding.get() {
             return match failure {
                 Failure::SetUp(why) => Failure::SetUp(why.clone()),
-                Failure::Relay(why) => Failure::Relay(format!("its certificate does not verify: {why}")),
+                Failure::Relay(why) | Failure::NotTls(why) => {
+                    Failure::Relay(format!("its certificate does not verify: {why}"))
+                }
             };
         }
         const OLD: &str = "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date";
+        use rustls::InvalidMessage::{InvalidContentType, MessageTooLarge, UnknownProtocolVersion};
         Failure::Relay(match error {
             Error::AlertReceived(AlertDescription::ProtocolVersion) => OLD.to_owned(),
             Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => OLD.to_owned(),
-            Error::AlertReceived(alert) => format!("the relay refused it (alert {alert:?}); its log says why"),
+            Error::AlertReceived(alert) => format!("the relay ended it (alert {alert:?}); its log says why"),
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                "the relay does not prove that it has its certificate's key, or the key is too short".to_owned()
+            }
+            Error::InvalidMessage(what @ (InvalidContentType | MessageTooLarge | UnknownProtocolVersion)) => {
+                return Failure::NotTls(format!("what came is no TLS ({what:?})"));
+            }
             Error::PeerIncompatible(what) => {
                 format!("nothing in common ({what:?}); the relay must be brought up to date")
-            }
-            Error::InvalidMessage(what) => {
-                format!(
-                    "what the relay sent is no TLS ({what:?}); is this the right port? 587 has STARTTLS, 465 TLS at once"
-                )
             }
             other => other.to_string(),
         })
@@ -167,6 +185,10 @@ impl Session {
 }
 
 fn read(file: &PemFile) -> Result<impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>, Failure> {
+    // A FIFO would be waited for, and a device read without end.
+    if std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Failure::SetUp(format!("{file}: not a regular file")));
+    }
     CertificateDer::pem_file_iter(&file.path).map_err(|error| unreadable(file, &error))
 }
 
@@ -202,7 +224,13 @@ impl ClientCertificate {
     fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, Failure> {
         let Some((file, key_file)) = &security.client else { return Ok(None) };
         let chain = read(file)?.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(file, &error))?;
-        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| unreadable(key_file, &error))?;
+        if chain.is_empty() {
+            return Err(Failure::SetUp(format!("{file}: no certificate in it {PEM}")));
+        }
+        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| match error {
+            pem::Error::Io(_) => unreadable(key_file, &error),
+            _ => Failure::SetUp(format!("{key_file}: no key in it {PEM}, or one that is encrypted")),
+        })?;
         let certificate = CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| Failure::SetUp(format!("{file} and {key_file} do not go together: {error}")))?;
         Ok(Some(ClientCertificate { certificate: Arc::new(certificate), shown: AtomicBool::new(false) }))
@@ -210,7 +238,8 @@ impl ClientCertificate {
 }
 
 impl ResolvesClientCert for ClientCertificate {
-    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.certificate.key.choose_scheme(schemes)?; // without one the handshake would go on and show none
         self.shown.store(true, Ordering::Relaxed);
         Some(self.certificate.clone())
     }
@@ -225,6 +254,8 @@ impl ResolvesClientCert for ClientCertificate {
 struct Verifier {
     check: Check,
     cafile: Option<PemFile>,
+    /// Where the path of a cafile for this relay would be written.
+    place: String,
     algorithms: WebPkiSupportedAlgorithms,
     finding: OnceLock<Result<(), Failure>>,
 }
@@ -241,14 +272,27 @@ impl ServerCertVerifier for Verifier {
         if self.check == Check::Skip {
             return Ok(ServerCertVerified::assertion());
         }
-        let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
-        let (answer, finding) = match self.examine(&chain) {
-            Ok(Ok(())) => (Ok(()), Ok(())),
-            Ok(Err(error)) => {
-                let complaint = Failure::Relay(self.complaint(&chain, &error));
-                (if self.check == Check::Look { Ok(()) } else { Err(error) }, Err(complaint))
-            }
+        let (answer, finding) = match self.anchors(end_entity) {
             Err(set_up) => (Err(Error::General("no CAs".to_owned())), Err(set_up)),
+            Ok((anchors, pinned)) => {
+                let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
+                match self.verify(&chain, &anchors, pinned) {
+                    Ok(()) => (Ok(()), Ok(())),
+                    Err(error) => {
+                        let examined = Examined {
+                            leaf: end_entity,
+                            others: intermediates.iter().map(AsRef::as_ref).collect(),
+                            name: &server_name.to_str(),
+                            trusted: &self.trusted(),
+                            pinned,
+                            place: &self.place,
+                        };
+                        let complaint = examined.complaint(&flaw(&error));
+                        let answer = if self.check == Check::Look { Ok(()) } else { Err(error) };
+                        (answer, Err(Failure::Relay(complaint)))
+                    }
+                }
+            }
         };
         let _ = self.finding.set(finding); // there is one handshake, so it is the first
         answer.map(|()| ServerCertVerified::assertion())
@@ -292,49 +336,45 @@ struct Chain<'a> {
 }
 
 impl Verifier {
-    /// Whether the chain verifies. The outer error is ours.
-    fn examine(&self, chain: &Chain) -> Result<Result<(), Error>, Failure> {
-        let (anchors, pinned) = self.anchors(chain.leaf)?;
-        let verify = || {
-            let leaf = ParsedCertificate::try_from(chain.leaf)?;
-            match pinned {
-                true => in_time(chain.leaf, chain.now)?,
-                false => verify_server_cert_signed_by_trust_anchor(
-                    &leaf,
-                    &anchors,
-                    chain.others,
-                    chain.now,
-                    self.algorithms.all,
-                )?,
-            }
-            verify_server_name(&leaf, chain.name)
-        };
-        Ok(verify())
+    /// Name and dates; and the issuer, unless the leaf itself is trusted.
+    fn verify(&self, chain: &Chain, anchors: &RootCertStore, pinned: bool) -> Result<(), Error> {
+        let leaf = ParsedCertificate::try_from(chain.leaf)?;
+        if pinned {
+            in_time(chain.leaf, chain.now)?;
+        } else {
+            let algorithms = self.algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&leaf, anchors, chain.others, chain.now, algorithms)?;
+        }
+        verify_server_name(&leaf, chain.name)
     }
 
     /// The CAs, and whether the leaf itself stands among them in a cafile. What cannot be parsed is passed over.
     fn anchors(&self, leaf: &CertificateDer) -> Result<(RootCertStore, bool), Failure> {
-        let file = self.file();
-        let mut anchors = RootCertStore::empty();
-        let mut pinned = false;
+        let file = self.trusted();
+        let (mut anchors, mut pinned, mut is_empty) = (RootCertStore::empty(), false, true);
         let certificates = read(&file).map_err(|failure| self.no_cas(failure))?;
         for certificate in certificates {
             match certificate {
                 Ok(certificate) => {
+                    is_empty = false;
                     pinned |= self.cafile.is_some() && certificate == *leaf;
-                    let _ = anchors.add(certificate);
+                    // A relay's certificate stands there for itself: it vouches for no other.
+                    if self.cafile.is_none() || certificate::is_ca(&certificate) {
+                        let _ = anchors.add(certificate);
+                    }
                 }
                 Err(error @ pem::Error::Io(_)) => return Err(unreadable(&file, &error)),
                 Err(_) => {}
             }
         }
-        if anchors.is_empty() && !pinned {
-            return Err(self.no_cas(Failure::SetUp(format!("{file}: no certificate in it"))));
+        match is_empty {
+            true => Err(self.no_cas(Failure::SetUp(format!("{file}: no certificate in it {PEM}")))),
+            false => Ok((anchors, pinned)),
         }
-        Ok((anchors, pinned))
     }
 
-    fn file(&self) -> PemFile {
+    /// Where the CAs are.
+    fn trusted(&self) -> PemFile {
         let bundle = || PemFile { path: BUNDLE.into(), source: "Debian's package ca-certificates".to_owned() };
         self.cafile.clone().unwrap_or_else(bundle)
     }
@@ -347,56 +387,21 @@ impl Verifier {
             other => other,
         }
     }
+}
 
-    /// What is wrong with the chain, and what to do about it.
-    fn complaint(&self, chain: &Chain, error: &Error) -> String {
-        let leaf = chain.leaf.as_ref();
-        let name = chain.name.to_str();
-        let certificate_error = match error {
-            Error::InvalidCertificate(error) => error,
-            other => return other.to_string(),
-        };
-        // An error of time can be that of another certificate of the chain.
-        let whose = |limit: &UnixTime| match certificate::validity(leaf) {
-            Some((from, until)) if [from, until].contains(&limit.as_secs()) => "it",
-            _ => "the certificate of a CA that it depends on",
-        };
-        match certificate_error {
-            CertificateError::ExpiredContext { not_after, .. } => {
-                let date = certificate::date(not_after.as_secs());
-                format!("{} expired at {date}; the relay must renew it", whose(not_after))
-            }
-            CertificateError::NotValidYetContext { not_before, .. } => {
-                let date = certificate::date(not_before.as_secs());
-                format!("{} is not valid before {date}; check the clock of this machine", whose(not_before))
-            }
-            CertificateError::NotValidForNameContext { .. } => {
-                let names = match certificate::names(leaf) {
-                    names if names.is_empty() => "no name (a CN does not count)".to_owned(),
-                    names if names.len() > SHOWN => {
-                        format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN)
-                    }
-                    names => names.join(", "),
-                };
-                format!("it is for {names}, not for {name}; name the relay so in its route")
-            }
-            _ if certificate::is_self_signed(leaf) => format!(
-                "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write its path into \
-                 control/relays/{name}/cafile"
-            ),
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                let others: Vec<&[u8]> = chain.others.iter().map(AsRef::as_ref).collect();
-                let issuer = certificate::last_issuer(leaf, &others).unwrap_or_else(|| "nobody".to_owned());
-                let other_key = *certificate_error == CertificateError::BadSignature;
-                let unknown = if other_key { "but not by the one of that name in" } else { "unknown to" };
-                format!(
-                    "it is issued by {issuer}, {unknown} {}; if that CA is to be trusted, write the path of its \
-                     certificate as a PEM file into control/relays/{name}/cafile",
-                    self.file()
-                )
-            }
-            other => other.to_string(),
+/// Why a certificate does not verify, for its report.
+fn flaw(error: &Error) -> Flaw {
+    match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Flaw::Expired(not_after.as_secs())
         }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            Flaw::NotYetValid(not_before.as_secs())
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => Flaw::WrongName,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Flaw::UnknownIssuer,
+        Error::InvalidCertificate(CertificateError::BadSignature) => Flaw::OtherKey,
+        other => Flaw::Other(other.to_string()),
     }
 }
 

@@ -20,6 +20,7 @@ fn run(order: &[Mechanism], events: &[Event]) -> String {
     let credentials = Credentials {
         user: b"u".to_vec(),
         password: b"p".to_vec().into(),
+        by_certificate: false,
         clear_allowed: true,
         source: "here".to_owned(),
     };

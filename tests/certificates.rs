@@ -1,17 +1,14 @@
-//! Whom to trust: Debian's bundle, cafiles, certificates that stand in one themselves; and certificates of our own.
+//! Whom to trust: Debian's bundle, cafiles, certificates that stand in one themselves.
 
 mod support;
 
 use rcgen::date_time_ymd;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::server::WebPkiClientVerifier;
 use std::fs;
-use std::sync::Arc;
 use support::certificate::{Authority, Identity};
 use support::namespace::{RELAY, inside};
-use support::server::{Action, Event, Log, Rules, Server, Tls};
+use support::server::{Log, Rules, Server, Tls};
 use support::{Delivered, Home};
 
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -119,11 +116,18 @@ fn cafiles() {
             "it is issued by CN=My CA, but not by the one of that name in ",
         ),
         ("empty", &[("tlscafile", "\n")], "control/tlscafile: no path of a PEM file in the first line"),
-        ("a directory", &[("tlscafile", "control")], "(of control/tlscafile): Is a directory"),
+        ("a directory", &[("tlscafile", "control")], "(of control/tlscafile): not a regular file"),
     ];
     for (case, control, says) in cases {
         check(case, &deliver("relay.example", rules(), control), says);
     }
+    let server = Server::start_on((RELAY, 0), rules());
+    let home = Home::with_route(&format!("relay.example:{} myuser secretpass", server.port()));
+    let fifo = home.control("tlscafile", "control/fifo").with_file_name("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], b"\n");
+    check("a FIFO", &(delivered, server.finish()), "(of control/tlscafile): not a regular file");
+
     let home = tempfile::tempdir().unwrap();
     let absolute = home.path().join("my.pem");
     fs::write(&absolute, &ca.pem).unwrap();
@@ -158,6 +162,31 @@ fn a_certificate_that_stands_in_a_cafile() {
             check(case, &deliver("relay.example", Rules::over_tls(tls(&identity)), &control), says);
         }
     }
+    // Those that real servers get away with, and one that no verifier can take.
+    let long_serial = |params: &mut rcgen::CertificateParams| params.serial_number = Some(vec![7; 30].into());
+    let critical = |params: &mut rcgen::CertificateParams| {
+        let mut extension = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    };
+    let cases: [(_, Identity, _); 2] = [
+        ("a long serial number", Identity::self_signed(&names, true, long_serial), ""),
+        (
+            "a critical extension",
+            Identity::self_signed(&names, true, critical),
+            "pinned.pem (of control/tlscafile), but cannot be used",
+        ),
+    ];
+    for (case, identity, says) in cases {
+        let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &identity.pem[..])];
+        let shown = Tls::unchecked(identity.der.clone(), identity.key());
+        check(case, &deliver("relay.example", Rules::over_tls(shown), &control), says);
+    }
+    // It stands there for itself alone.
+    let pretender = Authority::pretender("other.example");
+    let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pretender.pem[..])];
+    let outcome = deliver("relay.example", Rules::over_tls(tls(&pretender.issue(&names))), &control);
+    check("one that issues others", &outcome, "it is issued by CN=other.example, unknown to ");
     // Another certificate for the same name and by the same name is another one.
     let [pinned, shown] = [0, 1].map(|_| Identity::self_signed(&names, true, |_| {}));
     let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pinned.pem[..])];
@@ -213,114 +242,4 @@ fn names_and_chains() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let says = "host18.example, host19.example and 10 more, not for relay.example";
     check("many names", &deliver("relay.example", Rules::over_tls(tls(&ca.issue(&many))), &control), says);
-}
-
-/// A server that wants a certificate of the client, and offers EXTERNAL for it or takes it as it is.
-#[test]
-fn a_certificate_of_ours() {
-    if !inside("a_certificate_of_ours") {
-        return;
-    }
-    let ca = Authority::new("My CA");
-    let ours = ca.issue(&["client.example"]);
-    let server = ca.issue(&["relay.example"]);
-    let mut anchors = RootCertStore::empty();
-    anchors.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), provider).build().unwrap();
-    let demanding = |versions: &[&'static rustls::SupportedProtocolVersion]| {
-        Tls::with(versions, Some(clients.clone()), vec![server.der.clone()], server.key())
-    };
-
-    let send = |rules: Rules, control: &[(&str, &str)]| {
-        let server = Server::start_on((RELAY, 0), rules);
-        let home = Home::with_route(&format!("relay.example:{}", server.port()));
-        home.control("tlscafile", "control/ca.pem");
-        home.control("ca.pem", &ca.pem);
-        home.control("our.pem", &ours.pem);
-        home.control("our.key", &ours.key_pem);
-        for (name, content) in control {
-            home.control(&format!("relays/relay.example/{name}"), content);
-        }
-        (home.deliver("sender@example.net", &["recipient@example.org"], b"\n"), server.finish())
-    };
-    let external = |tls: Tls, reply: &'static str| {
-        Rules { tls: Some(tls), ..Rules::offering(&["PIPELINING", "AUTH PLAIN EXTERNAL"]) }.hooked(move |event, _| {
-            match event {
-                Event::Command(line) if line.starts_with("AUTH EXTERNAL ") => Action::reply(reply),
-                _ => Action::Default,
-            }
-        })
-    };
-    let with_key = [("clientcert", "control/our.pem"), ("clientkey", "control/our.key")];
-
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let (delivered, log) = send(external(demanding(&[version]), "235 2.7.0 ok"), &with_key);
-        assert_eq!(delivered.letters(), "rK", "{delivered:?}");
-        assert!(log.connections[0].knows_client && log.saw("AUTH EXTERNAL ="), "{:?}", log.commands());
-        assert!(delivered.verdict().ends_with(" cert=verified auth=EXTERNAL\n"), "{delivered:?}");
-    }
-    let both = demanding(rustls::ALL_VERSIONS);
-    let (delivered, log) = send(external(both.clone(), "235 ok"), &[with_key[0], with_key[1], ("user", "me")]);
-    assert!(log.saw("AUTH EXTERNAL bWU=") && delivered.verdict().ends_with("auth=EXTERNAL user=me\n"), "{delivered:?}");
-    // The initial response is asked for again.
-    let (delivered, log) = send(external(both.clone(), "334 "), &with_key);
-    assert!(log.commands().contains(&String::new()) && delivered.letters() == "Z", "{:?}", log.commands());
-    // Refused: MAIL is not sent.
-    let (delivered, log) = send(external(both.clone(), "535 5.7.8 who?"), &with_key);
-    assert!(!log.saw("MAIL") && delivered.verdict().contains("check the client certificate"), "{delivered:?}");
-    // Not offered: the certificate alone is the login.
-    let open = Rules { auth_required: false, ..Rules::over_tls(both.clone()) };
-    let (delivered, log) = send(open, &with_key);
-    assert!(log.auth_tries() == 0 && delivered.verdict().ends_with("cert=verified auth=none\n"), "{delivered:?}");
-    // With a password, that is the login.
-    let with_password = [with_key[0], with_key[1], ("user", "myuser"), ("password", "secretpass")];
-    let (delivered, log) = send(Rules::over_tls(both.clone()), &with_password);
-    assert!(log.connections[0].knows_client && log.logins() == ["PLAIN myuser"], "{delivered:?}");
-    // None to show.
-    let (delivered, log) = send(Rules::over_tls(both.clone()), &[("user", "myuser"), ("password", "secretpass")]);
-    assert!(delivered.verdict().contains("the relay refused it (alert CertificateRequired)"), "{delivered:?}");
-    assert!(!log.saw("AUTH"), "{:?}", log.commands());
-    // As credentials are, it is shown over TLS that verifies, or to nobody.
-    let stranger = tls(&Authority::new("Stranger CA").issue(&["relay.example"]));
-    for (rules, says) in [
-        (
-            Rules::default(),
-            "no STARTTLS is offered: stripped on the way, or the wrong port? the client certificate needs it",
-        ),
-        (Rules::over_tls(stranger), "it is issued by CN=Stranger CA"),
-    ] {
-        let (delivered, log) = send(Rules { auth_required: false, ..rules }, &with_key);
-        assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
-    }
-    // A relay that asks for none has nobody logged in.
-    let unasked = || Rules { auth_required: false, ..Rules::over_tls(tls(&server)) };
-    let (delivered, log) = send(unasked(), &with_key);
-    let says = "the relay asks for no client certificate, and there is no password";
-    assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
-    // Not in clear, whatever `tls` says.
-    for word in ["may", "none"] {
-        let (delivered, log) =
-            send(Rules { auth_required: false, ..Rules::default() }, &[with_key[0], with_key[1], ("tls", word)]);
-        assert!(delivered.verdict().contains("the client certificate needs it") && !log.saw("MAIL"), "{delivered:?}");
-    }
-    for (control, says) in [
-        (
-            &[("clientcert", "control/our.pem")][..],
-            "control/relays/relay.example: clientcert and clientkey belong together",
-        ),
-        (&[("clientkey", "control/our.key")], "control/relays/relay.example: clientcert and clientkey belong together"),
-        (
-            &[("clientcert", "control/no.pem"), ("clientkey", "control/our.key")],
-            "no.pem (of control/relays/relay.example/clientcert): No such file",
-        ),
-        (
-            &[("clientcert", "control/our.pem"), ("clientkey", "control/our.pem")],
-            "our.pem (of control/relays/relay.example/clientkey): ",
-        ),
-        (&[("clientcert", "control/ca.pem"), ("clientkey", "control/our.key")], "do not go together"),
-    ] {
-        let (delivered, log) = send(external(both.clone(), "235 ok"), control);
-        assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{says}: {delivered:?}");
-    }
 }

@@ -32,6 +32,8 @@ struct Wire {
     split: usize,
     /// What the kernel takes at once.
     takes: usize,
+    /// In one piece with the last octet, these follow.
+    behind: &'static [u8],
 }
 
 /// A home and a server that go together.
@@ -98,7 +100,8 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
                 let said = &player.said()[..player.said().len().min(wire.limit)];
                 let until = if told < wire.split { said.len().min(wire.split) } else { said.len() };
                 if until > told {
-                    let piece = said[told..until].to_vec();
+                    let behind = if until == wire.limit { wire.behind } else { b"" };
+                    let piece = [&said[told..until], behind].concat();
                     told = until;
                     delivery.received(step, &piece);
                 } else if told == wire.limit && wire.then == Then::HangUp && (octets.is_empty() || player.dot) {
@@ -126,17 +129,20 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
 }
 
 fn whole() -> Wire {
-    Wire { limit: usize::MAX, then: Then::Silence, split: 0, takes: usize::MAX }
+    Wire { limit: usize::MAX, then: Then::Silence, split: 0, takes: usize::MAX, behind: b"" }
+}
+
+fn is_said(wire: Wire, player: &Player, command: &str) -> bool {
+    player.place_behind(command).is_some_and(|place| place <= wire.limit)
 }
 
 /// K if and only if the final 250 was said whole; `Possible duplicate!` exactly when the dot had gone out.
 fn check(wire: Wire, delivered: &Delivered, player: &Player) {
     let verdict = delivered.verdict();
-    let said = |command| player.place_behind(command).is_some_and(|place| place <= wire.limit);
-    assert_eq!(verdict.starts_with('K'), said("."), "{wire:?}: {verdict}");
-    assert_eq!(verdict.starts_with('Z'), !said("."), "{wire:?}: {verdict}");
-    assert_eq!(verdict.contains("Possible duplicate!"), player.dot && !said("."), "{wire:?}: {verdict}");
-    assert_eq!(player.dot, said("DATA"), "{wire:?}");
+    let accepted = is_said(wire, player, ".");
+    assert_eq!(verdict.starts_with('K'), accepted, "{wire:?}: {verdict}");
+    assert_eq!(verdict.starts_with('Z'), !accepted, "{wire:?}: {verdict}");
+    assert_eq!(verdict.contains("Possible duplicate!"), player.dot && !accepted, "{wire:?}: {verdict}");
 }
 
 #[test]
@@ -148,6 +154,7 @@ fn the_server_stops_at_every_octet() {
                     let wire = Wire { limit, then, takes, ..whole() };
                     let (delivered, player) = play(&setting, wire);
                     check(wire, &delivered, &player);
+                    assert_eq!(player.dot, is_said(wire, &player, "DATA"), "{wire:?}");
                 }
             }
         }
@@ -163,6 +170,21 @@ fn the_server_says_it_in_two_segments() {
         for split in 0..=setting.octets() {
             let (delivered, _) = play(&setting, Wire { split, ..whole() });
             assert_eq!(delivered.stdout, expected.stdout, "split at {split}");
+        }
+    }
+}
+
+/// Octets that are no TLS, in one piece with what was said before, which counts: an alert in clear, a line, a record that
+/// cannot be decrypted.
+#[test]
+fn tls_breaks_off_at_every_octet() {
+    for setting in Setting::all().into_iter().filter(|setting| setting.config.is_some()) {
+        for limit in 0..=setting.octets() {
+            for behind in [&[21, 3, 3, 0, 2, 2, 80][..], b"250 in clear\r\n", &[23, 3, 3, 0, 4, 1, 2, 3, 4]] {
+                let wire = Wire { limit, behind, ..whole() };
+                let (delivered, player) = play(&setting, wire);
+                check(wire, &delivered, &player);
+            }
         }
     }
 }
@@ -242,6 +264,14 @@ fn deadlines() {
     delivery.sent(7_000, 1);
     assert_eq!(deadline(&delivery), 27_000);
     delivery.timed_out();
+    assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
+    // Octets that come to no reply do not put it off; a reply that is whole by then counts.
+    let mut delivery = connected(&home);
+    delivery.received(20_000, b"220 a\r\n");
+    send_all(&mut delivery, 21_000);
+    delivery.received(40_999, b"250-a\r\n250-");
+    assert!(matches!(delivery.want(0), Want::Io(..)));
+    delivery.received(41_000, b"b");
     assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
 }
 

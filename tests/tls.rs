@@ -5,7 +5,7 @@ mod support;
 use support::certificate::{Authority, Identity};
 use support::login::assert_no_secret;
 use support::namespace::{RELAY, inside};
-use support::server::{Action, Log, Rules, Server, Tls};
+use support::server::{Action, Event, Log, Rules, Server, Tls};
 use support::{Delivered, Home};
 
 const MESSAGE: &[u8] = b"Subject: tls\n\nhello\n";
@@ -61,7 +61,7 @@ const TABLES: [Row; 15] = [
     ("myuser secretpass", Some("encrypt"), [Z, OverTls, OverTls]),
     ("-myuser secretpass", Some("encrypt"), [Z, OverTls, OverTls]),
     ("myuser secretpass", Some("may"), [CramInClear, CramOverTls, Verified]),
-    ("-myuser secretpass", Some("may"), [AnyInClear, OverTls, Verified]),
+    ("-myuser secretpass", Some("may"), [AnyInClear, CramOverTls, Verified]),
     ("myuser secretpass", Some("none"), [CramInClear, CramInClear, CramInClear]),
     ("-myuser secretpass", Some("none"), [AnyInClear, AnyInClear, AnyInClear]),
     ("", None, [Clear, OverTls, OverTls]),
@@ -74,8 +74,7 @@ const TABLES: [Row; 15] = [
 /// On port 465 TLS is there whatever the file says; `none` is as `may`.
 fn on_465(login: &str, policy: Option<&str>, cell: Cell, column: usize) -> Cell {
     match (cell, policy) {
-        (CramInClear, Some("none")) => [Z, CramOverTls, Verified][column],
-        (AnyInClear, Some("none")) => [Z, OverTls, Verified][column],
+        (CramInClear | AnyInClear, Some("none")) => [Z, CramOverTls, Verified][column],
         (Clear, _) if login.is_empty() => OverTls,
         (cell, _) => cell,
     }
@@ -196,21 +195,16 @@ fn failures() -> Vec<(&'static str, Rules, &'static str, Option<&'static str>)> 
         ),
         ("STARTTLS answered 454", at_starttls("454 4.7.0 no"), "STARTTLS is refused", in_clear),
         ("STARTTLS answered 500", at_starttls("500 5.5.1 what?"), "STARTTLS is refused", in_clear),
-        ("handshake refused", raw(HANDSHAKE_FAILURE), "the relay refused it (alert HandshakeFailure)", in_clear),
+        ("handshake refused", raw(HANDSHAKE_FAILURE), "the relay ended it (alert HandshakeFailure)", in_clear),
         ("TLS 1.1 only, said by an alert", raw(PROTOCOL_VERSION), old, in_clear),
         ("TLS 1.1 only, said by a ServerHello", raw(&server_hello_1_1()), old, in_clear),
         (
             "garbage instead of a ServerHello",
             raw(b"\x16\x03\x03garbage and more garbage"),
-            "TLS failed: what the relay sent is no TLS",
+            "TLS failed: what came is no TLS",
             in_clear,
         ),
-        (
-            "a line instead of a ServerHello",
-            raw(b"500 what?\r\n"),
-            "TLS failed: what the relay sent is no TLS",
-            in_clear,
-        ),
+        ("a line instead of a ServerHello", raw(b"500 what?\r\n"), "TLS failed: what came is no TLS", in_clear),
         ("closed in the handshake", raw(b""), "the relay closed the connection in the handshake", in_clear),
         (
             "octets in clear behind the 220",
@@ -221,7 +215,7 @@ fn failures() -> Vec<(&'static str, Rules, &'static str, Option<&'static str>)> 
         (
             "octets in clear in the next segment",
             with(Tls::RawAtOnce(injected.into())),
-            "TLS failed: what the relay sent is no TLS",
+            "TLS failed: what came is no TLS",
             in_clear,
         ),
     ]
@@ -238,7 +232,12 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
             "it is for other.example, *.example.com, 192.0.2.99, not for 192.0.2.1; name the relay so in its route",
             unverified,
         ),
-        ("no name", with(&ca.issue(&[])), "it is for no name (a CN does not count), not for 192.0.2.1", unverified),
+        (
+            "no name",
+            with(&ca.issue(&[])),
+            "it has no subjectAltName, so it is for no name (a CN does not count)",
+            unverified,
+        ),
         (
             "expired",
             with(&ca.issue_expired(&NAMES)),
@@ -252,6 +251,57 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
             unverified,
         ),
     ]
+}
+
+/// A reply to STARTTLS that has no place there is no refusal.
+#[test]
+fn starttls_answered_out_of_step() {
+    let ca = Authority::new("My CA");
+    for reply in ["150 wait", "250 ok", "354 go"] {
+        for login in ["", "myuser secretpass"] {
+            let rules = Rules::over_tls(tls(&ca.issue(&NAMES))).answering(&[("STARTTLS", reply)]);
+            let (delivered, log) = deliver(("127.0.0.1", 0), rules, login, None, &ca.pem);
+            assert!(delivered.verdict().contains("a reply came out of step. (#4.5.0)"), "{reply}: {delivered:?}");
+            assert!(log.connections.len() == 1 && !log.saw("MAIL"), "{reply}: {:?}", log.commands());
+        }
+    }
+}
+
+/// The report of a connection whose TLS fails tells of the login on the one before.
+#[test]
+fn a_login_and_then_no_tls() {
+    let ca = Authority::new("My CA");
+    let identity = ca.issue(&NAMES);
+    for (reply, says) in [("454 4.7.0 no", "STARTTLS is refused"), ("220 go\r\n250 x", "spoke in clear after STARTTLS")]
+    {
+        let rules = Rules::over_tls(tls(&identity)).hooked(move |event, session| match event {
+            Event::Command(line) if line.starts_with("AUTH") => Action::Close,
+            Event::Command("STARTTLS") if session.connection == 1 => Action::reply(reply),
+            _ => Action::Default,
+        });
+        let (delivered, log) = deliver(("127.0.0.1", 0), rules, "myuser secretpass", None, &ca.pem);
+        let verdict = delivered.verdict();
+        assert!(verdict.starts_with('Z') && verdict.contains(says), "{verdict}");
+        assert!(
+            verdict.contains("Before that: login as myuser") && verdict.contains("tried PLAIN (connection closed)"),
+            "{verdict}"
+        );
+        assert_eq!((log.connections.len(), log.auth_tries()), (2, 1));
+    }
+}
+
+/// A name that no certificate can have is one of TLS that is not verified, too.
+#[test]
+fn a_name_that_is_none() {
+    let server =
+        Server::start(Rules { auth_required: false, ..Rules::over_tls(tls(&Authority::new("CA").issue(&NAMES))) });
+    let home = Home::with_route(&format!("127.1:{}", server.port()));
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    assert!(delivered.verdict().ends_with("tls=TLSv1.3 cert=unverified auth=none\n"), "{delivered:?}");
+    home.control("relays/127.1/tls", "verify");
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    assert!(delivered.verdict().contains("no certificate can be for the name 127.1; use another"), "{delivered:?}");
+    server.finish();
 }
 
 #[test]
@@ -331,7 +381,7 @@ fn may_falls_back_to_what_shows_no_password() {
         assert_eq!(delivered.letters(), if mechanism.is_some() { "rK" } else { "Z" }, "{delivered:?}");
         assert_eq!(log.logins(), mechanism.as_slice(), "{offered}");
         assert_eq!(log.count("AUTH"), usize::from(mechanism.is_some()), "{offered}");
-        let story = "Before that: TLS failed: the relay refused it (alert HandshakeFailure)";
+        let story = "Before that: TLS failed: the relay ended it (alert HandshakeFailure)";
         assert_eq!(delivered.verdict().contains(story), mechanism.is_none(), "{delivered:?}");
     }
     // Without credentials too the report of the second connection says why there was one.

@@ -116,12 +116,11 @@ impl Try {
 /// The machine. It lives as long as the message, over all connections.
 pub struct Auth {
     credentials: Credentials,
-    /// The client certificate is the login, not a password.
-    by_certificate: bool,
     configured: Option<Vec<Mechanism>>,
     order: Vec<Mechanism>,
     offer: Offer,
     permission: Permission,
+    over_tls: bool,
     tries: Vec<Try>,
     tries_allowed: usize,
     tries_here: usize,
@@ -136,12 +135,12 @@ impl Auth {
         let mut mask = Mask::default();
         mask.add_whole(&credentials.password);
         Auth {
-            by_certificate: credentials.is_certificate(),
             credentials,
             configured,
             order: Vec::new(),
             offer: Offer::default(),
             permission: Permission::ChallengeOnly,
+            over_tls: false,
             tries: Vec::new(),
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
@@ -175,12 +174,13 @@ impl Auth {
     pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
         let usual: &[Mechanism] = if over_tls { &Mechanism::OVER_TLS } else { &Mechanism::IN_CLEAR };
         self.order = self.configured.as_deref().unwrap_or(usual).to_vec();
-        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == self.by_certificate);
+        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == self.credentials.by_certificate);
         self.offer = offer;
         self.permission = permission;
+        self.over_tls = over_tls;
         self.tries_here = 0;
         self.connections += 1;
-        if self.by_certificate && self.usable().next().is_none() {
+        if self.credentials.by_certificate && self.usable().next().is_none() {
             return Step::Proceed;
         }
         self.next()
@@ -298,7 +298,11 @@ impl Auth {
             line.push(b' ');
             match &self.credentials.user[..] {
                 [] => line.push(b'='), // RFC 4954 section 4: an initial response of no octets
-                identity => line.extend_from_slice(&login(identity)),
+                identity => {
+                    let response = login(identity);
+                    self.mask.add_sent(&response);
+                    line.extend_from_slice(&response);
+                }
             }
         }
         self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None, lost: false });
@@ -337,7 +341,7 @@ impl Auth {
             let hint =
                 if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
             match self.tries.iter().any(about_password) {
-                true if self.by_certificate => {
+                true if self.credentials.by_certificate => {
                     self.why("check the client certificate, and whom the relay knows it for")
                 }
                 true => self.why(&format!("check user and password in {}{hint}", self.credentials.source)),
@@ -352,10 +356,13 @@ impl Auth {
             self.why(&format!("none of what the relay offers can be used; configured: {}", list(&known, known.len())))
         } else {
             let user = String::from_utf8_lossy(&self.credentials.user);
-            self.why(&format!(
-                "who listens is not known here, so the password must not be shown; to allow it write the user as -{user} in {}",
-                self.credentials.source
-            ))
+            self.why(&match self.over_tls {
+                true => "the password must not be shown to a relay whose certificate does not verify".to_owned(),
+                false => format!(
+                    "the password must not go out in clear; to allow it write the user as -{user} in {}",
+                    self.credentials.source
+                ),
+            })
         }
     }
 

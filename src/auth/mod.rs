@@ -19,19 +19,14 @@ use crate::secret::Secret;
 pub struct Credentials {
     /// The name to log in as (RFC 4616 authcid). Any octets but NUL, at least one where there is a password.
     pub user: Vec<u8>,
-    /// The password. Any octets but NUL; none: the client certificate is the login.
+    /// The password. Any octets but NUL, at least one unless `by_certificate`.
     pub password: Secret,
+    /// There is no password: the client certificate is the login.
+    pub by_certificate: bool,
     /// The user was written `-user`: the password may cross the net in clear.
     pub clear_allowed: bool,
     /// Where they were read, for reports: `control/smtproutes line 1`.
     pub source: String,
-}
-
-impl Credentials {
-    /// There is no password, so the client certificate is the login.
-    pub fn is_certificate(&self) -> bool {
-        self.password.is_empty()
-    }
 }
 
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.

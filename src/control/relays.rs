@@ -14,12 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 /// Adds to a route what control/relays says of its relay. What the route's own line says of the login wins.
 pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
     route.security.cafile = pem_file(control, "tlscafile")?;
+    let name = normal(&route.host);
+    let directory = format!("relays/{name}");
+    route.security.directory = is_legal(&name).then(|| format!("control/{directory}"));
     if !control.exists("relays")? {
         return Ok(route);
     }
-    let name = normal(&route.host);
     not_under_another_name(control, &name)?;
-    let directory = format!("relays/{name}");
     if !is_legal(&name) || !control.exists(&directory)? {
         return Ok(route);
     }
@@ -100,7 +101,13 @@ fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Op
     let source = format!("control/{directory}");
     if password.is_none() && has_certificate {
         let user = user.map_or_else(Vec::new, |user| user.to_vec());
-        return Ok(Some(Credentials { user, password: Secret::default(), clear_allowed: false, source }));
+        return Ok(Some(Credentials {
+            user,
+            password: Secret::default(),
+            by_certificate: true,
+            clear_allowed: false,
+            source,
+        }));
     }
     if user.is_none() && password.is_none() {
         return Ok(None);

@@ -130,5 +130,5 @@ pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credent
         return Err("a NUL in the password");
     }
     let password = Secret::from(password);
-    Ok(Credentials { user: user.to_vec(), password, clear_allowed, source: source.to_owned() })
+    Ok(Credentials { user: user.to_vec(), password, by_certificate: false, clear_allowed, source: source.to_owned() })
 }

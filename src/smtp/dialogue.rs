@@ -151,10 +151,14 @@ impl Dialogue {
 
     /// The server sent this.
     pub fn received(&mut self, now: u64, octets: &[u8]) {
-        let Some(session) = self.channel.tls() else { return self.read(now, octets) };
+        let Some(session) = self.channel.tls() else {
+            self.read(now, octets);
+            return self.check_deadline(now);
+        };
         let was_handshaking = session.is_handshaking();
         let mut plain = Vec::new();
         let decrypted = self.channel.decrypt(octets, &mut plain);
+        self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.deadline = now.saturating_add(self.envelope.timeout);
             if !self.envelope.relay.implicit_tls {
@@ -168,6 +172,14 @@ impl Dialogue {
                 Ok(()) if self.channel.tls().is_some_and(Session::is_closed) => self.closed(),
                 Ok(()) => {}
             }
+        }
+        self.check_deadline(now);
+    }
+
+    /// Octets that make no reply do not put the deadline off, however many come.
+    fn check_deadline(&mut self, now: u64) {
+        if self.ending.is_none() && now >= self.deadline {
+            self.timed_out();
         }
     }
 
@@ -196,7 +208,9 @@ impl Dialogue {
     /// The server has said its last: it closed, or the connection is lost.
     pub fn closed(&mut self) {
         if self.is_starting_tls() {
-            return self.tls_failed(Failure::Relay("the relay closed the connection in the handshake".to_owned()));
+            let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
+            let when = if done { "right after the handshake" } else { "in the handshake" };
+            return self.tls_failed(Failure::Relay(format!("the relay closed the connection {when}")));
         }
         match self.unanswered.front() {
             Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
@@ -207,7 +221,7 @@ impl Dialogue {
     /// The deadline passed, and the server had said nothing.
     pub fn timed_out(&mut self) {
         if self.is_starting_tls() {
-            return self.tls_failed(Failure::Relay("the relay fell silent in the handshake".to_owned()));
+            return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
         }
         self.abandon(self.words().died());
     }
@@ -302,17 +316,15 @@ impl Dialogue {
     fn end(&mut self, ending: Ending) {
         let in_message = self.message.is_some() || self.dot.is_some() && !self.dot_is_sent();
         let has_quit = self.dot.is_some() && self.capabilities.pipelining;
-        if self.write_failed || in_message || has_quit || self.is_starting_tls() {
+        if self.write_failed || in_message || self.is_starting_tls() {
             self.forget_pending();
         } else {
-            self.put_quit();
+            if !has_quit {
+                self.channel.put_line(b"QUIT");
+            }
+            self.channel.put_close();
         }
         self.ending = Some(ending);
-    }
-
-    fn put_quit(&mut self) {
-        self.channel.put_line(b"QUIT");
-        self.channel.put_close();
     }
 
     /// The connection is of no more use. A verdict that was known before stands.

@@ -5,6 +5,7 @@ use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::tls::Session;
+use crate::tls::policy::{Security, TlsPolicy};
 use std::net::IpAddr;
 
 /// What the words speak of.
@@ -35,21 +36,28 @@ impl Words<'_> {
     pub fn accepted(&self, reply: &Reply) -> Verdict {
         let tls = self.tls.map_or("none", Session::version);
         let certificate = if self.tls.is_some_and(Session::is_verified) { "verified" } else { "unverified" };
-        let login = self.auth.and_then(|auth| Some((auth.accepted()?.name(), user(auth))));
-        let auth = login.map_or_else(
-            || "none".to_owned(),
-            |(mechanism, user)| if user.is_empty() { mechanism.to_owned() } else { format!("{mechanism} user={user}") },
-        );
+        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), &auth.credentials().user))) {
+            None => "none".to_owned(),
+            Some((mechanism, user)) if user.is_empty() => mechanism.to_owned(),
+            Some((mechanism, user)) => format!("{mechanism} user={}", String::from_utf8_lossy(user)),
+        };
         let how = format!("tls={tls} cert={certificate} auth={auth}");
         self.said(Letter::K, &format!("{} accepted message.", self.peer), reply).and_line(how)
+    }
+
+    /// A 4xx or 5xx to MAIL.
+    pub fn sender_refused(&self, reply: &Reply) -> Verdict {
+        match self.is_login_in_doubt(reply) {
+            true => self.login_refusal(reply),
+            false => self.refusal(reply, "but sender was rejected"),
+        }
     }
 
     /// A 4xx or 5xx about this mail.
     pub fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
         let peer = self.peer;
         if demands_login(reply) {
-            let line = format!("Connected to {peer} but {}{}", self.login_demanded(), self.story());
-            return self.said(Letter::Z, &line, reply);
+            return self.login_refusal(reply);
         }
         let letter = if reply.class() == 5 { Letter::D } else { Letter::Z };
         let connected = if what.starts_with("but ") { "Connected to " } else { "" };
@@ -61,10 +69,22 @@ impl Words<'_> {
         if reply.class() == 2 {
             return RecipientReport::accepted();
         }
-        let login = demands_login(reply);
+        let login = demands_login(reply) || self.is_login_in_doubt(reply);
         let why = if login { format!(": {}", self.login_demanded()) } else { ".".to_owned() };
         let line = format!("{} does not like recipient{why}", self.peer);
         RecipientReport::refused(reply.class() == 5 && !login, line, &reply.text, self.auth.map(Auth::mask))
+    }
+
+    /// The client certificate was shown and nothing says that the relay takes it for a login. So a refusal of sender or
+    /// recipient counts as one of it, unless it is about the address itself (RFC 3463 section 3.2).
+    fn is_login_in_doubt(&self, reply: &Reply) -> bool {
+        let in_doubt = self.auth.is_some_and(|auth| auth.credentials().by_certificate && auth.accepted().is_none());
+        in_doubt && reply.class() == 5 && !has_status(reply, b"5.1.")
+    }
+
+    fn login_refusal(&self, reply: &Reply) -> Verdict {
+        let line = format!("Connected to {} but {}{}", self.peer, self.login_demanded(), self.story());
+        self.said(Letter::Z, &line, reply)
     }
 
     fn login_demanded(&self) -> String {
@@ -77,37 +97,45 @@ impl Words<'_> {
 
     /// STARTTLS is not there, and nothing may go out without it.
     pub fn starttls_missing(&self) -> Verdict {
+        let Security { policy, directory, .. } = &self.relay.security;
+        let file = format!("{}/tls", directory.as_deref().unwrap_or_default());
         let why = match self.auth {
-            _ if self.relay.security.policy.demands_tls() => {
-                format!("control/relays/{}/tls demands it", self.relay.name)
-            }
-            Some(auth) if auth.credentials().is_certificate() => "the client certificate needs it".to_owned(),
+            _ if policy.demands_tls() => format!("{file} demands it"),
+            Some(auth) if auth.credentials().by_certificate => "the client certificate needs it".to_owned(),
             auth => {
                 let source = auth.map(|auth| auth.credentials().source.as_str()).unwrap_or_default();
                 let user = auth.map(user).unwrap_or_default();
                 format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
             }
         };
-        let line = format!("no STARTTLS is offered: stripped on the way, or the wrong port? {why}");
-        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.4) Relay {}", self.peer, self.relay.shown))
+        let line = match policy {
+            TlsPolicy::None => format!("there is no TLS, as {file} says none, and {why}"),
+            _ => format!("no STARTTLS is offered: stripped on the way, or the wrong port? {why}"),
+        };
+        self.tls_verdict(&line, "#4.7.4", None)
     }
 
     /// STARTTLS is offered and refused.
     pub fn starttls_refused(&self, reply: &Reply) -> Verdict {
-        let line = format!("STARTTLS is refused; the relay's log says why. (#4.7.4) Relay {}", self.relay.shown);
-        self.said(Letter::Z, &format!("Connected to {} but {line}", self.peer), reply)
+        self.tls_verdict("STARTTLS is refused; the relay's log says why", "#4.7.4", Some(reply))
     }
 
     /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.
     pub fn clear_behind_starttls(&self) -> Verdict {
         let line = "the server spoke in clear after STARTTLS: somebody on the way may be tampering";
-        Verdict::new(Letter::Z, format!("Connected to {} but {line}. (#4.7.5) Relay {}", self.peer, self.relay.shown))
+        self.tls_verdict(line, "#4.7.5", None)
     }
 
     /// TLS did not come about.
     pub fn tls_failed(&self, why: &str) -> Verdict {
-        let line = format!("Connected to {} but TLS failed: {why}. (#4.7.5) Relay {}", self.peer, self.relay.shown);
-        Verdict::new(Letter::Z, self.masked(&line)) // a certificate has words of the relay's
+        self.tls_verdict(&format!("TLS failed: {why}"), "#4.7.5", None)
+    }
+
+    fn tls_verdict(&self, what: &str, status: &str, reply: Option<&Reply>) -> Verdict {
+        let what = self.masked(what); // a certificate has words of the relay's
+        let line =
+            format!("Connected to {} but {what}. ({status}) Relay {}.{}", self.peer, self.relay.shown, self.story());
+        self.with_text(line, reply.map(|reply| &reply.text[..]))
     }
 
     fn masked(&self, line: &str) -> String {
@@ -181,13 +209,22 @@ impl Words<'_> {
     }
 }
 
+/// Whom the login is for.
 fn user(auth: &Auth) -> String {
-    String::from_utf8_lossy(&auth.credentials().user).into_owned()
+    match &auth.credentials().user[..] {
+        [] => "whom the client certificate names".to_owned(),
+        user => String::from_utf8_lossy(user).into_owned(),
+    }
 }
 
 /// A refusal that is about our login, not about this mail: a typing error there must not bounce the queue.
 fn demands_login(reply: &Reply) -> bool {
-    let mut texts = reply.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
-    let basic_authentication_is_off = texts.any(|text| text.trim_ascii_start().starts_with(b"5.7.30"));
+    let basic_authentication_is_off = has_status(reply, b"5.7.30");
     matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
+}
+
+/// A line of the reply has an enhanced status code that begins so.
+fn has_status(reply: &Reply, begin: &[u8]) -> bool {
+    let mut texts = reply.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
+    texts.any(|text| text.trim_ascii_start().starts_with(begin))
 }

@@ -1,39 +1,141 @@
-//! What a certificate says (RFC 5280), in words for a report. Nothing here is a check: a certificate that cannot be read
-//! has no names, no issuer and no dates.
+//! What a certificate says (RFC 5280), and what is wrong with it in words for a report. Nothing here decides: a certificate
+//! that cannot be read has no names, no issuer and no dates.
 
+use super::policy::PemFile;
 use std::net::IpAddr;
-use x509_cert::Certificate;
+use x509_cert::certificate::{CertificateInner, Raw, Version};
 use x509_cert::der::{DateTime, Decode};
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 
+/// As long as a DNS name can be. Whoever made a certificate could fill the log.
 const LONGEST: usize = 253;
+/// As many names as a report shows.
+const SHOWN: usize = 20;
+
+/// Why a relay's certificate does not verify.
+pub enum Flaw {
+    /// At this Unix time it expired, or another on which it depends.
+    Expired(u64),
+    /// Not before this Unix time.
+    NotYetValid(u64),
+    /// It is not for the relay's name.
+    WrongName,
+    /// No CA that is trusted has issued it.
+    UnknownIssuer,
+    /// A CA that is trusted has the name of its issuer, but not the key.
+    OtherKey,
+    /// Anything else.
+    Other(String),
+}
+
+/// A relay's certificate, and what it was held against.
+pub struct Examined<'a> {
+    /// The relay's own certificate.
+    pub leaf: &'a [u8],
+    /// The others that it sent.
+    pub others: Vec<&'a [u8]>,
+    /// The relay's name.
+    pub name: &'a str,
+    /// Whom to trust.
+    pub trusted: &'a PemFile,
+    /// The certificate stands there itself.
+    pub pinned: bool,
+    /// The control file for the path of a PEM file with other CAs for this relay.
+    pub place: &'a str,
+}
+
+impl Examined<'_> {
+    /// What is wrong with it, and what to do about that.
+    pub fn complaint(&self, flaw: &Flaw) -> String {
+        let Examined { leaf, name, trusted, place, .. } = self;
+        // An error of time can be that of another certificate of the chain.
+        let whose = |limit: &u64| match validity(leaf) {
+            Some((from, until)) if [from, until].contains(limit) => "it",
+            _ => "the certificate of a CA that it depends on",
+        };
+        match flaw {
+            Flaw::Expired(limit) => format!("{} expired at {}; the relay must renew it", whose(limit), date(*limit)),
+            Flaw::NotYetValid(limit) => {
+                format!("{} is not valid before {}; check the clock of this machine", whose(limit), date(*limit))
+            }
+            Flaw::WrongName => match names(leaf) {
+                names if names.is_empty() => {
+                    "it has no subjectAltName, so it is for no name (a CN does not count); the relay needs another"
+                        .to_owned()
+                }
+                names => {
+                    let more = names.len().saturating_sub(SHOWN);
+                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                    let names = names[..names.len().min(SHOWN)].join(", ");
+                    format!("it is for {names}{more}, not for {name}; name the relay so in its route")
+                }
+            },
+            Flaw::Other(why) if self.pinned => format!("it stands in {trusted}, but cannot be used: {why}"),
+            _ if is_self_signed(leaf) => format!(
+                "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write the path of that \
+                 into {place}"
+            ),
+            _ if is_ca(leaf) => format!(
+                "it is one for a CA and not for a server; if it is known to be the relay's own, save it as a PEM file and \
+                 write the path of that into {place}"
+            ),
+            Flaw::UnknownIssuer | Flaw::OtherKey => {
+                let issuer = self.last_issuer().unwrap_or_else(|| "nobody".to_owned());
+                let other_key = matches!(flaw, Flaw::OtherKey);
+                let unknown = if other_key { "but not by the one of that name in" } else { "unknown to" };
+                format!(
+                    "it is issued by {issuer}, {unknown} {trusted}; if that CA is to be trusted, save its certificate as a PEM \
+                     file and write the path of that into {place}"
+                )
+            }
+            Flaw::Other(why) => why.clone(),
+        }
+    }
+
+    /// The issuer that stands above all the relay sent: that of the leaf or of what it is issued by.
+    fn last_issuer(&self) -> Option<String> {
+        let others: Vec<_> = self.others.iter().filter_map(|der| read(der)).collect();
+        let leaf = read(self.leaf)?;
+        let mut last = &leaf;
+        for _ in 0..others.len() {
+            let issuer = last.tbs_certificate().issuer();
+            match others.iter().find(|other| other.tbs_certificate().subject() == issuer) {
+                Some(above) => last = above,
+                None => break,
+            }
+        }
+        Some(short(last.tbs_certificate().issuer().to_string()))
+    }
+}
+
+/// It may issue others. In version 1 a certificate does not say whether it may.
+pub fn is_ca(der: &[u8]) -> bool {
+    read(der).is_some_and(|certificate| {
+        let tbs = certificate.tbs_certificate();
+        let constraints = tbs.get_extension::<BasicConstraints>().ok().flatten();
+        tbs.version() == Version::V1 || constraints.is_some_and(|(_, constraints)| constraints.ca)
+    })
+}
+
+/// From when and until when it is good, in Unix time.
+pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
+    let certificate = read(der)?;
+    let validity = certificate.tbs_certificate().validity();
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    Some((seconds(validity.not_before), seconds(validity.not_after)))
+}
 
 /// It names itself as its issuer.
-pub fn is_self_signed(der: &[u8]) -> bool {
+fn is_self_signed(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| {
         let tbs = certificate.tbs_certificate();
         tbs.issuer() == tbs.subject()
     })
 }
 
-/// The issuer that stands above all the relay sent: that of the leaf or of what it is issued by.
-pub fn last_issuer(leaf: &[u8], others: &[&[u8]]) -> Option<String> {
-    let others: Vec<Certificate> = others.iter().filter_map(|der| read(der)).collect();
-    let leaf = read(leaf)?;
-    let mut last = &leaf;
-    for _ in 0..others.len() {
-        let issuer = last.tbs_certificate().issuer();
-        match others.iter().find(|other| other.tbs_certificate().subject() == issuer) {
-            Some(above) => last = above,
-            None => break,
-        }
-    }
-    Some(short(last.tbs_certificate().issuer().to_string()))
-}
-
 /// The names that it is for: DNS names and IP addresses of its subjectAltName (RFC 9525 section 2.3: no CN).
-pub fn names(der: &[u8]) -> Vec<String> {
+fn names(der: &[u8]) -> Vec<String> {
     let names = read(der).and_then(|certificate| {
         let (_, SubjectAltName(names)) = certificate.tbs_certificate().get_extension().ok()??;
         Some(names)
@@ -49,21 +151,12 @@ pub fn names(der: &[u8]) -> Vec<String> {
     names.iter().flatten().filter_map(shown).collect()
 }
 
-/// From when and until when it is good, in Unix time.
-pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
-    let certificate = read(der)?;
-    let validity = certificate.tbs_certificate().validity();
-    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-    Some((seconds(validity.not_before), seconds(validity.not_after)))
-}
-
 /// A Unix time as a date and time in UTC.
-pub fn date(unix: u64) -> String {
+fn date(unix: u64) -> String {
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(unix));
     date.map_or_else(|_| "a date beyond 9999".to_owned(), |date| date.to_string())
 }
 
-/// No longer than a DNS name can be: whoever made the certificate could fill the log.
 fn short(text: String) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => text[..end].to_owned() + "...",
@@ -71,6 +164,7 @@ fn short(text: String) -> String {
     }
 }
 
-fn read(der: &[u8]) -> Option<Certificate> {
-    Certificate::from_der(der).ok()
+/// Reads as much as servers' certificates get away with, a serial number of any length for one.
+fn read(der: &[u8]) -> Option<CertificateInner<Raw>> {
+    CertificateInner::from_der(der).ok()
 }

@@ -16,6 +16,15 @@ pub struct Security {
     pub cafile: Option<PemFile>,
     /// A certificate of ours with its chain, and its key.
     pub client: Option<(PemFile, PemFile)>,
+    /// `control/relays/smtp.example.jp`, whether it is there or not; None where the relay's name can be no directory's.
+    pub directory: Option<String>,
+}
+
+impl Security {
+    /// The control file that the path of a cafile for this relay belongs into.
+    pub fn cafile_place(&self) -> String {
+        self.directory.as_ref().map_or("control/tlscafile".to_owned(), |directory| format!("{directory}/cafile"))
+    }
 }
 
 /// A PEM file, and the control file that names it.
@@ -81,7 +90,7 @@ impl TlsPolicy {
     pub fn in_clear(self, login: Option<&Credentials>, peer: IpAddr) -> Option<Permission> {
         match (self, login) {
             _ if self.demands_tls() => None,
-            (_, Some(login)) if login.is_certificate() => None, // it is shown over TLS or not at all
+            (_, Some(login)) if login.by_certificate => None, // it is shown over TLS or not at all
             (_, None) => Some(Permission::Any),
             (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
             (TlsPolicy::Unset, _) => peer.to_canonical().is_loopback().then_some(Permission::Any), // a tunnel, a bridge
@@ -92,18 +101,19 @@ impl TlsPolicy {
     /// What it may send over TLS. `none` comes to this on port 465 alone, and is as `may` there.
     pub fn over_tls(self, login: Option<&Credentials>, verified: bool) -> Permission {
         match (self, login) {
-            (TlsPolicy::May | TlsPolicy::None, Some(login)) if !verified && !login.clear_allowed => {
-                Permission::ChallengeOnly
-            }
+            (TlsPolicy::May | TlsPolicy::None, Some(_)) if !verified => Permission::ChallengeOnly,
             _ => Permission::Any,
         }
     }
 
     /// What is made of the relay's certificate.
     pub fn check(self, login: Option<&Credentials>) -> Check {
-        match (self, login.is_some()) {
-            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, true) => Check::Must,
-            (TlsPolicy::May | TlsPolicy::None, true) => Check::Look,
+        match (self, login) {
+            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, Some(_)) => Check::Must,
+            (TlsPolicy::May | TlsPolicy::None, Some(login)) => match login.by_certificate {
+                true => Check::Must, // there is no challenge to answer with it
+                false => Check::Look,
+            },
             _ => Check::Skip,
         }
     }
@@ -111,7 +121,7 @@ impl TlsPolicy {
     /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
     pub fn falls_back(self, login: Option<&Credentials>) -> bool {
         match self {
-            TlsPolicy::May => login.is_none_or(|login| !login.is_certificate()),
+            TlsPolicy::May => login.is_none_or(|login| !login.by_certificate),
             TlsPolicy::Unset => login.is_none(),
             _ => false,
         }

@@ -22,6 +22,15 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
+    /// What is no CA and issues all the same.
+    pub fn pretender(name: &str) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named(name, &[name]);
+        params.is_ca = IsCa::ExplicitNoCa;
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority { issuer: Issuer::new(params, key), pem }
+    }
+
     /// A certificate for these names and IP addresses, good today.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_with(names, |_| {})

@@ -45,8 +45,8 @@ impl Dialogue {
     /// The server has said hello: first TLS, then the login, then the mail.
     fn secure(&mut self) {
         if let Some(session) = self.channel.tls() {
-            if self.credentials().is_some_and(Credentials::is_certificate) && !session.showed_certificate() {
-                let why = "the relay asks for no client certificate, and there is no password";
+            if self.credentials().is_some_and(|login| login.by_certificate) && !session.showed_certificate() {
+                let why = "the relay asks for no client certificate, or for none with our kind of key, and there is no password";
                 return self.finish(self.words().login_failed(why, None));
             }
             let permission = self.policy.over_tls(self.credentials(), session.is_verified());
@@ -70,6 +70,7 @@ impl Dialogue {
         match reply.code {
             220 if !behind.is_empty() => self.abandon(self.words().clear_behind_starttls()),
             220 => self.start_tls(),
+            ..400 => self.abandon(self.words().out_of_step(reply)),
             code => self.no_tls(format!("STARTTLS is refused ({code})"), self.words().starttls_refused(reply)),
         }
     }
@@ -79,7 +80,7 @@ impl Dialogue {
         self.capabilities = Capabilities::default();
         let check = self.policy.check(self.credentials());
         let Relay { security, name, .. } = &self.envelope.relay;
-        match Session::start(security, check, name, self.unix) {
+        match Session::start(security, check, (name, self.peer), self.unix) {
             Ok(session) => self.channel.start_tls(session),
             Err(failure) => self.tls_failed(failure),
         }
@@ -93,15 +94,24 @@ impl Dialogue {
     pub(super) fn tls_failed(&mut self, failure: Failure) {
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
-            Failure::Relay(why) if self.tls_holds => {
+            Failure::Relay(why) | Failure::NotTls(why) if self.tls_holds => {
                 self.tls_broke = Some(why);
                 self.closed();
             }
-            Failure::Relay(why) => {
-                let verdict = self.words().tls_failed(&why);
-                self.no_tls(why, verdict);
+            Failure::Relay(why) => self.handshake_failed(why),
+            Failure::NotTls(why) => {
+                let hint = match self.envelope.relay.implicit_tls {
+                    true => "is this the right port? 587 has STARTTLS, 465 TLS at once",
+                    false => "it may have come in clear from somebody on the way",
+                };
+                self.handshake_failed(format!("{why}; {hint}"));
             }
         }
+    }
+
+    fn handshake_failed(&mut self, why: String) {
+        let verdict = self.words().tls_failed(&why);
+        self.no_tls(why, verdict);
     }
 
     /// STARTTLS comes to nothing. That is the end, but for mail that would have gone out in clear too.

@@ -19,7 +19,7 @@ impl Dialogue {
         match reply.class() {
             2 if self.capabilities.pipelining => {}
             2 => self.send_rcpt(0),
-            4 | 5 => self.decide(reply, "but sender was rejected"),
+            4 | 5 => self.finish(self.words().sender_refused(reply)),
             _ => self.abandon(self.words().out_of_step(reply)),
         }
     }
@@ -76,7 +76,7 @@ impl Dialogue {
         self.dot = Some(dot);
         self.unanswered.iter_mut().for_each(|(_, end)| *end = dot);
         if self.capabilities.pipelining {
-            self.put_quit(); // in the same flight; its reply is not waited for
+            self.channel.put_line(b"QUIT"); // in the same flight; its reply is not waited for
         }
     }
 

@@ -1,0 +1,128 @@
+//! A certificate of ours: shown to a relay that asks for it, and the login where there is no password.
+
+mod support;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use std::sync::Arc;
+use support::Home;
+use support::certificate::{Authority, Identity};
+use support::namespace::{RELAY, inside};
+use support::server::{Action, Event, Rules, Server, Tls};
+
+fn tls(identity: &Identity) -> Tls {
+    Tls::new(vec![identity.der.clone()], identity.key())
+}
+
+/// A server that wants a certificate of the client, and offers EXTERNAL for it or takes it as it is.
+#[test]
+fn a_certificate_of_ours() {
+    if !inside("a_certificate_of_ours") {
+        return;
+    }
+    let ca = Authority::new("My CA");
+    let ours = ca.issue(&["client.example"]);
+    let server = ca.issue(&["relay.example"]);
+    let mut anchors = RootCertStore::empty();
+    anchors.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let anchors = Arc::new(anchors);
+    let clients = WebPkiClientVerifier::builder_with_provider(anchors.clone(), provider).build().unwrap();
+    let demanding = |versions: &[&'static rustls::SupportedProtocolVersion]| {
+        Tls::with(versions, Some(clients.clone()), vec![server.der.clone()], server.key())
+    };
+
+    let send = |rules: Rules, control: &[(&str, &str)]| {
+        let server = Server::start_on((RELAY, 0), rules);
+        let home = Home::with_route(&format!("relay.example:{}", server.port()));
+        home.control("tlscafile", "control/ca.pem");
+        home.control("ca.pem", &ca.pem);
+        home.control("our.pem", &ours.pem);
+        home.control("our.key", &ours.key_pem);
+        for (name, content) in control {
+            home.control(&format!("relays/relay.example/{name}"), content);
+        }
+        (home.deliver("sender@example.net", &["recipient@example.org"], b"\n"), server.finish())
+    };
+    let external = |tls: Tls, reply: &'static str| {
+        Rules { tls: Some(tls), ..Rules::offering(&["PIPELINING", "AUTH PLAIN EXTERNAL"]) }.hooked(move |event, _| {
+            match event {
+                Event::Command(line) if line.starts_with("AUTH EXTERNAL ") => Action::reply(reply),
+                _ => Action::Default,
+            }
+        })
+    };
+    let with_key = [("clientcert", "control/our.pem"), ("clientkey", "control/our.key")];
+
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (delivered, log) = send(external(demanding(&[version]), "235 2.7.0 ok"), &with_key);
+        assert_eq!(delivered.letters(), "rK", "{delivered:?}");
+        assert!(log.connections[0].knows_client && log.saw("AUTH EXTERNAL ="), "{:?}", log.commands());
+        assert!(delivered.verdict().ends_with(" cert=verified auth=EXTERNAL\n"), "{delivered:?}");
+    }
+    let both = demanding(rustls::ALL_VERSIONS);
+    let (delivered, log) = send(external(both.clone(), "235 ok"), &[with_key[0], with_key[1], ("user", "me")]);
+    assert!(log.saw("AUTH EXTERNAL bWU=") && delivered.verdict().ends_with("auth=EXTERNAL user=me\n"), "{delivered:?}");
+    // The initial response is asked for again.
+    let (delivered, log) = send(external(both.clone(), "334 "), &with_key);
+    assert!(log.commands().contains(&String::new()) && delivered.letters() == "Z", "{:?}", log.commands());
+    // Refused: MAIL is not sent.
+    let (delivered, log) = send(external(both.clone(), "535 5.7.8 who?"), &with_key);
+    assert!(!log.saw("MAIL") && delivered.verdict().contains("check the client certificate"), "{delivered:?}");
+    // Not offered: the certificate alone is the login.
+    let open = Rules { auth_required: false, ..Rules::over_tls(both.clone()) };
+    let (delivered, log) = send(open, &with_key);
+    assert!(log.auth_tries() == 0 && delivered.verdict().ends_with("cert=verified auth=none\n"), "{delivered:?}");
+    // With a password, that is the login.
+    let with_password = [with_key[0], with_key[1], ("user", "myuser"), ("password", "secretpass")];
+    let (delivered, log) = send(Rules::over_tls(both.clone()), &with_password);
+    assert!(log.connections[0].knows_client && log.logins() == ["PLAIN myuser"], "{delivered:?}");
+    // None to show.
+    let (delivered, log) = send(Rules::over_tls(both.clone()), &[("user", "myuser"), ("password", "secretpass")]);
+    assert!(delivered.verdict().contains("the relay ended it (alert CertificateRequired)"), "{delivered:?}");
+    assert!(!log.saw("AUTH"), "{:?}", log.commands());
+    // As credentials are, it is shown over TLS that verifies, or to nobody.
+    let stranger = tls(&Authority::new("Stranger CA").issue(&["relay.example"]));
+    for (rules, says) in [
+        (
+            Rules::default(),
+            "no STARTTLS is offered: stripped on the way, or the wrong port? the client certificate needs it",
+        ),
+        (Rules::over_tls(stranger), "it is issued by CN=Stranger CA"),
+    ] {
+        let (delivered, log) = send(Rules { auth_required: false, ..rules }, &with_key);
+        assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
+    }
+    // A relay that asks for none has nobody logged in.
+    let unasked = || Rules { auth_required: false, ..Rules::over_tls(tls(&server)) };
+    let (delivered, log) = send(unasked(), &with_key);
+    let says = "the relay asks for no client certificate, or for none with our kind of key, and there is no password";
+    assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
+    // Not in clear, whatever `tls` says.
+    for word in ["may", "none"] {
+        let (delivered, log) =
+            send(Rules { auth_required: false, ..Rules::default() }, &[with_key[0], with_key[1], ("tls", word)]);
+        assert!(delivered.verdict().contains("the client certificate needs it") && !log.saw("MAIL"), "{delivered:?}");
+    }
+    for (control, says) in [
+        (
+            &[("clientcert", "control/our.pem")][..],
+            "control/relays/relay.example: clientcert and clientkey belong together",
+        ),
+        (&[("clientkey", "control/our.key")], "control/relays/relay.example: clientcert and clientkey belong together"),
+        (
+            &[("clientcert", "control/no.pem"), ("clientkey", "control/our.key")],
+            "no.pem (of control/relays/relay.example/clientcert): No such file",
+        ),
+        (
+            &[("clientcert", "control/our.pem"), ("clientkey", "control/our.pem")],
+            "our.pem (of control/relays/relay.example/clientkey): no key in it",
+        ),
+        (&[("clientcert", "control/ca.pem"), ("clientkey", "control/our.key")], "do not go together"),
+    ] {
+        let (delivered, log) = send(external(both.clone(), "235 ok"), control);
+        assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{says}: {delivered:?}");
+    }
+}
