@@ -156,13 +156,12 @@ impl Session {
     }
 
     fn failure(&self, error: &Error) -> Failure {
-        if let Some(Err(failure)) = self.verifier.finding.get() {
-            return match failure {
-                Failure::SetUp(why) => Failure::SetUp(why.clone()),
-                Failure::Relay(why) | Failure::NotTls(why) => {
-                    Failure::Relay(format!("its certificate does not verify: {why}"))
-                }
-            };
+        match self.verifier.finding.get() {
+            Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),
+            Some(Err(Failure::Relay(why))) if self.verifier.check == Check::Must => {
+                return Failure::Relay(format!("its certificate does not verify: {why}"));
+            }
+            _ => {}
         }
         const OLD: &str = "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date";
         use rustls::InvalidMessage::{InvalidContentType, MessageTooLarge, UnknownProtocolVersion};

@@ -291,7 +291,10 @@ fn accept(
 /// How many octets of what was written to this stream its peer, a process on this machine, has not yet taken from its
 /// kernel. None: the peer has closed.
 pub fn unread(stream: &TcpStream) -> Option<u64> {
-    let place = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let place = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port()),
+        SocketAddr::V6(_) => panic!("another table"),
+    };
     let [peer, here] = [stream.peer_addr().ok()?, stream.local_addr().ok()?].map(place);
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let mut connections = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
