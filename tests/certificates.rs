@@ -3,6 +3,7 @@
 mod support;
 
 use rcgen::date_time_ymd;
+use rustls::ALL_VERSIONS;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
@@ -12,10 +13,6 @@ use support::server::{Log, Rules, Server, Tls};
 use support::{Delivered, Home};
 
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-fn tls(identity: &Identity) -> Tls {
-    Tls::new(vec![identity.der.clone()], identity.key())
-}
 
 /// One delivery with a login to this relay, in a home with these control files.
 fn deliver(relay: &str, rules: Rules, control: &[(&str, &str)]) -> (Delivered, Log) {
@@ -47,7 +44,7 @@ fn debians_bundle() {
         return;
     }
     let ca = Authority::new("CA of the bundle");
-    let rules = || Rules::over_tls(tls(&ca.issue(&["relay.example"])));
+    let rules = || Rules::over_tls(Tls::of(&ca.issue(&["relay.example"])));
     let says = "no CAs to verify the relay's certificate with: /etc/ssl/certs/ca-certificates.crt (of Debian's package \
                 ca-certificates): No such file or directory; install that package";
     check("no bundle", &deliver("relay.example", rules(), &[]), says);
@@ -71,7 +68,13 @@ fn debians_bundle() {
     // A certificate that is in the bundle itself, as update-ca-certificates puts it there, is an anchor like others.
     let own = Identity::self_signed(&["relay.example"], false, |_| {});
     fs::write(BUNDLE, [&others, &own.pem[..]].concat()).unwrap();
-    check("itself in the bundle", &deliver("relay.example", Rules::over_tls(tls(&own)), &[]), "");
+    check("itself in the bundle", &deliver("relay.example", Rules::over_tls(Tls::of(&own)), &[]), "");
+
+    // But it is trusted by its issuer there, not by itself.
+    let leaf = ca.issue(&["relay.example"]);
+    fs::write(BUNDLE, [&others, &leaf.pem[..]].concat()).unwrap();
+    let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&leaf)), &[]);
+    check("a leaf in the bundle", &outcome, "it is issued by CN=CA of the bundle, unknown to");
 
     fs::write(BUNDLE, "").unwrap();
     check("empty bundle", &deliver("relay.example", rules(), &[]), "no certificate in it");
@@ -83,7 +86,7 @@ fn cafiles() {
         return;
     }
     let ca = Authority::new("My CA");
-    let rules = || Rules::over_tls(tls(&ca.issue(&["relay.example"])));
+    let rules = || Rules::over_tls(Tls::of(&ca.issue(&["relay.example"])));
     let other = Authority::new("Other CA").pem;
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let cases: &[Case] = &[
@@ -121,6 +124,12 @@ fn cafiles() {
     for (case, control, says) in cases {
         check(case, &deliver("relay.example", rules(), control), says);
     }
+    // It is our fault, so mail that looks before it shows a password waits as well.
+    let control = [("relays/relay.example/tls", "may"), ("relays/relay.example/cafile", "control/my.pem")];
+    let outcome = deliver("relay.example", rules(), &control);
+    check("missing, may", &outcome, "my.pem (of control/relays/relay.example/cafile): No such file or directory");
+    assert_eq!(outcome.1.connections.len(), 1);
+
     let server = Server::start_on((RELAY, 0), rules());
     let home = Home::with_route(&format!("relay.example:{} myuser secretpass", server.port()));
     let fifo = home.control("tlscafile", "control/fifo").with_file_name("fifo");
@@ -159,7 +168,7 @@ fn a_certificate_that_stands_in_a_cafile() {
     ] {
         for file in ["tlscafile", "relays/relay.example/cafile"] {
             let control = [(file, "control/pinned.pem"), ("pinned.pem", &identity.pem)];
-            check(case, &deliver("relay.example", Rules::over_tls(tls(&identity)), &control), says);
+            check(case, &deliver("relay.example", Rules::over_tls(Tls::of(&identity)), &control), says);
         }
     }
     // Those that real servers get away with, and one that no verifier can take.
@@ -179,21 +188,24 @@ fn a_certificate_that_stands_in_a_cafile() {
     ];
     for (case, identity, says) in cases {
         let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &identity.pem[..])];
-        let shown = Tls::unchecked(identity.der.clone(), identity.key());
+        let shown = Tls::unchecked(ALL_VERSIONS, identity.der.clone(), identity.key());
         check(case, &deliver("relay.example", Rules::over_tls(shown), &control), says);
     }
     // It stands there for itself alone.
     let pretender = Authority::pretender("other.example");
     let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pretender.pem[..])];
-    let outcome = deliver("relay.example", Rules::over_tls(tls(&pretender.issue(&names))), &control);
+    let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
     check("one that issues others", &outcome, "it is issued by CN=other.example, unknown to ");
     // Another certificate for the same name and by the same name is another one.
     let [pinned, shown] = [0, 1].map(|_| Identity::self_signed(&names, true, |_| {}));
     let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pinned.pem[..])];
-    check("another", &deliver("relay.example", Rules::over_tls(tls(&shown)), &control), "it is self-signed");
+    check("another", &deliver("relay.example", Rules::over_tls(Tls::of(&shown)), &control), "it is self-signed");
     // Whoever shows the certificate must have its key.
-    let impostor = Tls::unchecked(pinned.der.clone(), shown.key());
-    check("a stolen one", &deliver("relay.example", Rules::over_tls(impostor), &control), "TLS failed: ");
+    for version in ALL_VERSIONS {
+        let impostor = Tls::unchecked(&[version], pinned.der.clone(), shown.key());
+        let says = "TLS failed: the relay does not prove that it has its certificate's key";
+        check("a stolen one", &deliver("relay.example", Rules::over_tls(impostor), &control), says);
+    }
 }
 
 #[test]
@@ -210,13 +222,32 @@ fn names_and_chains() {
     check("with the CA between", &deliver("relay.example", Rules::over_tls(whole.clone()), &control), "");
     check(
         "without it",
-        &deliver("relay.example", Rules::over_tls(tls(&leaf)), &control),
+        &deliver("relay.example", Rules::over_tls(Tls::of(&leaf)), &control),
         "issued by CN=Middle CA, unknown to",
     );
     let other = Authority::new("Other CA");
     let control_other = [("tlscafile", "control/my.pem"), ("my.pem", &other.pem[..])];
     let says = "it is issued by CN=My CA, unknown to";
     check("the top of the chain is named", &deliver("relay.example", Rules::over_tls(whole), &control_other), says);
+    let root = CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap();
+    let with_root = Tls::new(vec![leaf.der.clone(), middle_der, root], leaf.key());
+    check("and is its own issuer", &deliver("relay.example", Rules::over_tls(with_root), &control_other), says);
+
+    let expired = ca.intermediate_with("Old CA", |params| params.not_after = date_time_ymd(2020, 2, 3));
+    let of_old = expired.issue(&["relay.example"]);
+    let old_der = CertificateDer::from_pem_slice(expired.pem.as_bytes()).unwrap();
+    let old = Tls::new(vec![of_old.der.clone(), old_der], of_old.key());
+    let says = "the certificate of a CA that it depends on expired at 2020-02-03T00:00:00Z";
+    check("an expired CA between", &deliver("relay.example", Rules::over_tls(old), &control), says);
+
+    let wordy = Authority::new(&"x".repeat(400));
+    let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&wordy.issue(&["relay.example"]))), &control);
+    check("a name without end", &outcome, "xxxxxxxx..., unknown to");
+    assert!(outcome.0.verdict().len() < 1000, "{:?}", outcome.0);
+
+    // What was sent as a secret is none of a certificate's words.
+    let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&ca.issue(&["secretpass.example"]))), &control);
+    check("a certificate that repeats the password", &outcome, "it is for <secret>.example, not for relay.example");
 
     for (case, name, relay, says) in [
         ("in capitals, with a dot", "relay.example", "Relay.Example.", ""),
@@ -230,7 +261,7 @@ fn names_and_chains() {
             "not for relay.example; name the relay so in its route",
         ),
     ] {
-        let (delivered, log) = deliver(relay, Rules::over_tls(tls(&ca.issue(&[name]))), &control);
+        let (delivered, log) = deliver(relay, Rules::over_tls(Tls::of(&ca.issue(&[name]))), &control);
         let asked = log.connections[0].server_name.clone();
         let wanted = (relay != RELAY).then(|| relay.trim_end_matches('.').to_ascii_lowercase());
         if says.is_empty() {
@@ -241,5 +272,5 @@ fn names_and_chains() {
     let many: Vec<String> = (0..30).map(|i| format!("host{i}.example")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let says = "host18.example, host19.example and 10 more, not for relay.example";
-    check("many names", &deliver("relay.example", Rules::over_tls(tls(&ca.issue(&many))), &control), says);
+    check("many names", &deliver("relay.example", Rules::over_tls(Tls::of(&ca.issue(&many))), &control), says);
 }

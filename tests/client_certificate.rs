@@ -8,13 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use std::sync::Arc;
 use support::Home;
-use support::certificate::{Authority, Identity};
+use support::certificate::Authority;
 use support::namespace::{RELAY, inside};
 use support::server::{Action, Event, Rules, Server, Tls};
-
-fn tls(identity: &Identity) -> Tls {
-    Tls::new(vec![identity.der.clone()], identity.key())
-}
 
 /// A server that wants a certificate of the client, and offers EXTERNAL for it or takes it as it is.
 #[test]
@@ -84,7 +80,7 @@ fn a_certificate_of_ours() {
     assert!(delivered.verdict().contains("the relay ended it (alert CertificateRequired)"), "{delivered:?}");
     assert!(!log.saw("AUTH"), "{:?}", log.commands());
     // As credentials are, it is shown over TLS that verifies, or to nobody.
-    let stranger = tls(&Authority::new("Stranger CA").issue(&["relay.example"]));
+    let stranger = Tls::of(&Authority::new("Stranger CA").issue(&["relay.example"]));
     for (rules, says) in [
         (
             Rules::default(),
@@ -96,15 +92,28 @@ fn a_certificate_of_ours() {
         assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
     }
     // A relay that asks for none has nobody logged in.
-    let unasked = || Rules { auth_required: false, ..Rules::over_tls(tls(&server)) };
+    let unasked = || Rules { auth_required: false, ..Rules::over_tls(Tls::of(&server)) };
     let (delivered, log) = send(unasked(), &with_key);
     let says = "the relay asks for no client certificate, or for none with our kind of key, and there is no password";
     assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
-    // Not in clear, whatever `tls` says.
-    for word in ["may", "none"] {
+    // Not in clear, whatever `tls` says, nor where nobody knows who asks for it, nor after that.
+    for (word, says) in
+        [("may", "no STARTTLS is offered"), ("none", "there is no TLS, as control/relays/relay.example/tls says none")]
+    {
         let (delivered, log) =
             send(Rules { auth_required: false, ..Rules::default() }, &[with_key[0], with_key[1], ("tls", word)]);
-        assert!(delivered.verdict().contains("the client certificate needs it") && !log.saw("MAIL"), "{delivered:?}");
+        let verdict = delivered.verdict();
+        assert!(verdict.contains(says) && verdict.contains("the client certificate needs it"), "{verdict}");
+        assert!(!log.saw("MAIL"), "{verdict}");
+    }
+    let stranger = Tls::of(&Authority::new("Stranger CA").issue(&["relay.example"]));
+    for (tls, says) in
+        [(stranger, "it is issued by CN=Stranger CA"), (Tls::Raw(vec![21, 3, 3, 0, 2, 2, 40]), "TLS failed: ")]
+    {
+        let open = Rules { auth_required: false, ..Rules::over_tls(tls) };
+        let (delivered, log) = send(open, &[with_key[0], with_key[1], ("tls", "may")]);
+        assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{delivered:?}");
+        assert_eq!(log.connections.len(), 1, "{delivered:?}");
     }
     for (control, says) in [
         (
@@ -121,8 +130,39 @@ fn a_certificate_of_ours() {
             "our.pem (of control/relays/relay.example/clientkey): no key in it",
         ),
         (&[("clientcert", "control/ca.pem"), ("clientkey", "control/our.key")], "do not go together"),
+        (
+            &[("clientcert", "control/our.key"), ("clientkey", "control/our.key")],
+            "our.key (of control/relays/relay.example/clientcert): no certificate in it",
+        ),
     ] {
         let (delivered, log) = send(external(both.clone(), "235 ok"), control);
         assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{says}: {delivered:?}");
+    }
+    // A relay that takes another kind of key only is shown none.
+    let mut provider = rustls::crypto::ring::default_provider();
+    let algorithms = &mut provider.signature_verification_algorithms;
+    let rsa: Vec<_> =
+        algorithms.mapping.iter().copied().filter(|(scheme, _)| format!("{scheme:?}").starts_with("RSA")).collect();
+    algorithms.mapping = rsa.leak();
+    let of_rsa = WebPkiClientVerifier::builder_with_provider(anchors, Arc::new(provider));
+    let of_rsa = of_rsa.allow_unauthenticated().build().unwrap();
+    let picky = Tls::with(rustls::ALL_VERSIONS, Some(of_rsa), vec![server.der.clone()], server.key());
+    let (delivered, log) = send(Rules { auth_required: false, ..Rules::over_tls(picky) }, &with_key);
+    assert!(delivered.verdict().contains("or for none with our kind of key") && !log.saw("MAIL"), "{delivered:?}");
+
+    // One that asked and does not know it refuses the mail for want of a login. Only what is about the address bounces it.
+    for (event, reply, letters) in [
+        ("RCPT", "554 5.7.1 Relay access denied", "sD"),
+        ("RCPT", "550 relay not permitted", "sD"),
+        ("RCPT", "550 5.1.1 no such user", "hD"),
+        ("MAIL", "550 5.7.1 not you", "Z"),
+        ("MAIL", "550 5.1.8 no such domain", "D"),
+    ] {
+        let rules = Rules { auth_required: false, ..Rules::over_tls(both.clone()) };
+        let (delivered, _) = send(rules.answering(&[(event, reply)]), &with_key);
+        assert_eq!(delivered.letters(), letters, "{reply}: {delivered:?}");
+        let text = String::from_utf8_lossy(&delivered.stdout).into_owned();
+        let asks = text.contains("another login than that of whom the client certificate names");
+        assert_eq!(asks, !reply.contains(" 5.1."), "{reply}: {text}");
     }
 }

@@ -54,7 +54,7 @@ impl Setting {
         let home = Home::with_route(&format!("relay.example:{port} myuser secretpass"));
         home.control("tlscafile", "control/ca.pem");
         home.control("ca.pem", &ca.pem);
-        let Tls::Handshake(config) = Tls::new(vec![relay.der.clone()], relay.key()) else { panic!() };
+        let Tls::Handshake(config) = Tls::of(&relay) else { panic!() };
         Setting { home, script, config: Some(config) }
     }
 

@@ -74,10 +74,7 @@ fn found(mechanism: &str, over_tls: bool, in_relays: bool, keep: bool) -> Vec<&'
     let ca = Authority::new("My CA");
     let identity = ca.issue(&["127.0.0.1"]);
     let (reached, at_mail) = channel();
-    let rules = Rules {
-        tls: over_tls.then(|| Tls::new(vec![identity.der.clone()], identity.key())),
-        ..Rules::offering(&[&format!("AUTH {mechanism}")])
-    };
+    let rules = Rules { tls: over_tls.then(|| Tls::of(&identity)), ..Rules::offering(&[&format!("AUTH {mechanism}")]) };
     let server = Server::start(rules.login(USER, PASSWORD).hooked(move |event, session| match event {
         Event::Command(line) if line.starts_with("MAIL") => {
             assert!(session.login.is_some());

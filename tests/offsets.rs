@@ -43,7 +43,7 @@ impl Setting {
         let ca = Authority::new("My CA");
         let names: Vec<String> = (0..at_a_time).map(address).collect();
         let relay = ca.issue(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let Tls::Handshake(config) = Tls::new(vec![relay.der.clone()], relay.key()) else { panic!() };
+        let Tls::Handshake(config) = Tls::of(&relay) else { panic!() };
         Setting { script, port, tls: Some((config, ca.pem)), at_a_time }
     }
 

@@ -24,7 +24,7 @@ impl Relay {
     fn new() -> Relay {
         let ca = Authority::new("My CA");
         let identity = ca.issue(&["127.0.0.1"]);
-        Relay { tls: Tls::new(vec![identity.der.clone()], identity.key()), ca }
+        Relay { tls: Tls::of(&identity), ca }
     }
 
     fn rules(&self) -> Rules {

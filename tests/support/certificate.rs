@@ -56,11 +56,17 @@ impl Authority {
         self.issue_with(names, |params| params.not_before = date_time_ymd(2200, 3, 4))
     }
 
-    /// A CA below this one, which the relay does not send.
+    /// A CA below this one.
     pub fn intermediate(&self, name: &str) -> Authority {
+        self.intermediate_with(name, |_| {})
+    }
+
+    /// The same, odd in a way.
+    pub fn intermediate_with(&self, name: &str, odd: impl FnOnce(&mut CertificateParams)) -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        odd(&mut params);
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Authority { issuer: Issuer::new(params, key), pem }
     }

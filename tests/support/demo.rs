@@ -35,7 +35,7 @@ fn main() -> io::Result<ExitCode> {
 
     let ca = Authority::new("CA of this demonstration");
     let identity = ca.issue(&["127.0.0.1"]);
-    let rules = Rules::over_tls(Tls::new(vec![identity.der.clone()], identity.key())).login(USER, PASSWORD);
+    let rules = Rules::over_tls(Tls::of(&identity)).login(USER, PASSWORD);
     let server = Server::start(rules);
     let route = format!(":127.0.0.1:{} {USER} {PASSWORD}\n", server.port());
     let Output { status, stdout: report, .. } = deliver(program, &route, &ca.pem)?;

@@ -13,6 +13,25 @@ pub fn deliver_by(server: Server, login: &str) -> (Delivered, Log) {
     (delivered, server.finish())
 }
 
+/// One delivery to a server at this address, with these CAs; `login` and `tls` as control files have them, or nothing.
+pub fn deliver_to(
+    address: (&str, u16),
+    rules: Rules,
+    login: &str,
+    policy: Option<&str>,
+    cas: &str,
+) -> (Delivered, Log) {
+    let server = Server::start_on(address, rules);
+    let home = Home::with_route(&format!("{}:{} {login}", address.0, server.port()));
+    home.control("tlscafile", "control/cas.pem\n");
+    home.control("cas.pem", cas);
+    if let Some(word) = policy {
+        home.control(&format!("relays/{}/tls", address.0), format!("{word}\n"));
+    }
+    let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+    (delivered, server.finish())
+}
+
 pub fn deliver(rules: Rules) -> (Delivered, Log) {
     deliver_by(Server::start(rules), "myuser secretpass")
 }

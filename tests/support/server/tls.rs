@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use super::super::certificate::Identity;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -23,17 +24,25 @@ pub enum Tls {
 }
 
 impl Tls {
+    /// With this certificate alone.
+    pub fn of(identity: &Identity) -> Tls {
+        Tls::new(vec![identity.der.clone()], identity.key())
+    }
+
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Tls {
         Tls::with(rustls::ALL_VERSIONS, None, chain, key)
     }
 
-    /// Shows a certificate with a key that is not its own.
-    pub fn unchecked(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Tls {
+    /// Shows a certificate with a key that need not be its own.
+    pub fn unchecked(
+        versions: &[&'static SupportedProtocolVersion],
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = provider.key_provider.load_private_key(key).unwrap();
         let resolver = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
         Tls::Handshake(Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver))))
     }
 
