@@ -184,11 +184,16 @@ impl Session {
 }
 
 fn read(file: &PemFile) -> Result<impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>, Failure> {
-    // A FIFO would be waited for, and a device read without end.
-    if std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Failure::SetUp(format!("{file}: not a regular file")));
-    }
+    must_be_regular(file)?;
     CertificateDer::pem_file_iter(&file.path).map_err(|error| unreadable(file, &error))
+}
+
+/// A FIFO would be waited for, and a device read without end.
+fn must_be_regular(file: &PemFile) -> Result<(), Failure> {
+    match std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
+        true => Err(Failure::SetUp(format!("{file}: not a regular file"))),
+        false => Ok(()),
+    }
 }
 
 fn unreadable(file: &PemFile, error: &pem::Error) -> Failure {
@@ -226,6 +231,7 @@ impl ClientCertificate {
         if chain.is_empty() {
             return Err(Failure::SetUp(format!("{file}: no certificate in it {PEM}")));
         }
+        must_be_regular(key_file)?;
         let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| match error {
             pem::Error::Io(_) => unreadable(key_file, &error),
             _ => Failure::SetUp(format!("{key_file}: no key in it {PEM}, or one that is encrypted")),
@@ -357,8 +363,7 @@ impl Verifier {
                 Ok(certificate) => {
                     is_empty = false;
                     pinned |= self.cafile.is_some() && certificate == *leaf;
-                    // A relay's certificate stands there for itself: it vouches for no other.
-                    if self.cafile.is_none() || certificate::is_ca(&certificate) {
+                    if self.cafile.is_none() || certificate::vouches_for_others(&certificate) {
                         let _ = anchors.add(certificate);
                     }
                 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use rcgen::date_time_ymd;
+use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use rustls::ALL_VERSIONS;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -191,11 +191,13 @@ fn a_certificate_that_stands_in_a_cafile() {
         let shown = Tls::unchecked(ALL_VERSIONS, identity.der.clone(), identity.key());
         check(case, &deliver("relay.example", Rules::over_tls(shown), &control), says);
     }
-    // It stands there for itself alone.
-    let pretender = Authority::pretender("other.example");
-    let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pretender.pem[..])];
-    let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
-    check("one that issues others", &outcome, "it is issued by CN=other.example, unknown to ");
+    // It stands there for itself alone, also where `openssl req -x509` made a CA of it.
+    for is_ca in [false, true] {
+        let pretender = Authority::pretender("other.example", is_ca);
+        let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pretender.pem[..])];
+        let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
+        check("one that issues others", &outcome, "it is issued by CN=other.example, unknown to ");
+    }
     // Another certificate for the same name and by the same name is another one.
     let [pinned, shown] = [0, 1].map(|_| Identity::self_signed(&names, true, |_| {}));
     let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pinned.pem[..])];
@@ -240,6 +242,17 @@ fn names_and_chains() {
     let says = "the certificate of a CA that it depends on expired at 2020-02-03T00:00:00Z";
     check("an expired CA between", &deliver("relay.example", Rules::over_tls(old), &control), says);
 
+    // CAs of old, which do not say that they are, and one with a longer path below it than anybody has.
+    for odd in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Constrained(255))] {
+        let old = Authority::with("Old CA", |params| params.is_ca = odd);
+        let control = [("tlscafile", "control/my.pem"), ("my.pem", &old.pem[..])];
+        check(
+            "a CA of old",
+            &deliver("relay.example", Rules::over_tls(Tls::of(&old.issue(&["relay.example"]))), &control),
+            "",
+        );
+    }
+
     let wordy = Authority::new(&"x".repeat(400));
     let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&wordy.issue(&["relay.example"]))), &control);
     check("a name without end", &outcome, "xxxxxxxx..., unknown to");
@@ -258,7 +271,7 @@ fn names_and_chains() {
             "another domain",
             "relay.example.org",
             "relay.example",
-            "not for relay.example; name the relay so in its route",
+            "not for relay.example; if it is the relay's own, its route must have such a name",
         ),
     ] {
         let (delivered, log) = deliver(relay, Rules::over_tls(Tls::of(&ca.issue(&[name]))), &control);

@@ -224,6 +224,11 @@ fn files_that_cannot_be_read() {
     fs::create_dir_all(home.path().join("control/relays/relay/password")).unwrap();
     let error = settings(&home, "example.org").err().unwrap();
     assert_eq!(error, "control/relays/relay/password: Is a directory");
+    let home = Home::with_route("relay:587");
+    let fifo = home.control("relays/relay/mechanisms", "PLAIN\n").with_file_name("tls");
+    assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let error = settings(&home, "example.org").err().unwrap();
+    assert_eq!(error, "control/relays/relay/tls: a FIFO, which would be waited for");
     let home = Home::new();
     fs::create_dir(home.path().join("control/smtproutes")).unwrap();
     let delivered = home.deliver("a@example.net", &["b@example.org"], b"\n");

@@ -88,7 +88,7 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
         (
             "wrong name",
             with(&ca.issue(&["other.example", "*.example.com", "192.0.2.99"])),
-            "it is for other.example, *.example.com, 192.0.2.99, not for 192.0.2.1; name the relay so in its route",
+            "it is for other.example, *.example.com, 192.0.2.99, not for 192.0.2.1; if it is the relay's own, its route must have such a name",
             unverified,
         ),
         (

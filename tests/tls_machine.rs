@@ -224,6 +224,17 @@ fn tls_breaks_off() {
         "{report}"
     );
     assert!(report.contains("TLS broke off: "), "{report}");
+
+    // In one piece with the reply that lets the login begin.
+    let mut talk = Talk::new(587, "myuser secretpass");
+    talk.starttls();
+    talk.handshake();
+    let octets = [&talk.wire("250 AUTH PLAIN\r\n")[..], b"\x17\x03\x03\0\x05broke"].concat();
+    talk.delivery.received(0, &octets);
+    talk.closed();
+    talk.delivery.not_connected("Connection refused");
+    talk.delivery.not_connected("Connection refused");
+    assert!(talk.report().contains("TLS broke off: "), "{}", talk.report());
 }
 
 /// What the kernel has not taken of a message must not follow when all is over.

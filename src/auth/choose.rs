@@ -338,8 +338,11 @@ impl Auth {
         let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
         if !self.tries.is_empty() {
             let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
-            let hint =
-                if self.permission == Permission::Any { "" } else { ", without leave to send the password in clear" };
+            let hint = match (self.permission, self.over_tls) {
+                (Permission::Any, _) => "",
+                (_, true) => ", and the password must not be shown to a relay whose certificate does not verify",
+                (_, false) => ", without leave to send the password in clear",
+            };
             match self.tries.iter().any(about_password) {
                 true if self.credentials.by_certificate => {
                     self.why("check the client certificate, and whom the relay knows it for")

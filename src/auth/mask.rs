@@ -17,9 +17,10 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A string that is masked where it stands whole: the password. Replies are kept without CR, so it is left out here.
+    /// A string that is masked where it stands whole: the password. Replies are kept without CR, and the names in a
+    /// certificate are shown with backslashes (RFC 4514 section 2.4), so neither counts.
     pub fn add_whole(&mut self, secret: &[u8]) {
-        let secret: Vec<u8> = secret.iter().copied().filter(|c| *c != b'\r').collect();
+        let secret: Vec<u8> = secret.iter().copied().filter(|c| !b"\r\\".contains(c)).collect();
         let secret = &*Secret::from(secret);
         self.fingerprints.push((secret.len(), fingerprint(secret)));
     }
@@ -36,7 +37,7 @@ impl Mask {
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
         let mut known = self.fingerprints.clone();
         known.sort_unstable();
-        let places = without_line_ends(text);
+        let places = places_that_count(text);
         let joined: Vec<u8> = places.iter().map(|place| text[*place]).collect();
         let mut secret = vec![false; text.len()];
         for of_one_length in known.chunk_by(|a, b| a.0 == b.0) {
@@ -59,14 +60,15 @@ impl Mask {
     }
 }
 
-/// The places in a reply that are neither line ends nor the code with its hyphen or blank at a line's start.
-fn without_line_ends(text: &[u8]) -> Vec<usize> {
+/// The places in a reply that are neither backslashes nor line ends, nor the code with its hyphen or blank at a line's start.
+fn places_that_count(text: &[u8]) -> Vec<usize> {
     let mut places = Vec::with_capacity(text.len());
     let mut start = 0;
     for line in text.split_inclusive(|c| *c == b'\n') {
         let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- ".contains(&line[3]);
         let end = line.strip_suffix(b"\n").unwrap_or(line).len();
-        places.extend(start + if code { 4 } else { 0 }..start + end);
+        let of_line = start + if code { 4 } else { 0 }..start + end;
+        places.extend(of_line.filter(|place| text[*place] != b'\\'));
         start += line.len();
     }
     places
@@ -86,6 +88,7 @@ mod tests {
     fn secrets_whole_cut_folded_and_in_capitals() {
         let mut mask = Mask::default();
         mask.add_whole(b"s3cret pass");
+        mask.add_whole(b"back\\slash,+");
         mask.add_sent(b"AG15dXNlcgBzM2NyZXQgcGFzcw==");
         mask.add_sent(b"bWU=");
         let masked = |text: &str| String::from_utf8(mask.apply(text.as_bytes())).unwrap();
@@ -97,6 +100,7 @@ mod tests {
         assert_eq!(masked("535-AG15dXN\n535-lcgBzM2\n535 NyZXQ"), "535-<secret>");
         assert_eq!(masked("535-your s3cr\n535 et pass"), "535-your <secret>");
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
+        assert_eq!(masked("back\\slash,+; CN=back\\\\slash\\,\\+,O=x"), "<secret>; CN=<secret>,O=x");
         assert_eq!(masked("535 5.7.8 Error: authentication failed"), "535 5.7.8 Error: authentication failed");
         assert_eq!(masked(""), "");
     }

@@ -3,6 +3,7 @@
 use crate::secret::Secret;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 /// A control file that cannot be read or understood: which, where in it, and why.
@@ -18,7 +19,11 @@ pub struct Control {
 impl Control {
     /// A whole file, or None when there is none. It may hold a password, so its memory is cleared when dropped.
     pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
-        self.found(name, fs::read).map(|content| content.map(Secret::from))
+        let read = |path: PathBuf| match fs::metadata(&path)?.file_type().is_fifo() {
+            true => Err(io::Error::other("a FIFO, which would be waited for")),
+            false => fs::read(path),
+        };
+        self.found(name, read).map(|content| content.map(Secret::from))
     }
 
     /// Whether there is a file or directory of this name.
@@ -50,7 +55,7 @@ impl Control {
                 }
             }
             Err(error) => {
-                let why = crate::report::os_error(error.raw_os_error().unwrap_or_default());
+                let why = error.raw_os_error().map_or_else(|| error.to_string(), crate::report::os_error);
                 Err(ControlError(format!("control/{name}: {why}")))
             }
         }

@@ -45,11 +45,11 @@ impl Words<'_> {
         self.said(Letter::K, &format!("{} accepted message.", self.peer), reply).and_line(how)
     }
 
-    /// A 4xx or 5xx to MAIL.
-    pub fn sender_refused(&self, reply: &Reply) -> Verdict {
+    /// A 4xx or 5xx to MAIL or DATA, when the server knows nothing of the message yet.
+    pub fn command_refused(&self, reply: &Reply, what: &str) -> Verdict {
         match self.is_login_in_doubt(reply) {
             true => self.login_refusal(reply),
-            false => self.refusal(reply, "but sender was rejected"),
+            false => self.refusal(reply, what),
         }
     }
 
@@ -70,26 +70,31 @@ impl Words<'_> {
             return RecipientReport::accepted();
         }
         let login = demands_login(reply) || self.is_login_in_doubt(reply);
-        let why = if login { format!(": {}", self.login_demanded()) } else { ".".to_owned() };
+        let why = if login { format!(": {}", self.login_demanded(reply)) } else { ".".to_owned() };
         let line = format!("{} does not like recipient{why}", self.peer);
         RecipientReport::refused(reply.class() == 5 && !login, line, &reply.text, self.auth.map(Auth::mask))
     }
 
-    /// The client certificate was shown and nothing says that the relay takes it for a login. So a refusal of sender or
-    /// recipient counts as one of it, unless it is about the address itself (RFC 3463 section 3.2).
+    /// The client certificate was shown and nothing says that the relay takes it for a login. So a refusal before the
+    /// message counts as one of it, unless its status is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
+    /// protocol, 5.0 anything).
     fn is_login_in_doubt(&self, reply: &Reply) -> bool {
         let in_doubt = self.auth.is_some_and(|auth| auth.credentials().by_certificate && auth.accepted().is_none());
-        in_doubt && reply.class() == 5 && !has_status(reply, b"5.1.")
+        let about_another_thing = [b"5.1.", b"5.2.", b"5.3.", b"5.4.", b"5.6."].iter().any(|s| has_status(reply, *s));
+        in_doubt && reply.class() == 5 && !about_another_thing
     }
 
     fn login_refusal(&self, reply: &Reply) -> Verdict {
-        let line = format!("Connected to {} but {}{}", self.peer, self.login_demanded(), self.story());
+        let line = format!("Connected to {} but {}{}", self.peer, self.login_demanded(reply), self.story());
         self.said(Letter::Z, &line, reply)
     }
 
-    fn login_demanded(&self) -> String {
+    fn login_demanded(&self, reply: &Reply) -> String {
         let relay = &self.relay.shown;
         match self.auth {
+            Some(_) if !demands_login(reply) => {
+                format!("perhaps it does not take our client certificate for a login at {relay}. (#4.7.0)")
+            }
             None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
             Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),
         }
@@ -148,7 +153,7 @@ impl Words<'_> {
         let user = self.auth.map(user).unwrap_or_default();
         let login = format!("login failed as {user} at {}", self.relay.shown);
         let complaint = self.tls.and_then(Session::complaint).map(|why| format!(" The relay's certificate: {why}."));
-        let tls = self.masked(&(complaint.unwrap_or_default() + &self.tls_story()));
+        let tls = self.masked(&(complaint.unwrap_or_default() + &self.tls_end() + &self.tls_story()));
         let line = format!("Connected to {} but {login}: {why}. (#4.7.8){tls}", self.peer);
         self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))
     }
@@ -168,10 +173,13 @@ impl Words<'_> {
     /// The connection is lost, or the server fell silent.
     pub fn died(&self) -> Verdict {
         let line = format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate());
-        let broke = self.tls_broke.map(|why| format!(" TLS broke off: {why}."));
         let story = self.story();
         let refusal = self.auth.map(Auth::refusal).filter(|_| !story.is_empty());
-        self.with_text(line + &broke.unwrap_or_default() + &story, refusal)
+        self.with_text(line + &self.tls_end() + &story, refusal)
+    }
+
+    fn tls_end(&self) -> String {
+        self.tls_broke.map_or_else(String::new, |why| format!(" TLS broke off: {why}."))
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.

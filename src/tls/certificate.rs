@@ -3,7 +3,7 @@
 
 use super::policy::PemFile;
 use std::net::IpAddr;
-use x509_cert::certificate::{CertificateInner, Raw, Version};
+use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::{DateTime, Decode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
@@ -68,7 +68,9 @@ impl Examined<'_> {
                     let more = names.len().saturating_sub(SHOWN);
                     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                     let names = names[..names.len().min(SHOWN)].join(", ");
-                    format!("it is for {names}{more}, not for {name}; name the relay so in its route")
+                    format!(
+                        "it is for {names}{more}, not for {name}; if it is the relay's own, its route must have such a name"
+                    )
                 }
             },
             Flaw::Other(why) if self.pinned => format!("it stands in {trusted}, but cannot be used: {why}"),
@@ -109,13 +111,21 @@ impl Examined<'_> {
     }
 }
 
-/// It may issue others. In version 1 a certificate does not say whether it may.
-pub fn is_ca(der: &[u8]) -> bool {
-    read(der).is_some_and(|certificate| {
-        let tbs = certificate.tbs_certificate();
-        let constraints = tbs.get_extension::<BasicConstraints>().ok().flatten();
-        tbs.version() == Version::V1 || constraints.is_some_and(|(_, constraints)| constraints.ca)
-    })
+/// It says that it may issue others.
+fn is_ca(der: &[u8]) -> bool {
+    read(der).is_some_and(|certificate| constraints(&certificate).is_some_and(|constraints| constraints.ca))
+}
+
+/// Whose it is that stands in a cafile: a server's own, which vouches for itself alone, or a CA's. A server's has names to
+/// be verified by, also where the tool that made it calls it a CA's, or says that it is none. Old CAs say nothing.
+pub fn vouches_for_others(der: &[u8]) -> bool {
+    let is_none = |certificate| constraints(&certificate).is_some_and(|constraints| !constraints.ca);
+    names(der).is_empty() && read(der).is_some_and(|certificate| !is_none(certificate))
+}
+
+fn constraints(certificate: &CertificateInner<Raw>) -> Option<BasicConstraints> {
+    let (_, constraints) = certificate.tbs_certificate().get_extension().ok()??;
+    Some(constraints)
 }
 
 /// From when and until when it is good, in Unix time.

@@ -15,18 +15,26 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(name: &str) -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = named(name, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
+        Authority::with(name, |_| {})
     }
 
-    /// What is no CA and issues all the same.
-    pub fn pretender(name: &str) -> Authority {
-        let key = KeyPair::generate().unwrap();
+    /// A CA that is odd in a way.
+    pub fn with(name: &str, odd: impl FnOnce(&mut CertificateParams)) -> Authority {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        odd(&mut params);
+        Authority::root(params)
+    }
+
+    /// A server of this name that issues for others; `is_ca` is what its certificate says of that.
+    pub fn pretender(name: &str, is_ca: bool) -> Authority {
         let mut params = named(name, &[name]);
-        params.is_ca = IsCa::ExplicitNoCa;
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        Authority::root(params)
+    }
+
+    fn root(params: CertificateParams) -> Authority {
+        let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Authority { issuer: Issuer::new(params, key), pem }
     }

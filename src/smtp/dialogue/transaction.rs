@@ -19,7 +19,7 @@ impl Dialogue {
         match reply.class() {
             2 if self.capabilities.pipelining => {}
             2 => self.send_rcpt(0),
-            4 | 5 => self.finish(self.words().sender_refused(reply)),
+            4 | 5 => self.finish(self.words().command_refused(reply, "but sender was rejected")),
             _ => self.abandon(self.words().out_of_step(reply)),
         }
     }
@@ -51,7 +51,7 @@ impl Dialogue {
                 self.message = Some(DotStuffer::default());
                 self.unanswered.push_back((Command::EndOfData, u64::MAX));
             }
-            (_, 4 | 5) => self.decide(reply, "failed on DATA command"),
+            (_, 4 | 5) => self.finish(self.words().command_refused(reply, "failed on DATA command")),
             _ => self.abandon(self.words().out_of_step(reply)),
         }
     }
@@ -89,12 +89,8 @@ impl Dialogue {
     pub(super) fn message_reply(&mut self, reply: &Reply) {
         match reply.class() {
             2 => self.finish(self.words().accepted(reply)),
-            4 | 5 => self.decide(reply, "failed after I sent the message"),
+            4 | 5 => self.finish(self.words().refusal(reply, "failed after I sent the message")),
             _ => self.abandon(self.words().out_of_step(reply)),
         }
-    }
-
-    fn decide(&mut self, reply: &Reply, what: &str) {
-        self.finish(self.words().refusal(reply, what));
     }
 }
