@@ -4,7 +4,7 @@ use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=c-glue");
-    let sources = ["qmail-remote.c", "loop.c", "connect.c", "resolve.c", "clock.c"];
+    let sources = ["qmail-remote.c", "loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c"];
     let optimised = std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
     let mut c = cc::Build::new();
     c.files(sources.map(|name| Path::new("c-glue").join(name)));

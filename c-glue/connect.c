@@ -18,22 +18,28 @@ union any_address {
 };
 
 /* Returns how long the result is. */
-static socklen_t fill(union any_address *to, const struct qmail_auth_want *want)
+static socklen_t fill(union any_address *to, const struct qmail_auth_address *from, uint16_t port)
 {
-    const struct qmail_auth_address *from = &want->address;
-
     memset(to, 0, sizeof *to);
     if (from->len == 4) {
         to->v4.sin_family = AF_INET;
-        to->v4.sin_port = htons(want->port);
+        to->v4.sin_port = htons(port);
         memcpy(&to->v4.sin_addr, from->octets, 4);
         return sizeof to->v4;
     }
     to->v6.sin6_family = AF_INET6;
-    to->v6.sin6_port = htons(want->port);
+    to->v6.sin6_port = htons(port);
     to->v6.sin6_scope_id = from->scope;
     memcpy(&to->v6.sin6_addr, from->octets, 16);
     return sizeof to->v6;
+}
+
+static int bind_to(int s, const struct qmail_auth_address *source)
+{
+    union any_address address;
+    socklen_t size = fill(&address, source, 0);
+
+    return bind(s, &address.any, size);
 }
 
 /* Waits for a connect that is under way. Returns 0, or why it failed. */
@@ -57,13 +63,18 @@ static int finish(int s, uint64_t deadline)
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
 {
     union any_address address;
-    socklen_t size = fill(&address, want);
+    socklen_t size = fill(&address, &want->address, want->port);
     int error = 0;
     int one = 1;
     int s = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (s == -1) {
         qmail_auth_delivery_not_connected(delivery, errno);
+        return -1;
+    }
+    if (want->source.len != 0 && bind_to(s, &want->source) == -1) {
+        qmail_auth_delivery_not_bound(delivery, errno);
+        close(s);
         return -1;
     }
     /* Without it each of our short flights waits for the acknowledgement of the one before: 40 ms. No loss if it fails. */

@@ -1,4 +1,5 @@
-/* The delivery machine, for c-glue alone. Made by cbindgen from src/ffi/delivery.rs: do not edit. */
+/* The delivery machine, for c-glue alone.
+   Made by cbindgen from src/ffi/search.rs and src/ffi/delivery.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_DELIVERY_H
 #define QMAIL_AUTH_DELIVERY_H
@@ -6,14 +7,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Why a lookup came to nothing.
+enum qmail_auth_missing {
+  // There is no such name.
+  QMAIL_AUTH_MISSING_NAME,
+  // The name has nothing of what was asked for.
+  QMAIL_AUTH_MISSING_RECORD,
+  // Nobody knows now.
+  QMAIL_AUTH_MISSING_UNKNOWN,
+};
+
 // The one thing to do next.
 enum qmail_auth_what {
-  // Look up `name`.
+  // Look up the MX records of `name`.
+  QMAIL_AUTH_WHAT_MX,
+  // Look up the addresses of `name`.
   QMAIL_AUTH_WHAT_ADDRESSES,
-  // Connect to `address` and `port` until `deadline`.
+  // Tell the addresses of this machine.
+  QMAIL_AUTH_WHAT_OWN_ADDRESSES,
+  // Lock the file `name`, tell what is in it, write the change, unlock it.
+  QMAIL_AUTH_WHAT_TCPTO,
+  // Connect to `address` and `port` until `deadline`, from `source` if it has a length.
   QMAIL_AUTH_WHAT_CONNECT,
   // Receive, and send what the kernel takes of `octets`, until `deadline`.
   QMAIL_AUTH_WHAT_IO,
+  // Read the whole message and go back to its start.
+  QMAIL_AUTH_WHAT_MEASURE,
   // Read on in the message, and receive, until `deadline`.
   QMAIL_AUTH_WHAT_MESSAGE,
   // Send `octets` if the kernel takes them at once, and close.
@@ -36,6 +55,16 @@ struct qmail_auth_address {
   uint8_t octets[16];
 };
 
+// A record to write into queue/lock/tcpto.
+struct qmail_auth_change {
+  // 16, or 0: there is nothing to write.
+  size_t len;
+  // The place in the file.
+  size_t offset;
+  // What to write there.
+  uint8_t octets[16];
+};
+
 // What is wanted. Pointers are good until the next call with the same delivery.
 struct qmail_auth_want {
   // Which of the members below count.
@@ -44,6 +73,8 @@ struct qmail_auth_want {
   uint16_t port;
   // To connect to.
   struct qmail_auth_address address;
+  // To connect from.
+  struct qmail_auth_address source;
   // NUL-terminated.
   const char *name;
   // To send or write.
@@ -58,30 +89,49 @@ struct qmail_auth_want {
 extern "C" {
 #endif // __cplusplus
 
-// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-// the name that the program was executed by; each may be NULL. Reads the control files.
-struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
-                                                    const char *const *argv,
-                                                    const char *qmailhome,
-                                                    const char *cwd,
-                                                    const char *execfn);
+// The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference.
+void qmail_auth_delivery_mx(struct qmail_auth_delivery *delivery, const char *answer, size_t len, uint64_t seed);
 
-// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
-void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
+// The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text.
+void qmail_auth_delivery_not_found(struct qmail_auth_delivery *delivery,
+                                   enum qmail_auth_missing missing,
+                                   const char *why);
+
+// This machine has this address. NULL: it has no others.
+void qmail_auth_delivery_own_address(struct qmail_auth_delivery *delivery, const struct qmail_auth_address *address);
+
+// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be had. `unix_time` is in seconds. Sets `change`.
+void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
+                               const char *octets,
+                               size_t len,
+                               uint64_t unix_time,
+                               struct qmail_auth_change *change);
 
 // The name has these addresses, to be tried in this order. None counts as not resolved.
 void qmail_auth_delivery_resolved(struct qmail_auth_delivery *delivery,
                                   const struct qmail_auth_address *addresses,
                                   size_t count);
 
-// The name has no address, or none can be found out now. `why` is the resolver's text.
-void qmail_auth_delivery_not_resolved(struct qmail_auth_delivery *delivery, const char *why);
+// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
+// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
+struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
+                                                    const char *const *argv,
+                                                    const char *qmailhome,
+                                                    const char *cwd,
+                                                    const char *execfn,
+                                                    uint32_t pid);
+
+// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
+void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
 
 // There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
 void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);
 
 // There is none.
 void qmail_auth_delivery_not_connected(struct qmail_auth_delivery *delivery, int error);
+
+// There can be none from the wanted source.
+void qmail_auth_delivery_not_bound(struct qmail_auth_delivery *delivery, int error);
 
 // The server said this. What it said must be told before what was sent after it.
 void qmail_auth_delivery_received(struct qmail_auth_delivery *delivery, uint64_t now, const char *octets, size_t len);
@@ -100,6 +150,9 @@ void qmail_auth_delivery_timed_out(struct qmail_auth_delivery *delivery);
 
 // The next piece of the message; its end for `len` 0.
 void qmail_auth_delivery_message(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
+
+// The message cannot be read twice, so it is not measured.
+void qmail_auth_delivery_not_measured(struct qmail_auth_delivery *delivery);
 
 // The message cannot be read.
 void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);

@@ -16,8 +16,17 @@ uint64_t unix_time(void);
 /* What poll waits for a deadline: milliseconds, 0 when it has passed. */
 int left(uint64_t deadline);
 
-/* Looks up the name and tells the delivery. */
+/* Looks up the MX records of the name and tells the delivery. */
+void resolve_mx(struct qmail_auth_delivery *delivery, const char *name);
+
+/* Looks up the addresses of the name and tells the delivery. */
 void resolve(struct qmail_auth_delivery *delivery, const char *name);
+
+/* Tells the delivery all addresses of this machine. Does not return when they cannot be had. */
+void own_addresses(struct qmail_auth_delivery *delivery);
+
+/* Tells the delivery what is in the file of this name, and writes what it changes there. */
+void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);

@@ -79,6 +79,27 @@ static void read_message(struct qmail_auth_delivery *delivery, int s, const stru
     }
 }
 
+/* The whole message and back to its start, where descriptor 0 can go back. */
+static void measure(struct qmail_auth_delivery *delivery)
+{
+    off_t start = lseek(0, 0, SEEK_CUR);
+    ssize_t n;
+
+    if (start == -1) {
+        qmail_auth_delivery_not_measured(delivery);
+        return;
+    }
+    do {
+        n = read(0, message, sizeof message);
+        if (n > 0)
+            qmail_auth_delivery_message(delivery, message, (size_t)n);
+    } while (n > 0 || (n == -1 && errno == EINTR));
+    if (n == -1 || lseek(0, start, SEEK_SET) == -1)
+        qmail_auth_delivery_message_failed(delivery, errno);
+    else
+        qmail_auth_delivery_message(delivery, message, 0);
+}
+
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     if (want->len > 0)
@@ -115,9 +136,13 @@ void run(struct qmail_auth_delivery *delivery)
     for (;;) {
         qmail_auth_delivery_want(delivery, now(), &want);
         switch (want.what) {
+        case QMAIL_AUTH_WHAT_MX: resolve_mx(delivery, want.name); break;
         case QMAIL_AUTH_WHAT_ADDRESSES: resolve(delivery, want.name); break;
+        case QMAIL_AUTH_WHAT_OWN_ADDRESSES: own_addresses(delivery); break;
+        case QMAIL_AUTH_WHAT_TCPTO: tcpto(delivery, want.name); break;
         case QMAIL_AUTH_WHAT_CONNECT: s = connect_to(delivery, &want); break;
         case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want); break;
+        case QMAIL_AUTH_WHAT_MEASURE: measure(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return;

@@ -1,14 +1,22 @@
-/* Names to addresses, by getaddrinfo: so the hosts file counts, and the resolver's own order and timeouts. */
+/* Names to MX records and addresses, and the addresses of this machine. MX by res_nquery, whose answer goes on as it came;
+   addresses by getaddrinfo: so the hosts file counts, and the resolver's own order and timeouts. */
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <arpa/nameser.h>
+#include <resolv.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "glue.h"
 
 #define MAX_ADDRESSES 64
+
+static unsigned char answer[NS_MAXMSG];
 
 /* Returns 1 when it was an IP address. */
 static int copy_address(const struct sockaddr *from, struct qmail_auth_address *to)
@@ -28,6 +36,47 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
     return 0;
 }
 
+/* A server that refuses is no proof that there is no such name, so only two answers are final. */
+static enum qmail_auth_missing missing_record(int error)
+{
+    switch (error) {
+    case HOST_NOT_FOUND: return QMAIL_AUTH_MISSING_NAME;
+    case NO_DATA: return QMAIL_AUTH_MISSING_RECORD;
+    default: return QMAIL_AUTH_MISSING_UNKNOWN;
+    }
+}
+
+static enum qmail_auth_missing missing_address(int error)
+{
+    switch (error) {
+    case EAI_NONAME: return QMAIL_AUTH_MISSING_NAME;
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY: return QMAIL_AUTH_MISSING_RECORD;
+    default: return QMAIL_AUTH_MISSING_UNKNOWN;
+    }
+}
+
+void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
+{
+    struct __res_state state;
+    int n = -1;
+
+    memset(&state, 0, sizeof state);
+    if (res_ninit(&state) == -1) {
+        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "the resolver cannot be used");
+        return;
+    }
+    n = res_nquery(&state, name, C_IN, T_MX, answer, sizeof answer);
+    if (n < 0)
+        qmail_auth_delivery_not_found(delivery, missing_record(state.res_h_errno), hstrerror(state.res_h_errno));
+    else if ((size_t)n > sizeof answer)
+        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
+    else
+        /* Two deliveries differ in the process, two of one process number in the time. */
+        qmail_auth_delivery_mx(delivery, (const char *)answer, (size_t)n, now() + ((uint64_t)getpid() << 32));
+    res_nclose(&state);
+}
+
 void resolve(struct qmail_auth_delivery *delivery, const char *name)
 {
     struct qmail_auth_address addresses[MAX_ADDRESSES];
@@ -40,7 +89,8 @@ void resolve(struct qmail_auth_delivery *delivery, const char *name)
     hints.ai_socktype = SOCK_STREAM; /* one entry for each address */
     error = getaddrinfo(name, NULL, &hints, &found);
     if (error != 0) {
-        qmail_auth_delivery_not_resolved(delivery, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        qmail_auth_delivery_not_found(delivery, missing_address(error),
+                                      error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return;
     }
     for (one = found; one != NULL && count < MAX_ADDRESSES; one = one->ai_next)
@@ -48,4 +98,19 @@ void resolve(struct qmail_auth_delivery *delivery, const char *name)
             count++;
     freeaddrinfo(found);
     qmail_auth_delivery_resolved(delivery, addresses, count);
+}
+
+/* Without them mail could go round in a circle, so they are had or the process dies by a signal, which defers. */
+void own_addresses(struct qmail_auth_delivery *delivery)
+{
+    struct ifaddrs *all, *one;
+    struct qmail_auth_address address;
+
+    if (getifaddrs(&all) == -1)
+        abort();
+    for (one = all; one != NULL; one = one->ifa_next)
+        if (one->ifa_addr != NULL && copy_address(one->ifa_addr, &address))
+            qmail_auth_delivery_own_address(delivery, &address);
+    freeifaddrs(all);
+    qmail_auth_delivery_own_address(delivery, NULL);
 }

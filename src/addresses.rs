@@ -1,4 +1,9 @@
-//! The addresses of a relay, in the order to try them.
+//! The addresses that a mail can go to, in the order to try them. `search` finds them, from a relay's name or from a domain's
+//! MX records; here is what becomes of each.
+
+pub mod mx;
+pub mod search;
+pub mod tcpto;
 
 use std::net::IpAddr;
 
@@ -11,32 +16,63 @@ pub struct Address {
     pub scope: u32,
 }
 
+/// An address, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where to connect to.
+    pub address: Address,
+    /// The name of the host: the relay's as its route has it, or the MX's.
+    pub host: String,
+    /// What queue/lock/tcpto says of it.
+    pub tcpto: tcpto::Found,
+}
+
 /// The addresses that are left, and what became of those before.
 #[derive(Default)]
 pub struct Addresses {
-    list: std::vec::IntoIter<Address>,
-    current: Option<Address>,
+    list: std::collections::VecDeque<Candidate>,
     failures: Vec<String>,
 }
 
 impl Addresses {
     /// Starts with the first of these.
-    pub fn new(list: Vec<Address>) -> Addresses {
-        let mut list = list.into_iter();
-        Addresses { current: list.next(), list, failures: Vec::new() }
+    pub fn new(list: Vec<Candidate>) -> Addresses {
+        Addresses { list: list.into(), failures: Vec::new() }
     }
 
     /// The address to connect to; None when all were tried.
-    pub fn current(&self) -> Option<Address> {
-        self.current
+    pub fn current(&self) -> Option<&Candidate> {
+        self.list.front()
     }
 
     /// Goes on to the next. `why` the current one failed is kept for the report.
     pub fn next(&mut self, why: &str) {
-        if let Some(address) = self.current.take() {
-            self.failures.push(format!("{}: {why}", address.ip));
+        if let Some(candidate) = self.list.pop_front() {
+            self.failures.push(format!("{}: {why}", candidate.address.ip));
         }
-        self.current = self.list.next();
+        self.skip();
+    }
+
+    /// There is an address that queue/lock/tcpto can have a record of.
+    pub fn has_ipv4(&self) -> bool {
+        self.list.iter().any(|candidate| candidate.address.ip.is_ipv4())
+    }
+
+    /// Takes over what queue/lock/tcpto says of them all.
+    pub fn look(&mut self, file: &[u8], unix: u64, pid: u32) {
+        for candidate in &mut self.list {
+            if let IpAddr::V4(ip) = candidate.address.ip {
+                candidate.tcpto = tcpto::look(file, ip, unix, pid);
+            }
+        }
+        self.skip();
+    }
+
+    fn skip(&mut self) {
+        while let Some(candidate) = self.list.front().filter(|candidate| candidate.tcpto.rests) {
+            self.failures.push(format!("{}: timed out of late, as qmail-tcpto shows", candidate.address.ip));
+            self.list.pop_front();
+        }
     }
 
     /// What became of all that were tried: `192.0.2.1: Connection refused, ...`.

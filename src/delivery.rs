@@ -3,30 +3,38 @@
 //! C asks [`Delivery::want`], does that one thing, says how it went, and asks again. Which address, which connection
 //! and which login is decided here and below, so that all of it can be tested without a network.
 
-use crate::addresses::{Address, Addresses};
-use crate::auth::choose::Auth;
-use crate::control::files::{Control, ControlError};
-use crate::control::home::{self, Surroundings};
-use crate::control::{Route, Settings};
-use crate::report::{self, Letter, RecipientReport, Verdict};
-use crate::smtp::address;
-use crate::smtp::dialogue::{self, Dialogue, Ending};
-use crate::smtp::envelope::{Envelope, Relay};
+mod plan;
 
-/// TLS from the first octet (RFC 8314 section 3.3).
-const SUBMISSIONS: u16 = 465;
+use crate::addresses::search::{Missing, Need, Search};
+use crate::addresses::{Address, Addresses, tcpto};
+use crate::control::home::Surroundings;
+use crate::report::{self, Letter, RecipientReport, Verdict, os_error};
+use crate::smtp::dialogue::{self, Dialogue, Ending};
+use plan::{Plan, plan};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 /// The one thing to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Want<'a> {
-    /// Look up the addresses of this host, then [`Delivery::resolved`] or [`Delivery::not_resolved`].
+    /// Look up the MX records of this name, then [`Delivery::mx`] or [`Delivery::not_found`].
+    Mx(&'a str),
+    /// Look up the addresses of this host, then [`Delivery::resolved`] or [`Delivery::not_found`].
     Addresses(&'a str),
-    /// Connect to this address and port until the deadline (milliseconds, monotonic), then [`Delivery::connected`] or
-    /// [`Delivery::not_connected`].
-    Connect(Address, u16, u64),
+    /// Give [`Delivery::own_address`] each address of this machine, then [`Delivery::own_addresses_end`].
+    OwnAddresses,
+    /// Lock this file, give [`Delivery::tcpto`] what is in it, write what that answers, and unlock it.
+    Tcpto(&'a Path),
+    /// Connect until the deadline (milliseconds, monotonic), then [`Delivery::connected`], [`Delivery::not_connected`] or
+    /// [`Delivery::not_bound`].
+    Connect(Connect, u64),
     /// Receive, and send what the kernel takes of this, until the deadline; then [`Delivery::received`],
     /// [`Delivery::closed`], [`Delivery::sent`], [`Delivery::send_failed`] or [`Delivery::timed_out`].
     Io(&'a [u8], u64),
+    /// Read the message to its end and go back to its start: [`Delivery::message`] for each piece, then
+    /// [`Delivery::message_end`], [`Delivery::message_failed`] or, where that cannot be done, [`Delivery::not_measured`].
+    Measure,
     /// Read on in the message, and receive, until the deadline; then [`Delivery::message`], [`Delivery::message_end`],
     /// [`Delivery::message_failed`], [`Delivery::received`], [`Delivery::closed`] or [`Delivery::timed_out`].
     Message(u64),
@@ -36,87 +44,184 @@ pub enum Want<'a> {
     Done(&'a [u8]),
 }
 
+/// A connection to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connect {
+    /// Where to.
+    pub address: Address,
+    /// Where to.
+    pub port: u16,
+    /// From where, if that is configured.
+    pub source: Option<IpAddr>,
+}
+
 /// One delivery.
 pub struct Delivery {
     stage: Stage,
     plan: Option<Plan>,
     addresses: Addresses,
+    /// What queue/lock/tcpto is wanted for before anything else.
+    tcpto: Option<Tcpto>,
     /// The verdict if no other connection gets further.
     refusal: Option<Verdict>,
 }
 
+/// What is to be done with queue/lock/tcpto.
+enum Tcpto {
+    Look,
+    TimedOut(Ipv4Addr),
+    Connected(Ipv4Addr),
+}
+
 enum Stage {
-    Resolve,
+    Search(Search),
     Connect,
     Talk(Box<Dialogue>),
     Done(Vec<u8>),
-}
-
-/// What is to be done, but for the addresses. A dialogue has the envelope and the login while it lasts.
-struct Plan {
-    host: String,
-    port: u16,
-    source: String,
-    /// Why TLS came to nothing at the current address, where this mail may do without.
-    tls_failure: Option<String>,
-    /// Milliseconds.
-    timeoutconnect: u64,
-    talk: Option<(Envelope, Option<Auth>)>,
 }
 
 impl Delivery {
     /// A delivery for the arguments of qmail-remote(8): host, sender, recipients. Reads the control files.
     pub fn new(arguments: &[&[u8]], surroundings: &Surroundings) -> Delivery {
         let (stage, plan) = match plan(arguments, surroundings) {
-            Ok(plan) => (Stage::Resolve, Some(plan)),
+            Ok((plan, search)) => (Stage::Search(search), Some(plan)),
             Err(verdict) => (Stage::Done(report::output(&[], &verdict)), None),
         };
-        Delivery { stage, plan, addresses: Addresses::default(), refusal: None }
+        Delivery { stage, plan, addresses: Addresses::default(), tcpto: None, refusal: None }
     }
 
     /// What to do now. `now` is in milliseconds, monotonic.
     pub fn want(&self, now: u64) -> Want<'_> {
-        match (&self.stage, &self.plan, self.addresses.current()) {
-            (Stage::Done(report), ..) => Want::Done(report),
-            (Stage::Talk(dialogue), ..) => match dialogue.want() {
+        let nothing = Want::Done(&[]); // there is always a plan until the report is there
+        let Some(plan) = &self.plan else {
+            return if let Stage::Done(report) = &self.stage { Want::Done(report) } else { nothing };
+        };
+        if self.tcpto.is_some() {
+            return Want::Tcpto(&plan.tcpto);
+        }
+        match &self.stage {
+            Stage::Done(report) => Want::Done(report),
+            Stage::Talk(dialogue) => match dialogue.want() {
                 dialogue::Want::Io(octets, deadline) => Want::Io(octets, deadline),
+                dialogue::Want::Measure => Want::Measure,
                 dialogue::Want::Message(deadline) => Want::Message(deadline),
                 dialogue::Want::Close(last_words) => Want::Close(last_words),
             },
-            (Stage::Connect, Some(plan), Some(address)) => {
-                Want::Connect(address, plan.port, now.saturating_add(plan.timeoutconnect))
-            }
-            (_, plan, _) => Want::Addresses(plan.as_ref().map_or("", |plan| &plan.host)),
+            Stage::Search(search) => match search.need() {
+                Need::Mx(name) => Want::Mx(name),
+                Need::Addresses(name) => Want::Addresses(name),
+                Need::OwnAddresses => Want::OwnAddresses,
+                Need::Nothing => nothing,
+            },
+            Stage::Connect => self.addresses.current().map_or(nothing, |candidate| {
+                let connect = Connect { address: candidate.address, port: plan.port, source: plan.outgoingip };
+                Want::Connect(connect, now.saturating_add(plan.timeoutconnect))
+            }),
         }
+    }
+
+    /// The resolver's answer about MX records. `seed` decides between mail exchangers of one preference.
+    pub fn mx(&mut self, answer: &[u8], seed: u64) {
+        self.search(|search| search.mx(answer, seed));
     }
 
     /// The host has these addresses, in this order.
     pub fn resolved(&mut self, addresses: Vec<Address>) {
-        if addresses.is_empty() {
-            return self.not_resolved("no address");
-        }
-        self.addresses = Addresses::new(addresses);
-        self.connect();
+        self.search(|search| search.resolved(addresses));
     }
 
-    /// The host has no address, or none can be found out now. It is our set-up that names it, so the mail waits.
-    pub fn not_resolved(&mut self, why: &str) {
-        let Some(Plan { host, source, .. }) = &self.plan else { return };
-        let line = format!("Sorry, I couldn't find any host by that name. (#4.1.2) Relay {host} of {source}: {why}");
-        self.done(&[], &Verdict::new(Letter::Z, line));
+    /// There are no such records, or nobody knows now.
+    pub fn not_found(&mut self, missing: Missing, why: &str) {
+        self.search(|search| search.not_found(missing, why));
+    }
+
+    /// This machine has this address.
+    pub fn own_address(&mut self, ip: IpAddr) {
+        self.search(|search| {
+            search.own_address(ip);
+            Ok(())
+        });
+    }
+
+    /// And no others.
+    pub fn own_addresses_end(&mut self) {
+        self.search(Search::own_addresses_end);
+    }
+
+    fn search(&mut self, event: impl FnOnce(&mut Search) -> Result<(), Verdict>) {
+        let Stage::Search(search) = &mut self.stage else { return };
+        if let Err(verdict) = event(search) {
+            return self.done(&[], &verdict);
+        }
+        if search.need() == Need::Nothing {
+            let Stage::Search(search) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
+            self.found(search);
+        }
+    }
+
+    /// The search is over.
+    fn found(&mut self, search: Search) {
+        let Some(Plan { outgoingip, target, .. }) = &self.plan else { return };
+        let mut found = search.candidates();
+        if let Some(source) = outgoingip {
+            found.retain(|candidate| candidate.address.ip.is_ipv4() == source.is_ipv4());
+            if found.is_empty() {
+                let line =
+                    format!("control/outgoingip is {source}, and no address can be reached from it. (#4.4.1) {target}");
+                return self.done(&[], &Verdict::new(Letter::Z, line));
+            }
+        }
+        self.addresses = Addresses::new(found);
+        self.tcpto = self.addresses.has_ipv4().then_some(Tcpto::Look);
+    }
+
+    /// What is in queue/lock/tcpto, nothing if it cannot be had; and the time. Answers what to write.
+    pub fn tcpto(&mut self, file: &[u8], unix: u64) -> Option<tcpto::Change> {
+        match self.tcpto.take()? {
+            Tcpto::TimedOut(ip) => tcpto::timed_out(file, ip, unix),
+            Tcpto::Connected(ip) => tcpto::connected(file, ip),
+            Tcpto::Look => {
+                self.addresses.look(file, unix, self.plan.as_ref()?.pid);
+                self.connect();
+                None
+            }
+        }
     }
 
     /// There is a connection to the current address. `unix` is the time in seconds, to verify certificates by.
     pub fn connected(&mut self, now: u64, unix: u64) {
-        let Some((plan, address)) = self.plan.as_mut().zip(self.addresses.current()) else { return };
-        let Some((envelope, auth)) = plan.talk.take() else { return };
-        self.stage =
-            Stage::Talk(Box::new(Dialogue::new(envelope, auth, address.ip, plan.tls_failure.clone(), now, unix)));
+        let Some((plan, candidate)) = self.plan.as_mut().zip(self.addresses.current()) else { return };
+        let Some((mut envelope, auth)) = plan.talk.take() else { return };
+        let (relay, ip) = (&mut envelope.relay, candidate.address.ip);
+        if relay.is_direct {
+            relay.name = candidate.host.clone();
+            relay.shown = format!("{} ({})", relay.name, plan.target);
+        }
+        self.tcpto = match ip {
+            IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Connected(ip)),
+            _ => None,
+        };
+        self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, ip, plan.tls_failure.clone(), now, unix)));
     }
 
     /// There is none.
-    pub fn not_connected(&mut self, why: &str) {
-        self.next_address(why);
+    pub fn not_connected(&mut self, error: &io::Error) {
+        if let Some(IpAddr::V4(ip)) = self
+            .addresses
+            .current()
+            .map(|candidate| candidate.address.ip)
+            .filter(|_| error.kind() == io::ErrorKind::TimedOut)
+        {
+            self.tcpto = Some(Tcpto::TimedOut(ip));
+        }
+        self.next_address(&os_error(error));
+    }
+
+    /// The address to send from is none of ours.
+    pub fn not_bound(&mut self, error: &io::Error) {
+        let Some(Plan { outgoingip: Some(source), .. }) = &self.plan else { return };
+        let line = format!("control/outgoingip: cannot send from {source}: {}. (#4.3.5)", os_error(error));
+        self.done(&[], &Verdict::new(Letter::Z, line));
     }
 
     /// The server said this.
@@ -149,14 +254,19 @@ impl Delivery {
         self.talk(|dialogue| dialogue.message(piece));
     }
 
+    /// The message cannot be read twice.
+    pub fn not_measured(&mut self) {
+        self.talk(Dialogue::not_measured);
+    }
+
     /// The message is read to its end.
     pub fn message_end(&mut self) {
         self.talk(Dialogue::message_end);
     }
 
     /// The message cannot be read.
-    pub fn message_failed(&mut self, why: &str) {
-        self.talk(|dialogue| dialogue.message_failed(why));
+    pub fn message_failed(&mut self, error: &io::Error) {
+        self.talk(|dialogue| dialogue.message_failed(&os_error(error)));
     }
 
     /// The connection is closed on our side.
@@ -206,61 +316,12 @@ impl Delivery {
 
     fn no_connection(&self) -> Verdict {
         let sorry = "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)";
-        let relay = self.plan.as_ref().map(|plan| format!("{}:{} ({})", plan.host, plan.port, plan.source));
-        let line = format!("{sorry} Relay {}: {}", relay.unwrap_or_default(), self.addresses.failures());
+        let target = self.plan.as_ref().map(|plan| &plan.target[..]).unwrap_or_default();
+        let line = format!("{sorry} {target}: {}", self.addresses.failures());
         Verdict::new(Letter::Z, line)
     }
 
     fn done(&mut self, recipients: &[RecipientReport], verdict: &Verdict) {
         self.stage = Stage::Done(report::output(recipients, verdict));
     }
-}
-
-/// Everything that can be said before the first system call on the network.
-fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<Plan, Verdict> {
-    let [host, sender, recipients @ ..] = arguments else { return Err(improper()) };
-    if recipients.is_empty() {
-        return Err(improper());
-    }
-    let home = home::find(surroundings).ok_or_else(|| {
-        Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
-    })?;
-    let settings = Settings::read(&Control { home }, host).map_err(|ControlError(why)| unreadable(&why))?;
-    let path = |whose: &str, address: &[u8]| {
-        address::path(address)
-            .map_err(|error| Verdict::new(Letter::D, format!("The {whose} address {}. (#5.1.3)", error.text())))
-    };
-    let sender = path("sender", sender)?;
-    let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
-
-    let route = settings.route.ok_or_else(|| no_route(host))?;
-    let Route { host, port, source, credentials, security, mechanisms } = route;
-    let auth = credentials.map(|credentials| Auth::new(credentials, mechanisms));
-    let envelope = Envelope {
-        helohost: settings.helohost,
-        sender,
-        recipients,
-        relay: Relay {
-            name: host.clone(),
-            shown: format!("{host}:{port} ({source})"),
-            security,
-            implicit_tls: port == SUBMISSIONS,
-        },
-        timeout: settings.timeoutremote.saturating_mul(1000),
-    };
-    let timeoutconnect = settings.timeoutconnect.saturating_mul(1000);
-    Ok(Plan { host, port, source, tls_failure: None, timeoutconnect, talk: Some((envelope, auth)) })
-}
-
-fn improper() -> Verdict {
-    Verdict::new(Letter::D, "I (qmail-remote) was invoked improperly. (#5.3.5)")
-}
-
-fn unreadable(why: &str) -> Verdict {
-    Verdict::new(Letter::Z, format!("Unable to read control files. (#4.3.0) {why}"))
-}
-
-fn no_route(host: &[u8]) -> Verdict {
-    let host = String::from_utf8_lossy(host);
-    Verdict::new(Letter::Z, format!("No relay for {host} in control/smtproutes, and this version uses no MX. (#4.3.5)"))
 }

@@ -94,9 +94,9 @@ fn server_text(reply: &[u8], mask: Option<&Mask>) -> Vec<u8> {
     [b"Remote host said: ".to_vec(), said].concat()
 }
 
-/// What the system says of an errno.
-pub fn os_error(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
+/// An error in the system's own words.
+pub fn os_error(error: &std::io::Error) -> String {
+    let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 

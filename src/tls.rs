@@ -198,7 +198,7 @@ fn must_be_regular(file: &PemFile) -> Result<(), Failure> {
 
 fn unreadable(file: &PemFile, error: &pem::Error) -> Failure {
     let why = match error {
-        pem::Error::Io(error) => crate::report::os_error(error.raw_os_error().unwrap_or_default()),
+        pem::Error::Io(error) => crate::report::os_error(error),
         other => other.to_string(),
     };
     Failure::SetUp(format!("{file}: {why}"))

@@ -7,13 +7,14 @@ use qmail_auth::addresses::Address;
 use qmail_auth::control::home::Surroundings;
 use qmail_auth::delivery::{Delivery, Want};
 use rustls::ServerConfig;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use support::certificate::Authority;
 use support::script::{self, MESSAGE, ONE_BY_ONE, ONE_BY_ONE_STARTTLS, PIPELINED, PIPELINED_STARTTLS, Player, Script};
 use support::server::Tls;
-use support::{Delivered, Home};
+use support::{Delivered, Home, resolve};
 
 /// What happens behind the last octet that the server says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +96,12 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
                 connections += 1;
                 delivery.connected(step, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
             }
-            Want::Connect(..) => delivery.not_connected("Connection refused"),
+            Want::Connect(..) => delivery.not_connected(&ErrorKind::ConnectionRefused.into()),
+            Want::Tcpto(_) => assert!(delivery.tcpto(b"", 0).is_none()),
+            Want::Measure => {
+                MESSAGE.chunks(11).for_each(|piece| delivery.message(piece));
+                delivery.message_end();
+            }
             Want::Io(octets, _) => {
                 let said = &player.said()[..player.said().len().min(wire.limit)];
                 let until = if told < wire.split { said.len().min(wire.split) } else { said.len() };
@@ -119,6 +125,7 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
                 None => delivery.message_end(),
             },
             Want::Close(_) => delivery.disconnected(),
+            want @ (Want::Mx(_) | Want::OwnAddresses) => panic!("{want:?}, for a relay"),
             Want::Done(report) => {
                 let stdout = report.to_vec();
                 return (Delivered { stdout, status: Default::default(), elapsed: Default::default() }, player);
@@ -208,7 +215,7 @@ fn connected(home: &Home) -> Delivery {
 fn connected_to(home: &Home, ip: &str) -> Delivery {
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
-    delivery.resolved(vec![Address { ip: ip.parse().unwrap(), scope: 0 }]);
+    resolve(&mut delivery, &[ip]);
     delivery.connected(0, 0);
     delivery
 }

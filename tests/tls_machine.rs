@@ -3,17 +3,16 @@
 
 mod support;
 
-use qmail_auth::addresses::Address;
 use qmail_auth::control::home::Surroundings;
 use qmail_auth::delivery::{Delivery, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, Error, ServerConfig, ServerConnection};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
-use support::Home;
 use support::certificate::{Authority, Identity};
 use support::server::Tls;
+use support::{Home, resolve};
 
 /// A delivery, and the relay that the test plays.
 struct Talk {
@@ -43,8 +42,7 @@ impl Talk {
         home.control("ca.pem", cas);
         let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
         let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-        let addresses = ["192.0.2.1", "192.0.2.2"].map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 });
-        delivery.resolved(addresses.to_vec());
+        resolve(&mut delivery, &["192.0.2.1", "192.0.2.2"]);
         let Tls::Handshake(config) = Tls::with(versions, None, vec![identity.der.clone()], identity.key()) else {
             panic!()
         };
@@ -232,8 +230,8 @@ fn tls_breaks_off() {
     let octets = [&talk.wire("250 AUTH PLAIN\r\n")[..], b"\x17\x03\x03\0\x05broke"].concat();
     talk.delivery.received(0, &octets);
     talk.closed();
-    talk.delivery.not_connected("Connection refused");
-    talk.delivery.not_connected("Connection refused");
+    talk.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+    talk.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
     assert!(talk.report().contains("TLS broke off: "), "{}", talk.report());
 }
 
@@ -372,8 +370,8 @@ fn no_second_connection() {
     assert!(talk.client().starts_with("AUTH PLAIN "));
     talk.delivery.closed();
     talk.closed();
-    talk.delivery.not_connected("Connection refused");
-    talk.delivery.not_connected("Connection refused");
+    talk.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+    talk.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
     assert!(
         talk.report().contains("login failed as myuser") && talk.report().contains("tried PLAIN"),
         "{}",

@@ -1,8 +1,10 @@
 //! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
 
+use crate::report::os_error;
 use crate::secret::Secret;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
@@ -54,10 +56,7 @@ impl Control {
                     false => Ok(None),
                 }
             }
-            Err(error) => {
-                let why = error.raw_os_error().map_or_else(|| error.to_string(), crate::report::os_error);
-                Err(ControlError(format!("control/{name}: {why}")))
-            }
+            Err(error) => Err(ControlError(format!("control/{name}: {}", os_error(&error)))),
         }
     }
 
@@ -74,6 +73,16 @@ impl Control {
         let digits = line.iter().take_while(|c| c.is_ascii_digit());
         let add = |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
         Ok(if line.first().is_some_and(u8::is_ascii_digit) { digits.fold(0, add) } else { default })
+    }
+
+    /// The IP address in the first line; none where that is empty.
+    pub fn ip(&self, name: &str) -> Result<Option<IpAddr>, ControlError> {
+        let line = self.first_line(name)?.unwrap_or_default();
+        let address = std::str::from_utf8(&line).ok().and_then(|line| line.parse().ok());
+        match address {
+            None if !line.is_empty() => Err(ControlError(format!("control/{name}: no IP address in the first line"))),
+            address => Ok(address),
+        }
     }
 
     /// control/helohost, else control/me. It goes out as it stands, so it must be one word.

@@ -11,6 +11,8 @@ pub struct Surroundings<'a> {
     pub cwd: Option<&'a Path>,
     /// The file name that the program was executed by (AT_EXECFN).
     pub execfn: Option<&'a Path>,
+    /// The number of the process.
+    pub pid: u32,
 }
 
 /// Where qmail's home is looked for when nothing tells.

@@ -4,11 +4,14 @@ pub mod files;
 pub mod home;
 pub mod relays;
 pub mod routes;
+pub mod senders;
 
 use crate::auth::Credentials;
 use crate::auth::choose::Mechanism;
 use crate::tls::policy::Security;
 use files::{Control, ControlError};
+use senders::Sender;
+use std::net::IpAddr;
 
 /// All that the control files say about a mail to one host.
 pub struct Settings {
@@ -18,6 +21,8 @@ pub struct Settings {
     pub timeoutconnect: u64,
     /// Seconds, for each reply and each write.
     pub timeoutremote: u64,
+    /// The address to send from.
+    pub outgoingip: Option<IpAddr>,
     /// Where the mail goes. None: no route, so by MX.
     pub route: Option<Route>,
 }
@@ -30,7 +35,7 @@ pub struct Route {
     pub port: u16,
     /// Which line says so: `control/smtproutes line 1`.
     pub source: String,
-    /// From the route's own line, else from control/relays.
+    /// From control/authsenders, else from the route's own line, else from control/relays.
     pub credentials: Option<Credentials>,
     /// What control/relays and control/tlscafile say of TLS.
     pub security: Security,
@@ -39,21 +44,25 @@ pub struct Route {
 }
 
 impl Settings {
-    /// Reads what a mail to `host` needs. Nothing else is opened.
-    pub fn read(control: &Control, host: &[u8]) -> Result<Settings, ControlError> {
-        // Others read logins from it, before those of the routes; to send without them would be to ignore them.
-        let senders = control.read("authsenders")?.unwrap_or_default();
-        if senders.split(|c| *c == b'\n').any(|line| !matches!(line.trim_ascii_end(), [] | [b'#', ..])) {
-            return Err(ControlError("control/authsenders: not read by this version; move it away".to_owned()));
-        }
-        let route = match routes::find(control, host)? {
-            None => None,
-            Some(route) => Some(relays::complete(control, route)?),
+    /// Reads what a mail from `sender` to `host` needs. Nothing else is opened.
+    pub fn read(control: &Control, host: &[u8], sender: &[u8]) -> Result<Settings, ControlError> {
+        let route = match senders::find(control, sender)? {
+            Some(Sender::Relay(route)) => Some(route),
+            Some(Sender::Login(login)) => match routes::find(control, host)? {
+                Some(route) => Some(Route { credentials: Some(login), ..route }),
+                None => {
+                    let why = "a login for the relay of the route, and control/smtproutes has no route for this mail";
+                    return Err(ControlError(format!("{}: {why}", login.source)));
+                }
+            },
+            None => routes::find(control, host)?,
         };
+        let route = route.map(|route| relays::complete(control, route)).transpose()?;
         Ok(Settings {
             helohost: control.helohost()?,
             timeoutconnect: control.number("timeoutconnect", 60)?,
             timeoutremote: control.number("timeoutremote", 1200)?,
+            outgoingip: control.ip("outgoingip")?,
             route,
         })
     }

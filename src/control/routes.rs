@@ -16,65 +16,89 @@ const SMTP: u16 = 25;
 /// of several lines for it. None when there is none, or one that says to use MX.
 pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
-    let mut best: Option<(usize, usize, &[u8])> = None;
-    for (number, line) in content.split(|c| *c == b'\n').enumerate() {
-        let line = strip_blanks(line);
-        if line.first() == Some(&b'#') {
-            continue;
-        }
+    let mut best = Best::new(host, b".");
+    for (line, number) in lines(&content) {
         let Some(colon) = memchr::memchr(b':', line) else { continue }; // stock does not see such lines
-        let (key, value) = (&line[..colon], &line[colon + 1..]);
-        if is_key_of(key, host) && best.is_none_or(|(length, ..)| key.len() >= length) {
-            best = Some((key.len(), number + 1, value));
-        }
+        best.offer(&line[..colon], &line[colon + 1..], number);
     }
-    let Some((_, number, value)) = best else { return Ok(None) };
+    let Some((value, number)) = best.value() else { return Ok(None) };
     let source = format!("control/{FILE} line {number}");
-    if value.is_empty() {
-        return Ok(None);
-    }
     parse(value, &source).map(Some).map_err(|why| ControlError(format!("{source}: {why}")))
 }
 
-fn is_key_of(key: &[u8], host: &[u8]) -> bool {
-    let Some(start) = host.len().checked_sub(key.len()) else { return false };
-    let at_a_label = start == 0 || start == host.len() || host[start] == b'.';
-    at_a_label && host[start..].eq_ignore_ascii_case(key)
+/// The lines that say something, without blanks at their ends, and their numbers.
+pub fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let lines = content.split(|c| *c == b'\n').map(strip_blanks).zip(1..);
+    lines.filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
+}
+
+/// The line that is for a name: that of the longest key, the last of several. A key is the whole name, its end from one of
+/// the `signs` on, or nothing.
+pub struct Best<'a> {
+    name: &'a [u8],
+    signs: &'static [u8],
+    best: Option<(usize, &'a [u8], usize)>,
+}
+
+impl<'a> Best<'a> {
+    /// No line yet.
+    pub fn new(name: &'a [u8], signs: &'static [u8]) -> Best<'a> {
+        Best { name, signs, best: None }
+    }
+
+    /// Takes a line into account.
+    pub fn offer(&mut self, key: &[u8], value: &'a [u8], number: usize) {
+        let Some(start) = self.name.len().checked_sub(key.len()) else { return };
+        let is_end = start == 0 || start == self.name.len() || self.signs.contains(&self.name[start]);
+        let is_key = is_end && self.name[start..].eq_ignore_ascii_case(key);
+        if is_key && self.best.is_none_or(|(length, ..)| key.len() >= length) {
+            self.best = Some((key.len(), value, number));
+        }
+    }
+
+    /// What stands behind the key, and the number of the line. None where no line is for the name or it has nothing there.
+    pub fn value(&self) -> Option<(&'a [u8], usize)> {
+        self.best.map(|(_, value, number)| (value, number)).filter(|(value, _)| !value.is_empty())
+    }
 }
 
 /// Understands what stands behind the key's colon.
-fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
-    if value.contains(&0) {
-        return Err("a NUL in the line");
-    }
-    if value.ends_with(b"\r") {
-        return Err("a CR at the line's end, which would be part of the password or the name");
-    }
-    let blank = |c: u8| b" \t".contains(&c);
-    let end = value.iter().position(|c| blank(*c) || *c == b'|').unwrap_or(value.len());
+pub fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
+    check_ends(value)?;
+    let end = value.iter().position(|c| b" \t|".contains(c)).unwrap_or(value.len());
     let (host, port) = relay(&value[..end])?;
-    let login = match value[end..].split_first() {
-        None => None,
-        // A `|` may stand in the password, so only the first two divide.
-        Some((b'|', rest)) => Some(rest.split_at(rest.iter().position(|c| *c == b'|').unwrap_or(rest.len()))),
-        Some((_, rest)) => {
-            let rest = rest.trim_ascii_start();
-            Some(rest.split_at(rest.iter().position(|c| blank(*c)).unwrap_or(rest.len())))
-        }
-    };
-    let credentials = match login {
-        None => None,
-        Some((user, password)) => {
-            let password = match password.split_first() {
-                Some((b'|', rest)) => rest,
-                Some(_) => password.trim_ascii_start(),
-                None => &[],
-            };
-            Some(credentials(user, password, source)?)
-        }
-    };
+    let credentials = login(&value[end..], source)?;
     let security = Security::default();
     Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None })
+}
+
+/// What would be taken for a part of the line's last word, or end it early elsewhere.
+pub fn check_ends(value: &[u8]) -> Result<(), &'static str> {
+    match value {
+        _ if value.contains(&0) => Err("a NUL in the line"),
+        [.., b'\r'] => Err("a CR at the line's end, which would be part of the password or the name"),
+        _ => Ok(()),
+    }
+}
+
+/// Understands what stands behind the relay: nothing, `|user|password`, ` user password`.
+pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, &'static str> {
+    let blank = |c: u8| b" \t".contains(&c);
+    let (user, password) = match text.split_first() {
+        None => return Ok(None),
+        // A `|` may stand in the password, so only the first two divide.
+        Some((b'|', rest)) => rest.split_at(rest.iter().position(|c| *c == b'|').unwrap_or(rest.len())),
+        Some((_, rest)) => {
+            let rest = rest.trim_ascii_start();
+            rest.split_at(rest.iter().position(|c| blank(*c)).unwrap_or(rest.len()))
+        }
+    };
+    let password = match password.split_first() {
+        Some((b'|', rest)) => rest,
+        Some(_) => password.trim_ascii_start(),
+        None => &[],
+    };
+    credentials(user, password, source).map(Some)
 }
 
 /// `relay`, `relay:port`, `[address]`, `[address]:port`. An IPv6 address needs the brackets.

@@ -1,12 +1,12 @@
 //! c-glue/delivery.h: the delivery machine as c-glue sees it. Private to this program; the comments here are the header's.
 
+use super::search::{from_address, qmail_auth_address};
 use super::{octets, text};
 use crate::addresses::Address;
 use crate::control::home::Surroundings;
 use crate::delivery::{Delivery, Want};
-use crate::report::os_error;
 use std::ffi::{CString, OsStr, c_char, c_int};
-use std::net::IpAddr;
+use std::io::Error;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,30 +19,25 @@ pub struct qmail_auth_delivery {
     name: CString,
 }
 
-/// An IP address.
-#[allow(non_camel_case_types)] // the C name
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub struct qmail_auth_address {
-    /// 4 or 16: how many octets count.
-    pub len: u32,
-    /// The interface of a link-local IPv6 address, else 0.
-    pub scope: u32,
-    /// In network order.
-    pub octets: [u8; 16],
-}
-
 /// The one thing to do next.
 #[allow(non_camel_case_types)] // the C name
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum qmail_auth_what {
-    /// Look up `name`.
+    /// Look up the MX records of `name`.
+    Mx,
+    /// Look up the addresses of `name`.
     Addresses,
-    /// Connect to `address` and `port` until `deadline`.
+    /// Tell the addresses of this machine.
+    OwnAddresses,
+    /// Lock the file `name`, tell what is in it, write the change, unlock it.
+    Tcpto,
+    /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
     /// Receive, and send what the kernel takes of `octets`, until `deadline`.
     Io,
+    /// Read the whole message and go back to its start.
+    Measure,
     /// Read on in the message, and receive, until `deadline`.
     Message,
     /// Send `octets` if the kernel takes them at once, and close.
@@ -61,6 +56,8 @@ pub struct qmail_auth_want {
     pub port: u16,
     /// To connect to.
     pub address: qmail_auth_address,
+    /// To connect from.
+    pub source: qmail_auth_address,
     /// NUL-terminated.
     pub name: *const c_char,
     /// To send or write.
@@ -72,7 +69,7 @@ pub struct qmail_auth_want {
 }
 
 /// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-/// the name that the program was executed by; each may be NULL. Reads the control files.
+/// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
 ///
 /// # Safety
 /// `argv` points to `argc` NUL-terminated strings, the others are NULL or NUL-terminated.
@@ -83,6 +80,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     qmailhome: *const c_char,
     cwd: *const c_char,
     execfn: *const c_char,
+    pid: u32,
 ) -> *mut qmail_auth_delivery {
     let count = if argv.is_null() { 0 } else { usize::try_from(argc).unwrap_or_default() };
     // SAFETY: the contract of this function: argv has argc strings, and argv[0] is not ours to read.
@@ -92,7 +90,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
         let octets = unsafe { text(name) };
         octets.map(|octets| Path::new(OsStr::from_bytes(octets)))
     });
-    let machine = Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn });
+    let machine = Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn, pid });
     Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default() }))
 }
 
@@ -110,6 +108,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
         what: qmail_auth_what::Done,
         port: 0,
         address: qmail_auth_address::default(),
+        source: qmail_auth_address::default(),
         name: c"".as_ptr(),
         octets: c"".as_ptr(),
         len: 0,
@@ -118,14 +117,27 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
     // SAFETY: the contract of this function.
     if let Some(qmail_auth_delivery { machine, name }) = unsafe { delivery.as_mut() } {
         let (what, octets): (_, &[u8]) = match machine.want(now) {
+            // A name holds no NUL; an empty one is not found.
+            Want::Mx(host) => {
+                *name = CString::new(host).unwrap_or_default();
+                (qmail_auth_what::Mx, b"")
+            }
             Want::Addresses(host) => {
-                *name = CString::new(host).unwrap_or_default(); // a name holds no NUL; an empty one is not found
+                *name = CString::new(host).unwrap_or_default();
                 (qmail_auth_what::Addresses, b"")
             }
-            Want::Connect(address, port, deadline) => {
-                (wanted.address, wanted.port, wanted.deadline) = (from_address(address), port, deadline);
+            Want::OwnAddresses => (qmail_auth_what::OwnAddresses, b""),
+            Want::Tcpto(path) => {
+                *name = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+                (qmail_auth_what::Tcpto, b"")
+            }
+            Want::Connect(connect, deadline) => {
+                (wanted.address, wanted.port, wanted.deadline) =
+                    (from_address(connect.address), connect.port, deadline);
+                wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();
                 (qmail_auth_what::Connect, b"")
             }
+            Want::Measure => (qmail_auth_what::Measure, b""),
             Want::Io(octets, deadline) => {
                 wanted.deadline = deadline;
                 (qmail_auth_what::Io, octets)
@@ -146,63 +158,15 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
     }
 }
 
-fn from_address(address: Address) -> qmail_auth_address {
-    let mut to = qmail_auth_address { scope: address.scope, ..Default::default() };
-    let mut put = |from: &[u8]| {
-        to.octets[..from.len()].copy_from_slice(from);
-        to.len = from.len() as u32;
-    };
-    match address.ip {
-        IpAddr::V4(ip) => put(&ip.octets()),
-        IpAddr::V6(ip) => put(&ip.octets()),
-    }
-    to
-}
-
-fn to_address(from: &qmail_auth_address) -> Address {
-    let [a, b, c, d, ..] = from.octets;
-    let ip = if from.len == 4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(from.octets) };
-    Address { ip, scope: from.scope }
-}
-
 /// Gives the machine of a delivery an event.
 ///
 /// # Safety
 /// `delivery` is NULL or lives.
-unsafe fn tell(delivery: *mut qmail_auth_delivery, event: impl FnOnce(&mut Delivery)) {
+pub(super) unsafe fn tell(delivery: *mut qmail_auth_delivery, event: impl FnOnce(&mut Delivery)) {
     // SAFETY: the contract of this function.
     if let Some(delivery) = unsafe { delivery.as_mut() } {
         event(&mut delivery.machine);
     }
-}
-
-/// The name has these addresses, to be tried in this order. None counts as not resolved.
-///
-/// # Safety
-/// `delivery` is NULL or lives; `addresses` points to `count` of them.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_resolved(
-    delivery: *mut qmail_auth_delivery,
-    addresses: *const qmail_auth_address,
-    count: usize,
-) {
-    // SAFETY: the contract of this function.
-    let found = if addresses.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(addresses, count) } };
-    let found: Vec<Address> = found.iter().map(to_address).collect();
-    // SAFETY: likewise.
-    unsafe { tell(delivery, |machine| machine.resolved(found)) }
-}
-
-/// The name has no address, or none can be found out now. `why` is the resolver's text.
-///
-/// # Safety
-/// `delivery` is NULL or lives; `why` is NULL or NUL-terminated.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_not_resolved(delivery: *mut qmail_auth_delivery, why: *const c_char) {
-    // SAFETY: the contract of this function.
-    let why = String::from_utf8_lossy(unsafe { text(why) }.unwrap_or_default()).into_owned();
-    // SAFETY: likewise.
-    unsafe { tell(delivery, |machine| machine.not_resolved(&why)) }
 }
 
 /// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
@@ -222,7 +186,17 @@ pub unsafe extern "C" fn qmail_auth_delivery_connected(delivery: *mut qmail_auth
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qmail_auth_delivery_not_connected(delivery: *mut qmail_auth_delivery, error: c_int) {
     // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.not_connected(&os_error(error))) }
+    unsafe { tell(delivery, |machine| machine.not_connected(&Error::from_raw_os_error(error))) }
+}
+
+/// There can be none from the wanted source.
+///
+/// # Safety
+/// `delivery` is NULL or lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_not_bound(delivery: *mut qmail_auth_delivery, error: c_int) {
+    // SAFETY: the contract of this function.
+    unsafe { tell(delivery, |machine| machine.not_bound(&Error::from_raw_os_error(error))) }
 }
 
 /// The server said this. What it said must be told before what was sent after it.
@@ -295,12 +269,22 @@ pub unsafe extern "C" fn qmail_auth_delivery_message(
     // SAFETY: the contract of this function.
     let piece = unsafe { self::octets(octets, len) };
     let event = |machine: &mut Delivery| match piece {
-        None => machine.message_failed("no buffer"),
+        None => machine.message_failed(&Error::other("no buffer")),
         Some([]) => machine.message_end(),
         Some(piece) => machine.message(piece),
     };
     // SAFETY: likewise.
     unsafe { tell(delivery, event) }
+}
+
+/// The message cannot be read twice, so it is not measured.
+///
+/// # Safety
+/// `delivery` is NULL or lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_not_measured(delivery: *mut qmail_auth_delivery) {
+    // SAFETY: the contract of this function.
+    unsafe { tell(delivery, Delivery::not_measured) }
 }
 
 /// The message cannot be read.
@@ -310,7 +294,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_message(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qmail_auth_delivery_message_failed(delivery: *mut qmail_auth_delivery, error: c_int) {
     // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.message_failed(&os_error(error))) }
+    unsafe { tell(delivery, |machine| machine.message_failed(&Error::from_raw_os_error(error))) }
 }
 
 /// The connection is closed on our side.

@@ -7,6 +7,8 @@ pub enum AddressError {
     Control,
     /// A blank or an angle bracket in the host part, which would end the path.
     Host,
+    /// Octets above 127 that are no UTF-8, and what else they are nobody knows (RFC 6531 section 3.3).
+    NotUtf8,
 }
 
 impl AddressError {
@@ -14,6 +16,7 @@ impl AddressError {
     pub fn text(&self) -> &'static str {
         match self {
             AddressError::Control => "contains a control character",
+            AddressError::NotUtf8 => "has octets beyond ASCII that are no UTF-8",
             AddressError::Host => "has a blank or an angle bracket in its host part",
         }
     }
@@ -24,6 +27,9 @@ impl AddressError {
 pub fn path(address: &[u8]) -> Result<Vec<u8>, AddressError> {
     if address.iter().any(u8::is_ascii_control) {
         return Err(AddressError::Control);
+    }
+    if std::str::from_utf8(address).is_err() {
+        return Err(AddressError::NotUtf8);
     }
     if address.is_empty() {
         return Ok(Vec::new());
@@ -75,6 +81,8 @@ mod tests {
             (b"a@b@example.org", b"\"a@b\"@example.org"),
             (b"x> SIZE=1@example.org", b"\"x> SIZE=1\"@example.org"),
             (b"@example.org", b"\"\"@example.org"),
+            ("\u{fc}@example.org".as_bytes(), "\"\u{fc}\"@example.org".as_bytes()),
+            ("a@\u{fc}.example".as_bytes(), "a@\u{fc}.example".as_bytes()),
         ] {
             assert_eq!(path(address).as_deref(), Ok(expected), "{address:?}");
         }
@@ -85,6 +93,7 @@ mod tests {
         for address in [&b"a\r\nRSET@example.org"[..], b"a@example.org\nDATA", b"\0@x", b"a\tb@x", b"a\x7f@x"] {
             assert_eq!(path(address), Err(AddressError::Control), "{address:?}");
         }
+        assert_eq!(path(b"\xfc@example.org"), Err(AddressError::NotUtf8));
         for address in [&b"a@example.org> SIZE=1"[..], b"a@b c", b"a@<b"] {
             assert_eq!(path(address), Err(AddressError::Host), "{address:?}");
         }

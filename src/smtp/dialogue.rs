@@ -10,7 +10,7 @@ mod session;
 mod transaction;
 
 use super::channel::Channel;
-use super::data::DotStuffer;
+use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
 use super::envelope::Envelope;
 use super::reply::{Reply, ReplyReader};
@@ -41,6 +41,8 @@ pub enum Ending {
 pub enum Want<'a> {
     /// Send what the kernel takes of this, and receive, until the deadline (milliseconds, monotonic).
     Io(&'a [u8], u64),
+    /// Read the whole message, and go back to its start.
+    Measure,
     /// Read on in the message, and receive, until the deadline.
     Message(u64),
     /// Send this if the kernel takes it at once, and close.
@@ -90,6 +92,9 @@ pub struct Dialogue {
     /// The verdict is known; the replies still to come are read and dropped.
     decided: Option<Verdict>,
     message: Option<DotStuffer>,
+    measuring: Option<Measuring>,
+    /// EHLO was put off, so it is not known what the server can do.
+    hello_deferred: bool,
     ending: Option<Ending>,
 }
 
@@ -124,6 +129,8 @@ impl Dialogue {
             recipients: Vec::new(),
             decided: None,
             message: None,
+            measuring: None,
+            hello_deferred: false,
             ending: None,
         };
         if dialogue.envelope.relay.implicit_tls {
@@ -136,6 +143,8 @@ impl Dialogue {
     pub fn want(&self) -> Want<'_> {
         if self.ending.is_some() {
             Want::Close(self.channel.pending())
+        } else if self.measuring.is_some() {
+            Want::Measure
         } else if self.message.is_some() && !self.write_failed && self.channel.pending().len() < LOW_WATER {
             Want::Message(self.deadline)
         } else {

@@ -10,6 +10,12 @@ pub struct Capabilities {
     pub pipelining: bool,
     /// TLS may be begun (RFC 3207).
     pub starttls: bool,
+    /// MAIL may say how large the message is (RFC 1870).
+    pub size: bool,
+    /// MAIL may say that octets above 127 are in it (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// Addresses may have characters beyond ASCII (RFC 6531).
+    pub smtputf8: bool,
     /// The mechanisms of RFC 4954.
     pub auth: Offer,
 }
@@ -21,6 +27,9 @@ impl Capabilities {
         Capabilities {
             pipelining: offers("PIPELINING"),
             starttls: offers("STARTTLS"),
+            size: offers("SIZE"),
+            eight_bit_mime: offers("8BITMIME"),
+            smtputf8: offers("SMTPUTF8"),
             auth: detect::offer(&reply.text),
         }
     }

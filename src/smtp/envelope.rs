@@ -1,5 +1,6 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
+use super::data::Measure;
 use crate::tls::policy::Security;
 
 /// What is the same on all connections of a delivery.
@@ -12,16 +13,31 @@ pub struct Envelope {
     pub recipients: Vec<Vec<u8>>,
     /// Whom to speak to.
     pub relay: Relay,
+    /// What was found when the message was read before it is sent.
+    pub measured: Measured,
     /// Milliseconds, for each reply and for each write.
     pub timeout: u64,
 }
 
+/// A message is read once before it is sent, where the server wants to know something of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// Not yet.
+    No,
+    /// It cannot be read twice.
+    Never,
+    /// It was.
+    As(Measure),
+}
+
 /// The server that the mail goes to.
 pub struct Relay {
-    /// Its name as its route gives it, which its certificate must be for.
+    /// Its name as its route gives it, which its certificate must be for; or that of a mail exchanger.
     pub name: String,
     /// Where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
     pub shown: String,
+    /// No route names it: the mail goes to the recipient's domain itself.
+    pub is_direct: bool,
     /// TLS with it.
     pub security: Security,
     /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.

@@ -75,6 +75,15 @@ impl Words<'_> {
         RecipientReport::refused(reply.class() == 5 && !login, line, &reply.text, self.auth.map(Auth::mask))
     }
 
+    /// An address has characters beyond ASCII and the server cannot take it. `hello` says whether it said all that it can do.
+    pub fn address_beyond_ascii(&self, hello: bool) -> Verdict {
+        let line = format!(
+            "Connected to {} but it takes no addresses beyond ASCII (no SMTPUTF8), and the sender's or a recipient's is one. (#5.6.7)",
+            self.peer
+        );
+        Verdict::new(if hello { Letter::D } else { Letter::Z }, line)
+    }
+
     /// The client certificate was shown and nothing says that the relay takes it for a login. So a refusal before the
     /// message counts as one of it, unless its status is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
     /// protocol, 5.0 anything).
@@ -94,6 +103,11 @@ impl Words<'_> {
         match self.auth {
             Some(_) if !demands_login(reply) => {
                 format!("perhaps it does not take our client certificate for a login at {relay}. (#4.7.0)")
+            }
+            None if self.relay.is_direct => {
+                format!(
+                    "it demands a login, and no route leads to {relay}: name a relay in control/smtproutes. (#4.7.0)"
+                )
             }
             None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
             Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),

@@ -13,6 +13,8 @@ pub mod relay;
 pub mod script;
 pub mod server;
 
+use qmail_auth::addresses::Address;
+use qmail_auth::delivery::Delivery;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -65,6 +67,12 @@ impl Home {
     pub fn deliver<S: AsRef<OsStr>>(&self, sender: S, recipients: &[S], message: &[u8]) -> Delivered {
         run(self.command(sender, recipients), message)
     }
+}
+
+/// Gives a delivery the addresses of its relay, and no queue/lock/tcpto.
+pub fn resolve(delivery: &mut Delivery, ips: &[&str]) {
+    delivery.resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect());
+    assert!(delivery.tcpto(b"", 0).is_none());
 }
 
 /// The program under test.

@@ -10,12 +10,15 @@ use rustls::{ServerConfig, ServerConnection};
 /// end of a message.
 pub type Script = &'static [(&'static str, &'static str)];
 
-/// With PIPELINING, PLAIN and two recipients.
+/// With PIPELINING, SIZE, PLAIN and two recipients.
 pub const PIPELINED: Script = &[
     ("", "220 relay.example ESMTP\r\n"),
-    ("EHLO client.example.net", "250-relay.example\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n"),
+    (
+        "EHLO client.example.net",
+        "250-relay.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250 AUTH PLAIN\r\n",
+    ),
     ("AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz", "235 2.7.0 ok\r\n"),
-    ("MAIL FROM:<sender@example.net>", "250 sender ok\r\n"),
+    ("MAIL FROM:<sender@example.net> SIZE=64", "250 sender ok\r\n"),
     ("RCPT TO:<one@example.org>", "250 one ok\r\n"),
     ("RCPT TO:<two@example.org>", "250 two ok\r\n"),
     ("DATA", "354 go ahead\r\n"),
@@ -41,9 +44,12 @@ pub const PIPELINED_STARTTLS: Script = &[
     ("", "220 relay.example ESMTP\r\n"),
     ("EHLO client.example.net", "250-relay.example\r\n250 STARTTLS\r\n"),
     ("STARTTLS", "220-go\r\n220 ahead\r\n"),
-    ("EHLO client.example.net", "250-relay.example\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n"),
+    (
+        "EHLO client.example.net",
+        "250-relay.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250 AUTH PLAIN\r\n",
+    ),
     ("AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz", "235 2.7.0 ok\r\n"),
-    ("MAIL FROM:<sender@example.net>", "250 sender ok\r\n"),
+    ("MAIL FROM:<sender@example.net> SIZE=64", "250 sender ok\r\n"),
     ("RCPT TO:<one@example.org>", "250 one ok\r\n"),
     ("RCPT TO:<two@example.org>", "250 two ok\r\n"),
     ("DATA", "354 go ahead\r\n"),

@@ -29,7 +29,8 @@ impl Dialogue {
                 self.capabilities = Capabilities::read(reply);
                 self.secure();
             }
-            (Command::Ehlo, code, 4 | 5) if code != 421 => {
+            (Command::Ehlo, code, class @ (4 | 5)) if code != 421 => {
+                self.hello_deferred = class == 4;
                 self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat());
             }
             (_, 250, _) => self.secure(),

@@ -2,13 +2,38 @@
 
 use super::{Command, Dialogue};
 use crate::report::{Letter, RecipientReport, Verdict};
-use crate::smtp::data::DotStuffer;
+use crate::smtp::data::{DotStuffer, Measuring};
+use crate::smtp::ehlo::Capabilities;
+use crate::smtp::envelope::{Envelope, Measured};
 use crate::smtp::reply::Reply;
 
 impl Dialogue {
-    /// MAIL, and with PIPELINING all up to DATA in the same flight.
+    /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is measured, if the server wants to
+    /// know something of it.
     pub(super) fn send_mail(&mut self) {
-        self.send(Command::Mail, [b"MAIL FROM:<", &self.envelope.sender[..], b">"].concat());
+        let Envelope { sender, recipients, measured, .. } = &self.envelope;
+        let beyond_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
+        let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
+        if beyond_ascii && !smtputf8 {
+            return self.finish(self.words().address_beyond_ascii(!self.hello_deferred));
+        }
+        if (size || eight_bit_mime) && *measured == Measured::No {
+            self.measuring = Some(Measuring::default());
+            return;
+        }
+        let mut line = [b"MAIL FROM:<", &sender[..], b">"].concat();
+        if let Measured::As(measure) = measured {
+            if size {
+                line.extend_from_slice(format!(" SIZE={}", measure.size).as_bytes());
+            }
+            if eight_bit_mime && measure.is_8bit {
+                line.extend_from_slice(b" BODY=8BITMIME");
+            }
+        }
+        if beyond_ascii {
+            line.extend_from_slice(b" SMTPUTF8");
+        }
+        self.send(Command::Mail, line);
         if self.capabilities.pipelining {
             (0..self.envelope.recipients.len()).for_each(|number| self.send_rcpt(number));
             self.send(Command::Data, b"DATA".to_vec());
@@ -56,15 +81,31 @@ impl Dialogue {
         }
     }
 
+    /// The message cannot be read twice, so it is not measured.
+    pub fn not_measured(&mut self) {
+        self.measured(Measured::Never);
+    }
+
+    fn measured(&mut self, measured: Measured) {
+        self.measuring = None;
+        self.envelope.measured = measured;
+        self.send_mail();
+    }
+
     /// The next piece of the message.
     pub fn message(&mut self, piece: &[u8]) {
-        if let Some(stuffer) = &mut self.message {
+        if let Some(measuring) = &mut self.measuring {
+            measuring.push(piece);
+        } else if let Some(stuffer) = &mut self.message {
             self.channel.put(|octets| stuffer.push(piece, octets));
         }
     }
 
     /// The message ends here.
     pub fn message_end(&mut self) {
+        if let Some(measuring) = self.measuring.take() {
+            return self.measured(Measured::As(measuring.finish()));
+        }
         let Some(mut stuffer) = self.message.take() else { return };
         let mut finished = Ok(());
         self.channel.put(|octets| finished = stuffer.finish(octets));

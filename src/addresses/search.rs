@@ -1,0 +1,278 @@
+//! From a relay's name, or from the domain of a mail that no route is for, to the addresses to try (RFC 5321 section 5.1).
+//!
+//! It says which lookup is next and takes what came of it. The verdict, where there is nothing to try, is in stock's words: D
+//! where the domain itself says so, Z for whatever may be otherwise later, and for a relay always, since we chose it.
+
+use super::{Address, Candidate, mx, tcpto};
+use crate::report::{Letter, Verdict};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A domain may have as many mail exchangers as it likes, but each costs lookups.
+const EXCHANGES: usize = 32;
+/// Each address may cost timeoutconnect.
+const ADDRESSES: usize = 64;
+
+/// What to look up next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// The MX records of this name: [`Search::mx`] or [`Search::not_found`].
+    Mx(&'a str),
+    /// The addresses of this name: [`Search::resolved`] or [`Search::not_found`].
+    Addresses(&'a str),
+    /// The addresses of this machine: [`Search::own_address`] for each, then [`Search::own_addresses_end`].
+    OwnAddresses,
+    /// Nothing: the [`Search::candidates`] are there.
+    Nothing,
+}
+
+/// Why a lookup came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// There is no such name.
+    Name,
+    /// The name is there, and has nothing of what was asked for.
+    Record,
+    /// Nobody knows now: the servers failed, did not answer, or refused.
+    Unknown,
+}
+
+/// A host to look up. The best preference is the lowest.
+struct Host {
+    /// As it is asked for: what came from DNS or from an address has a dot at its end, so that no search list is tried.
+    name: String,
+    preference: u16,
+}
+
+/// One search.
+pub struct Search {
+    target: Target,
+    /// The hosts whose addresses are wanted, the next one last.
+    hosts: Vec<Host>,
+    found: Vec<(Candidate, u16)>,
+    /// Preferences from here on are ours and no better than ours.
+    own: Option<u16>,
+    /// The first host whose addresses nobody knows now, and why.
+    unknown: Option<String>,
+    next: Next,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Mx,
+    Hosts,
+    OwnAddresses,
+    Nothing,
+}
+
+enum Target {
+    /// The relay of a route; the second is where that is written.
+    Relay(String, String),
+    /// A domain, in text and for the lookup. The last is true once it has shown MX records.
+    Domain { shown: String, name: String, has_mx: bool },
+}
+
+impl Search {
+    /// The addresses of a route's relay. `source` is where the route is written.
+    pub fn for_relay(host: &str, source: &str) -> Search {
+        let hosts = vec![Host { name: host.to_owned(), preference: 0 }];
+        Search::new(Target::Relay(host.to_owned(), source.to_owned()), hosts, Next::Hosts)
+    }
+
+    /// The addresses for mail to a domain, or to an address literal (RFC 5321 section 4.1.3).
+    pub fn for_domain(domain: &[u8]) -> Result<Search, Verdict> {
+        let shown = String::from_utf8_lossy(domain).into_owned();
+        let bare = shown.strip_suffix('.').unwrap_or(&shown).to_owned();
+        let target = Target::Domain { shown: shown.clone(), name: format!("{bare}."), has_mx: false };
+        let mut search = Search::new(target, Vec::new(), Next::Mx);
+        if let Some(ip) = literal(&shown) {
+            search.add(Address { ip, scope: 0 }, ip.to_string(), 0);
+            search.next = Next::OwnAddresses;
+        } else if !can_be_host(&bare) {
+            return Err(search.no_such_host());
+        }
+        Ok(search)
+    }
+
+    fn new(target: Target, hosts: Vec<Host>, next: Next) -> Search {
+        Search { target, hosts, found: Vec::new(), own: None, unknown: None, next }
+    }
+
+    /// What to look up next.
+    pub fn need(&self) -> Need<'_> {
+        match (self.next, self.hosts.last(), &self.target) {
+            (Next::Mx, _, Target::Domain { name, .. }) => Need::Mx(name),
+            (Next::Hosts, Some(host), _) => Need::Addresses(&host.name),
+            (Next::OwnAddresses, ..) => Need::OwnAddresses,
+            _ => Need::Nothing,
+        }
+    }
+
+    /// The answer of the resolver. `seed` decides between exchanges of one preference.
+    pub fn mx(&mut self, answer: &[u8], seed: u64) -> Result<(), Verdict> {
+        let Ok(mut exchanges) = mx::exchanges(answer) else {
+            return self.not_found(Missing::Unknown, "the answer about its MX cannot be understood");
+        };
+        if exchanges.is_empty() {
+            return self.not_found(Missing::Record, ""); // an alias of a name without MX
+        }
+        if exchanges.len() == 1 && exchanges[0].name.is_empty() {
+            return Err(no_exchange(" It says by a null MX that it takes no mail (RFC 7505)."));
+        }
+        shuffle(&mut exchanges, seed);
+        exchanges.sort_by_key(|exchange| exchange.preference);
+        exchanges.truncate(EXCHANGES);
+        if let Target::Domain { has_mx, .. } = &mut self.target {
+            *has_mx = true;
+        }
+        let host = |exchange: &mx::Exchange| {
+            let name = std::str::from_utf8(&exchange.name).ok().filter(|name| can_be_host(name))?;
+            Some(Host { name: format!("{name}."), preference: exchange.preference })
+        };
+        self.hosts = exchanges.iter().rev().filter_map(host).collect();
+        self.go_on(Next::Hosts)
+    }
+
+    /// The host has these addresses, in the order that the resolver gives them.
+    pub fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
+        if addresses.is_empty() {
+            return self.not_found(Missing::Record, "no address");
+        }
+        let Some(Host { name, preference }) = self.hosts.pop() else { return Ok(()) };
+        let bare = match self.target {
+            Target::Relay(..) => &name,
+            Target::Domain { .. } => name.strip_suffix('.').unwrap_or(&name),
+        };
+        addresses.into_iter().for_each(|address| self.add(address, bare.to_owned(), preference));
+        self.go_on(Next::Hosts)
+    }
+
+    /// The lookup came to nothing. `why` is the resolver's text.
+    pub fn not_found(&mut self, missing: Missing, why: &str) -> Result<(), Verdict> {
+        match (&self.target, self.next, missing) {
+            (Target::Relay(host, source), ..) => Err(unknown_host(&format!("Relay {host} of {source}: {why}"))),
+            (Target::Domain { shown, .. }, Next::Mx, Missing::Unknown) => {
+                Err(unknown_host(&format!("MX of {shown}: {why}")))
+            }
+            (Target::Domain { .. }, Next::Mx, Missing::Name) => Err(self.no_such_host()),
+            (Target::Domain { name, .. }, Next::Mx, Missing::Record) => {
+                self.hosts = vec![Host { name: name.clone(), preference: 0 }];
+                self.go_on(Next::Hosts)
+            }
+            _ => {
+                let host = self.hosts.pop();
+                if missing == Missing::Unknown && self.unknown.is_none() {
+                    let name = host.map(|host| host.name).unwrap_or_default();
+                    self.unknown = Some(format!("{}: {why}", name.trim_end_matches('.')));
+                }
+                self.go_on(Next::Hosts)
+            }
+        }
+    }
+
+    /// This machine has this address.
+    pub fn own_address(&mut self, own: IpAddr) {
+        self.drop_from(|ip| ip.to_canonical() == own.to_canonical());
+    }
+
+    /// It has no others.
+    pub fn own_addresses_end(&mut self) -> Result<(), Verdict> {
+        // Whatever else leads to this machine.
+        self.drop_from(|ip| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified());
+        if let Some(own) = self.own {
+            self.found.retain(|(_, preference)| *preference < own);
+        }
+        self.go_on(Next::Nothing)
+    }
+
+    /// What was found, once nothing more is needed.
+    pub fn candidates(self) -> Vec<Candidate> {
+        self.found.into_iter().map(|(candidate, _)| candidate).take(ADDRESSES).collect()
+    }
+
+    fn add(&mut self, address: Address, host: String, preference: u16) {
+        self.found.push((Candidate { address, host, tcpto: tcpto::Found::default() }, preference));
+    }
+
+    fn drop_from(&mut self, is_own: impl Fn(IpAddr) -> bool) {
+        let own =
+            self.found.iter().filter(|(candidate, _)| is_own(candidate.address.ip)).map(|(_, preference)| *preference);
+        self.own = own.chain(self.own).min();
+    }
+
+    /// Goes on to the next step that there is something to do for.
+    fn go_on(&mut self, next: Next) -> Result<(), Verdict> {
+        self.next = next;
+        if next == Next::Hosts && self.hosts.is_empty() {
+            self.next = match self.target {
+                Target::Relay(..) => Next::Nothing,
+                Target::Domain { .. } => Next::OwnAddresses,
+            };
+        }
+        let looked_up = [Next::OwnAddresses, Next::Nothing].contains(&self.next);
+        match looked_up && self.found.is_empty() {
+            true => Err(self.nothing_to_try()),
+            false => Ok(()),
+        }
+    }
+
+    fn nothing_to_try(&self) -> Verdict {
+        match (&self.target, &self.unknown) {
+            (_, Some(unknown)) => unknown_host(unknown),
+            _ if self.own.is_some() => {
+                let sorry = "Sorry. Although I'm listed as a best-preference MX or A for that host,";
+                Verdict::new(Letter::D, sorry)
+                    .and_line("it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)".to_owned())
+            }
+            (Target::Domain { has_mx: true, .. }, _) => no_exchange(""),
+            _ => self.no_such_host(),
+        }
+    }
+
+    fn no_such_host(&self) -> Verdict {
+        let (Target::Domain { shown, .. } | Target::Relay(shown, _)) = &self.target;
+        let hint = if shown.is_ascii() {
+            ""
+        } else {
+            " A domain beyond ASCII has a form in ASCII, xn--..., for mail without a route."
+        };
+        Verdict::new(Letter::D, format!("Sorry, I couldn't find any host named {shown}. (#5.1.2){hint}"))
+    }
+}
+
+fn unknown_host(why: &str) -> Verdict {
+    Verdict::new(Letter::Z, format!("Sorry, I couldn't find any host by that name. (#4.1.2) {why}"))
+}
+
+fn no_exchange(why: &str) -> Verdict {
+    Verdict::new(Letter::D, format!("Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4){why}"))
+}
+
+/// `192.0.2.1`, which stock knows too, `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+fn literal(host: &str) -> Option<IpAddr> {
+    let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) else {
+        return host.parse::<Ipv4Addr>().ok().map(IpAddr::from);
+    };
+    match inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")) {
+        Some(_) => inner[5..].parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => inner.parse::<Ipv4Addr>().ok().map(IpAddr::from),
+    }
+}
+
+/// A name that can be looked up: labels of 1 to 63 letters, digits, hyphens and underscores, 253 characters in all. Others
+/// would mean something else to the resolver, a backslash for one.
+fn can_be_host(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+/// Fisher and Yates, with splitmix64.
+fn shuffle<T>(list: &mut [T], mut seed: u64) {
+    for last in (1..list.len()).rev() {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut random = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        list.swap(last, ((random ^ (random >> 31)) % (last as u64 + 1)) as usize);
+    }
+}

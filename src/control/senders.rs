@@ -1,0 +1,55 @@
+//! control/authsenders: the relay and the login of a sender, before what control/smtproutes says.
+//!
+//! `sender:relay[:port]|user|password`, with all that a line of smtproutes may have there. `sender:|user|password`, and
+//! `sender|user|password`, which other programs pass over in silence, is a login for the relay that the route names. A sender is a
+//! whole address, the end of one from an `@` or a `.` on, or nothing.
+
+use super::Route;
+use super::files::{Control, ControlError};
+use super::routes::{self, Best};
+use crate::auth::Credentials;
+
+const FILE: &str = "authsenders";
+
+/// What a line says.
+pub enum Sender {
+    /// The mail goes by this relay.
+    Relay(Route),
+    /// It goes where it would go, and logs in so.
+    Login(Credentials),
+}
+
+/// The line for a sender: that of the longest key, the last of several. None where there is none, or nothing behind its colon.
+pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlError> {
+    let Some(content) = control.read(FILE)? else { return Ok(None) };
+    let mut best = Best::new(sender, b"@.");
+    for (line, number) in routes::lines(&content) {
+        // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
+        let (key, value) = split(line).ok_or_else(|| {
+            ControlError(format!("control/{FILE} line {number}: no sender:relay and no sender|user|password"))
+        })?;
+        best.offer(key, value, number);
+    }
+    let Some((value, number)) = best.value() else { return Ok(None) };
+    let source = format!("control/{FILE} line {number}");
+    let understood = match value.first() {
+        Some(b'|') => {
+            routes::check_ends(value).and_then(|()| routes::login(value, &source)).map(|login| login.map(Sender::Login))
+        }
+        _ => routes::parse(value, &source).map(|route| Some(Sender::Relay(route))),
+    };
+    understood.map_err(|why| ControlError(format!("{source}: {why}")))
+}
+
+/// The key, and what is for it. A `|` before the colon can be a local part's only when no `@` comes before it.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let place = |sign| memchr::memchr(sign, line);
+    let key_end = |end: &usize| matches!(line[..*end], [] | [b'.', ..]) || line[..*end].contains(&b'@');
+    match (place(b':'), place(b'|')) {
+        (Some(colon), bar) if bar.is_none_or(|bar| bar > colon || !key_end(&bar)) => {
+            Some((&line[..colon], &line[colon + 1..]))
+        }
+        (_, Some(bar)) => Some((&line[..bar], &line[bar..])),
+        _ => None,
+    }
+}
