@@ -9,10 +9,8 @@
 
 // Why a lookup came to nothing.
 enum qmail_auth_missing {
-  // There is no such name.
-  QMAIL_AUTH_MISSING_NAME,
-  // The name has nothing of what was asked for.
-  QMAIL_AUTH_MISSING_RECORD,
+  // There is no such name, or it has nothing of what was asked for.
+  QMAIL_AUTH_MISSING_NONE,
   // Nobody knows now.
   QMAIL_AUTH_MISSING_UNKNOWN,
 };

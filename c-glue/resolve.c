@@ -39,21 +39,13 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
 /* A server that refuses is no proof that there is no such name, so only two answers are final. */
 static enum qmail_auth_missing missing_record(int error)
 {
-    switch (error) {
-    case HOST_NOT_FOUND: return QMAIL_AUTH_MISSING_NAME;
-    case NO_DATA: return QMAIL_AUTH_MISSING_RECORD;
-    default: return QMAIL_AUTH_MISSING_UNKNOWN;
-    }
+    return error == HOST_NOT_FOUND || error == NO_DATA ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
 }
 
 static enum qmail_auth_missing missing_address(int error)
 {
-    switch (error) {
-    case EAI_NONAME: return QMAIL_AUTH_MISSING_NAME;
-    case EAI_NODATA:
-    case EAI_ADDRFAMILY: return QMAIL_AUTH_MISSING_RECORD;
-    default: return QMAIL_AUTH_MISSING_UNKNOWN;
-    }
+    return error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY ? QMAIL_AUTH_MISSING_NONE
+                                                                                : QMAIL_AUTH_MISSING_UNKNOWN;
 }
 
 void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)

@@ -3,14 +3,11 @@
 mod support;
 
 use qmail_auth::control::files::{Control, ControlError};
-use qmail_auth::control::home::{self, Surroundings};
 use qmail_auth::control::{Route, Settings};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
-use support::server::{Rules, Server};
 use support::{Home, program, run};
 
 fn settings(home: &Home, host: &str) -> Result<Settings, String> {
@@ -257,55 +254,6 @@ fn names_and_times() {
     fs::remove_file(home.path().join("control/helohost")).unwrap();
     fs::remove_file(home.path().join("control/me")).unwrap();
     assert_eq!(settings(&home, "example.org").err().unwrap(), "control/me: no host name");
-}
-
-#[test]
-fn where_home_is() {
-    let [one, other] = [Home::new(), Home::new()];
-    let mess = other.path().join("queue/mess");
-    let bin = other.path().join("bin/qmail-remote");
-    let find = |qmailhome: Option<&Path>, cwd: Option<&Path>, execfn: Option<&Path>| {
-        home::find(&Surroundings { qmailhome, cwd, execfn, pid: 0 })
-    };
-    let found = |home: &Home| Some(home.path().to_owned());
-    assert_eq!(find(Some(one.path()), Some(&mess), Some(&bin)), found(&one));
-    assert_eq!(find(None, Some(&mess), None), found(&other));
-    assert_eq!(find(Some(Path::new("")), Some(&mess), None), found(&other));
-    assert_eq!(find(None, Some(&mess), Some(&one.path().join("bin/qmail-remote"))), found(&other));
-    assert_eq!(find(None, Some(Path::new("/")), Some(&bin)), found(&other));
-    assert_eq!(find(None, Some(&other.path().join("bin")), Some(Path::new("./qmail-remote"))), found(&other));
-    assert_eq!(find(None, Some(other.path()), Some(Path::new("bin/qmail-remote"))), found(&other));
-    // A home that is named and has no control directory is an error, not a reason to take another.
-    let empty = tempfile::tempdir().unwrap();
-    assert_eq!(find(Some(empty.path()), Some(&mess), Some(&bin)), None);
-    assert_eq!(find(None, Some(&empty.path().join("queue/mess")), Some(&bin)), None);
-}
-
-/// The program itself, in the three ways that it is found.
-#[test]
-fn home_of_the_program() {
-    let server = Server::start(Rules::default());
-    let home = Home::with_route(&format!("127.0.0.1:{} myuser secretpass", server.port()));
-    let mess = home.path().join("queue/mess");
-    fs::create_dir_all(&mess).unwrap();
-    fs::create_dir(home.path().join("bin")).unwrap();
-    symlink(program(), home.path().join("bin/qmail-remote")).unwrap();
-    let deliver = |mut command: Command| {
-        command.env_clear().args(["example.org", "a@example.net", "b@example.org"]);
-        assert_eq!(run(command, b"\n").letters(), "rK");
-    };
-    let mut from_mess = Command::new(program());
-    from_mess.current_dir(&mess);
-    deliver(from_mess);
-    let mut from_bin = Command::new(home.path().join("bin/qmail-remote"));
-    from_bin.current_dir("/");
-    deliver(from_bin);
-    assert_eq!(server.finish().messages.len(), 2);
-
-    let empty = tempfile::tempdir().unwrap();
-    let mut command = home.command("a@example.net", &["b@example.org"]);
-    command.env("QMAILHOME", empty.path());
-    assert!(run(command, b"\n").verdict().starts_with("ZUnable to switch to home directory. (#4.3.0)"));
 }
 
 /// What the user that runs cannot read puts the mail off, with the file's name. Root can read everything, so as root the

@@ -28,10 +28,8 @@ pub enum Need<'a> {
 /// Why a lookup came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// There is no such name.
-    Name,
-    /// The name is there, and has nothing of what was asked for.
-    Record,
+    /// There is no such name, or it has nothing of what was asked for.
+    None,
     /// Nobody knows now: the servers failed, did not answer, or refused.
     Unknown,
 }
@@ -113,7 +111,7 @@ impl Search {
             return self.not_found(Missing::Unknown, "the answer about its MX cannot be understood");
         };
         if exchanges.is_empty() {
-            return self.not_found(Missing::Record, ""); // an alias of a name without MX
+            return self.not_found(Missing::None, ""); // an alias of a name without MX
         }
         if exchanges.len() == 1 && exchanges[0].name.is_empty() {
             return Err(no_exchange(" It says by a null MX that it takes no mail (RFC 7505)."));
@@ -135,7 +133,7 @@ impl Search {
     /// The host has these addresses, in the order that the resolver gives them.
     pub fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
         if addresses.is_empty() {
-            return self.not_found(Missing::Record, "no address");
+            return self.not_found(Missing::None, "no address");
         }
         let Some(Host { name, preference }) = self.hosts.pop() else { return Ok(()) };
         let bare = match self.target {
@@ -153,8 +151,8 @@ impl Search {
             (Target::Domain { shown, .. }, Next::Mx, Missing::Unknown) => {
                 Err(unknown_host(&format!("MX of {shown}: {why}")))
             }
-            (Target::Domain { .. }, Next::Mx, Missing::Name) => Err(self.no_such_host()),
-            (Target::Domain { name, .. }, Next::Mx, Missing::Record) => {
+            // Also for no such name, as stock does it: servers have said so that know the name all the same.
+            (Target::Domain { name, .. }, Next::Mx, Missing::None) => {
                 self.hosts = vec![Host { name: name.clone(), preference: 0 }];
                 self.go_on(Next::Hosts)
             }

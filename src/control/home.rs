@@ -18,17 +18,16 @@ pub struct Surroundings<'a> {
 /// Where qmail's home is looked for when nothing tells.
 const USUAL: [&str; 2] = ["/var/qmail", "/var/lib/qmail"];
 
-/// qmail's home: `$QMAILHOME`; else `../..` of the working directory when that is `.../queue/mess`; else the parent of
-/// the directory that the program was executed from, if it has `control`; else the first usual place that has it.
+/// qmail's home: `$QMAILHOME`, which must have `control`; else the first that has it of `../..` of the working directory, when
+/// that is `.../queue/mess` (the queue may be a link to another disk), of the parent of the directory that the program was
+/// executed from, and of the usual places.
 pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
     let has_control = |home: &&Path| home.join("control").is_dir();
     if let Some(home) = surroundings.qmailhome.filter(|home| !home.as_os_str().is_empty()) {
         return Some(home).filter(has_control).map(Path::to_owned);
     }
-    if let Some(mess) = surroundings.cwd.filter(|cwd| cwd.ends_with("queue/mess")) {
-        return mess.ancestors().nth(2).filter(has_control).map(Path::to_owned);
-    }
     let program = surroundings.execfn.map(|program| surroundings.cwd.unwrap_or(Path::new("/")).join(program));
     let executed_from = program.as_deref().and_then(|program| program.parent()?.parent());
-    executed_from.into_iter().chain(USUAL.map(Path::new)).find(has_control).map(Path::to_owned)
+    let mess = surroundings.cwd.filter(|cwd| cwd.ends_with("queue/mess")).and_then(|mess| mess.ancestors().nth(2));
+    mess.into_iter().chain(executed_from).chain(USUAL.map(Path::new)).find(has_control).map(Path::to_owned)
 }

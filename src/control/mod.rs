@@ -47,7 +47,7 @@ impl Settings {
     /// Reads what a mail from `sender` to `host` needs. Nothing else is opened.
     pub fn read(control: &Control, host: &[u8], sender: &[u8]) -> Result<Settings, ControlError> {
         let route = match senders::find(control, sender)? {
-            Some(Sender::Relay(route)) => Some(route),
+            Some(Sender::Relay(route)) => Some(*route),
             Some(Sender::Login(login)) => match routes::find(control, host)? {
                 Some(route) => Some(Route { credentials: Some(login), ..route }),
                 None => {

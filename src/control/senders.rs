@@ -14,7 +14,7 @@ const FILE: &str = "authsenders";
 /// What a line says.
 pub enum Sender {
     /// The mail goes by this relay.
-    Relay(Route),
+    Relay(Box<Route>),
     /// It goes where it would go, and logs in so.
     Login(Credentials),
 }
@@ -36,7 +36,7 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
         Some(b'|') => {
             routes::check_ends(value).and_then(|()| routes::login(value, &source)).map(|login| login.map(Sender::Login))
         }
-        _ => routes::parse(value, &source).map(|route| Some(Sender::Relay(route))),
+        _ => routes::parse(value, &source).map(|route| Some(Sender::Relay(Box::new(route)))),
     };
     understood.map_err(|why| ControlError(format!("{source}: {why}")))
 }

@@ -27,10 +27,8 @@ pub struct qmail_auth_address {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum qmail_auth_missing {
-    /// There is no such name.
-    Name,
-    /// The name has nothing of what was asked for.
-    Record,
+    /// There is no such name, or it has nothing of what was asked for.
+    None,
     /// Nobody knows now.
     Unknown,
 }
@@ -97,8 +95,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_not_found(
     // SAFETY: the contract of this function.
     let why = String::from_utf8_lossy(unsafe { text(why) }.unwrap_or_default()).into_owned();
     let missing = match missing {
-        qmail_auth_missing::Name => Missing::Name,
-        qmail_auth_missing::Record => Missing::Record,
+        qmail_auth_missing::None => Missing::None,
         qmail_auth_missing::Unknown => Missing::Unknown,
     };
     // SAFETY: likewise.

@@ -1,0 +1,286 @@
+//! Where a mail without a route goes: MX answers, addresses, what is ours, in which order, and the words where there is nothing.
+
+mod support;
+
+use qmail_auth::addresses::Address;
+use qmail_auth::addresses::search::Missing;
+use qmail_auth::control::home::Surroundings;
+use qmail_auth::delivery::{Delivery, Want};
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use support::Home;
+
+/// What the resolver knows: the MX records of the domain, None for a failure; the addresses of each host, likewise.
+struct Dns<'a> {
+    mx: Option<&'a [(u16, &'a str)]>,
+    hosts: &'a [(&'a str, Option<&'a [&'a str]>)],
+}
+
+/// An answer of the resolver with these MX records.
+fn answer(records: &[(u16, &str)]) -> Vec<u8> {
+    let name = |name: &str| {
+        let labels = name.split('.').filter(|label| !label.is_empty());
+        let mut octets: Vec<u8> = labels.flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+        octets.push(0);
+        octets
+    };
+    let mut answer = [&[0, 1, 0x81, 0x80, 0, 1, 0, records.len() as u8, 0, 0, 0, 0][..], &name("example.org")].concat();
+    answer.extend_from_slice(&[0, 15, 0, 1]);
+    for (preference, exchange) in records {
+        let data = [&preference.to_be_bytes()[..], &name(exchange)].concat();
+        answer.extend_from_slice(&[0xc0, 12, 0, 15, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        answer.extend_from_slice(&data);
+    }
+    answer
+}
+
+const OWN: [&str; 3] = ["192.0.2.100", "2001:db8::100", "127.0.0.1"];
+
+/// Lets all connections fail. Answers the addresses tried and the report.
+fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, String) {
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery = Delivery::new(&[domain.as_bytes(), b"a@example.net", b"b@example.org"], &surroundings);
+    let mut tried = Vec::new();
+    for _ in 0..500 {
+        match delivery.want(0) {
+            Want::Mx(name) => {
+                assert!(name.ends_with('.'), "{name}: the search list of the resolver is not for mail");
+                match dns.mx {
+                    None => delivery.not_found(Missing::Unknown, "try again"),
+                    Some([]) => delivery.not_found(Missing::None, "no MX"),
+                    Some(records) => delivery.mx(&answer(records), seed),
+                }
+            }
+            Want::Addresses(name) => {
+                let known: HashMap<_, _> = dns.hosts.iter().copied().collect();
+                match known.get(name) {
+                    None => delivery.not_found(Missing::None, "no such host"),
+                    Some(None) => delivery.not_found(Missing::Unknown, "try again"),
+                    Some(Some(ips)) => {
+                        delivery.resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect())
+                    }
+                }
+            }
+            Want::OwnAddresses => {
+                OWN.iter().for_each(|ip| delivery.own_address(ip.parse().unwrap()));
+                delivery.own_addresses_end();
+            }
+            Want::Tcpto(_) => assert!(delivery.tcpto(b"", 0).is_none()),
+            Want::Connect(connect, _) => {
+                assert_eq!(connect.port, 25);
+                tried.push(connect.address.ip.to_string());
+                delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+            }
+            Want::Done(report) => return (tried, String::from_utf8_lossy(report).into_owned()),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no end");
+}
+
+const NO_HOST: &str = "DSorry, I couldn't find any host named example.org. (#5.1.2)\n\0";
+const NO_EXCHANGE: &str = "DSorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n\0";
+const LOCAL: &str = "DSorry. Although I'm listed as a best-preference MX or A for that host,\n\
+                     it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n\0";
+const NOT_NOW: &str = "ZSorry, I couldn't find any host by that name. (#4.1.2) ";
+const NO_CONNECTION: &str =
+    "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1) mail exchanger of example.org: ";
+
+#[test]
+fn searches() {
+    let one: (&str, Option<&[&str]>) = ("one.example.", Some(&["192.0.2.1", "2001:db8::1"]));
+    let two: (&str, Option<&[&str]>) = ("two.example.", Some(&["192.0.2.2"]));
+    let fails: (&str, Option<&[&str]>) = ("fails.example.", None);
+    let own: (&str, Option<&[&str]>) = ("own.example.", Some(&["192.0.2.9", "192.0.2.100"]));
+    let own6: (&str, Option<&[&str]>) = ("own6.example.", Some(&["2001:db8::100"]));
+    let itself: (&str, Option<&[&str]>) = ("example.org.", Some(&["192.0.2.7"]));
+    let mapped: (&str, Option<&[&str]>) = ("mapped.example.", Some(&["::ffff:192.0.2.100"]));
+    let loopback: (&str, Option<&[&str]>) = ("loopback.example.", Some(&["127.0.0.53"]));
+    let hosts = [one, two, fails, own, own6, itself, mapped, loopback];
+    let home = Home::new();
+    type Case<'a> = (&'a str, Option<&'a [(u16, &'a str)]>, &'a [&'a str], &'a str);
+    let cases: &[Case] = &[
+        (
+            "the lowest first",
+            Some(&[(20, "two.example"), (10, "one.example")]),
+            &["192.0.2.1", "2001:db8::1", "192.0.2.2"],
+            NO_CONNECTION,
+        ),
+        ("no MX", Some(&[]), &["192.0.2.7"], NO_CONNECTION),
+        ("nobody knows", None, &[], NOT_NOW),
+        (
+            "null MX",
+            Some(&[(0, ".")]),
+            &[],
+            "DSorry, I couldn't find a mail exchanger or IP address. (#5.4.4) It says by a null MX ",
+        ),
+        ("null MX among others", Some(&[(0, "."), (10, "two.example")]), &["192.0.2.2"], NO_CONNECTION),
+        ("hosts without addresses", Some(&[(10, "none.example"), (20, "no_ne.example")]), &[], NO_EXCHANGE),
+        ("one without", Some(&[(10, "none.example"), (20, "two.example")]), &["192.0.2.2"], NO_CONNECTION),
+        ("a host that nobody knows now", Some(&[(10, "fails.example"), (20, "none.example")]), &[], NOT_NOW),
+        (
+            "one nobody knows, one known",
+            Some(&[(10, "fails.example"), (20, "two.example")]),
+            &["192.0.2.2"],
+            NO_CONNECTION,
+        ),
+        ("a name for no host", Some(&[(10, "a b.example"), (10, "a\\.b.example"), (20, "")]), &[], NO_EXCHANGE),
+        ("ours is the best", Some(&[(10, "own.example"), (20, "two.example")]), &[], LOCAL),
+        ("ours is as good", Some(&[(10, "own.example"), (10, "two.example")]), &[], LOCAL),
+        (
+            "ours is worse",
+            Some(&[(5, "two.example"), (10, "own.example"), (20, "one.example")]),
+            &["192.0.2.2"],
+            NO_CONNECTION,
+        ),
+        ("ours by IPv6", Some(&[(5, "two.example"), (10, "own6.example")]), &["192.0.2.2"], NO_CONNECTION),
+        ("ours in another form", Some(&[(10, "mapped.example"), (20, "two.example")]), &[], LOCAL),
+        ("this machine by whatever name", Some(&[(10, "loopback.example")]), &[], LOCAL),
+        // The better one cannot be had now; that ours is the next is no reason to bounce.
+        (
+            "ours, and a better one that nobody knows now",
+            Some(&[(5, "fails.example"), (10, "own.example")]),
+            &[],
+            NOT_NOW,
+        ),
+    ];
+    for (case, mx, expected, report) in cases {
+        let (tried, said) = deliver(&home, "example.org", &Dns { mx: *mx, hosts: &hosts }, 1);
+        assert_eq!(&tried, expected, "{case}");
+        assert!(said.starts_with(report), "{case}: {said}");
+    }
+    let none = Dns { mx: Some(&[]), hosts: &[] };
+    assert_eq!(deliver(&home, "example.org", &none, 1).1, NO_HOST);
+    assert!(
+        deliver(&home, "example.org", &Dns { mx: Some(&[]), hosts: &[("example.org.", None)] }, 1)
+            .1
+            .starts_with(NOT_NOW)
+    );
+    let (tried, said) = deliver(&home, "example.org.", &Dns { mx: Some(&[]), hosts: &hosts }, 1);
+    assert_eq!(
+        (&tried[..], said.contains("192.0.2.7: connection refused")),
+        (&["192.0.2.7".to_owned()][..], true),
+        "{said}"
+    );
+}
+
+/// Literals need no lookup. What can be no host's name gets none, since it would mean something else to the resolver.
+#[test]
+fn hosts_that_are_not_looked_up() {
+    let home = Home::new();
+    let nobody = Dns { mx: None, hosts: &[] };
+    for (host, expected) in [
+        ("[192.0.2.5]", "192.0.2.5"),
+        ("192.0.2.5", "192.0.2.5"),
+        ("[IPv6:2001:db8::5]", "2001:db8::5"),
+        ("[ipv6:2001:DB8:0::5]", "2001:db8::5"),
+    ] {
+        assert_eq!(deliver(&home, host, &nobody, 1).0, [expected], "{host}");
+    }
+    for host in [
+        "[192.0.2.100]",
+        "[IPv6:2001:db8::100]",
+        "[127.0.0.1]",
+        "[127.1.2.3]",
+        "[0.0.0.0]",
+        "[IPv6:::]",
+        "[IPv6:::ffff:192.0.2.100]",
+    ] {
+        assert_eq!(deliver(&home, host, &nobody, 1), (vec![], LOCAL.to_owned()), "{host}");
+    }
+    let long = format!("{}.example", "a".repeat(64));
+    let longer = "a.".repeat(127) + "ab";
+    for host in [
+        "",
+        ".",
+        "..",
+        "a..b",
+        ".a",
+        "a\\.b",
+        "a b",
+        "[192.0.2.300]",
+        "[2001:db8::5]",
+        "[]",
+        "[IPv6:x]",
+        "a@b",
+        &long,
+        &longer,
+    ] {
+        let (tried, said) = deliver(&home, host, &nobody, 1);
+        assert!(tried.is_empty(), "{host}");
+        assert_eq!(said, format!("DSorry, I couldn't find any host named {host}. (#5.1.2)\n\0"));
+    }
+    let said = deliver(&home, "b\u{fc}cher.example", &nobody, 1).1;
+    assert!(
+        said.starts_with("DSorry, I couldn't find any host named b\u{fc}cher.example. (#5.1.2) A domain beyond ASCII"),
+        "{said}"
+    );
+    assert!(deliver(&home, "mail_host.example-1.org", &nobody, 1).1.starts_with(NOT_NOW));
+}
+
+/// Each of several exchanges of one preference is the first as often as the others.
+#[test]
+fn equal_preferences_are_shuffled() {
+    let home = Home::new();
+    let records: Vec<(u16, String)> = (0..4).map(|i| (10, format!("mx{i}.example"))).collect();
+    let records: Vec<(u16, &str)> = records.iter().map(|(preference, name)| (*preference, &name[..])).collect();
+    let ips: Vec<[String; 1]> = (0..4).map(|i| [format!("192.0.2.{i}")]).collect();
+    let ips: Vec<[&str; 1]> = ips.iter().map(|[ip]| [&ip[..]]).collect();
+    let names: Vec<String> = (0..4).map(|i| format!("mx{i}.example.")).collect();
+    let hosts: Vec<(&str, Option<&[&str]>)> =
+        names.iter().zip(&ips).map(|(name, ip)| (&name[..], Some(&ip[..]))).collect();
+    let mut orders: HashMap<Vec<String>, usize> = HashMap::new();
+    for seed in 0..2400 {
+        let (tried, _) = deliver(&home, "example.org", &Dns { mx: Some(&records), hosts: &hosts }, seed);
+        *orders.entry(tried).or_default() += 1;
+    }
+    assert_eq!(orders.len(), 24, "{orders:?}");
+    assert!(orders.values().all(|count| (50..200).contains(count)), "{orders:?}");
+}
+
+/// A domain may have a thousand exchanges with a thousand addresses each; a delivery has an end all the same.
+#[test]
+fn no_more_than_a_delivery_can_bear() {
+    let home = Home::new();
+    let records: Vec<(u16, &str)> = (0..200).map(|i| (i, "many.example")).collect();
+    let ips: Vec<String> = (0..50).map(|i| format!("192.0.2.{i}")).collect();
+    let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
+    let dns = Dns { mx: Some(&records), hosts: &[("many.example.", Some(&ips))] };
+    assert_eq!(deliver(&home, "example.org", &dns, 1).0.len(), 64);
+}
+
+/// outgoingip: the source of each connection; addresses of the other family cannot be reached from it.
+#[test]
+fn the_address_to_send_from() {
+    let home = Home::new();
+    let hosts: &[(&str, Option<&[&str]>)] = &[("example.org.", Some(&["192.0.2.1", "2001:db8::1"]))];
+    let dns = Dns { mx: Some(&[]), hosts };
+    for (source, tried) in [("192.0.2.100", "192.0.2.1"), ("2001:db8::100\n", "2001:db8::1")] {
+        home.control("outgoingip", source);
+        assert_eq!(deliver(&home, "example.org", &dns, 1).0, [tried]);
+    }
+    let only4 = Dns { mx: Some(&[]), hosts: &[("example.org.", Some(&["192.0.2.1"]))] };
+    let said = deliver(&home, "example.org", &only4, 1).1;
+    assert!(
+        said.starts_with("Zcontrol/outgoingip is 2001:db8::100, and no address can be reached from it. (#4.4.1)"),
+        "{said}"
+    );
+    home.control("outgoingip", "eth0\n");
+    let said = deliver(&home, "example.org", &only4, 1).1;
+    assert_eq!(said, "ZUnable to read control files. (#4.3.0) control/outgoingip: no IP address in the first line\n\0");
+    home.control("outgoingip", "\n");
+    assert_eq!(deliver(&home, "example.org", &only4, 1).0, ["192.0.2.1"]);
+
+    home.control("outgoingip", "192.0.2.100\n");
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"", b"b@example.org"], &surroundings);
+    delivery.own_addresses_end();
+    assert!(delivery.tcpto(b"", 0).is_none());
+    let Want::Connect(connect, _) = delivery.want(0) else { panic!() };
+    assert_eq!(connect.source, Some(IpAddr::from([192, 0, 2, 100])));
+    delivery.not_bound(&ErrorKind::AddrNotAvailable.into());
+    let Want::Done(report) = delivery.want(0) else { panic!() };
+    let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.100: address not available. (#4.3.5)\n\0";
+    assert_eq!(String::from_utf8_lossy(report), expected);
+}
