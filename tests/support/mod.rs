@@ -9,6 +9,7 @@ pub mod exim;
 pub mod login;
 pub mod namespace;
 pub mod postfix;
+pub mod receivers;
 pub mod relay;
 pub mod script;
 pub mod server;

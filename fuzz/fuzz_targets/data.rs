@@ -1,0 +1,10 @@
+//! No message ends its own data, for the receivers of tests/smuggling.rs. A 0xff in the input begins the next piece.
+#![no_main]
+
+#[path = "../../tests/support/receivers.rs"]
+mod receivers;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let pieces: Vec<Vec<u8>> = input.split(|c| *c == 0xff).map(<[u8]>::to_vec).collect();
+    receivers::check(&pieces);
+});
