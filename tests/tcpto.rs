@@ -36,7 +36,8 @@ fn a_series() {
     let mut file = EMPTY.to_vec();
     let start = 1_700_000_000;
     // Address, seconds after the start, timeout or connection; the first two records behind it.
-    let series: &[(u8, u64, bool, [(u8, u8, u32); 2])] = &[
+    type Step = (u8, u64, bool, [(u8, u8, u32); 2]);
+    let series: &[Step] = &[
         (7, 0, false, [(0, 0, 0), (0, 0, 0)]), // a connection adds nothing
         (1, 0, true, [(1, 1, 0), (0, 0, 0)]),
         (1, 119, true, [(1, 1, 0), (0, 0, 0)]), // counts as the one before
