@@ -199,6 +199,29 @@ fn a_message_that_is_waited_for() {
     }
 }
 
+/// control/outgoingip is where connections come from; where it is none of ours the mail waits.
+#[test]
+fn the_address_to_send_from() {
+    for (listen, source) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
+        let listener = TcpListener::bind(listen).unwrap();
+        let address = listener.local_addr().unwrap();
+        let home = Home::with_route(&format!("[{}]:{}", address.ip(), address.port()));
+        home.control("outgoingip", format!("{source}\n"));
+        let mut command = home.command("sender@example.net", &["one@example.org"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip().to_string(), source);
+        drop(stream);
+        child.wait_with_output().unwrap();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
+    home.control("outgoingip", "192.0.2.99\n");
+    let delivered = home.deliver("sender@example.net", &["one@example.org"], b"\n");
+    let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.99: Cannot assign requested address. (#4.3.5)\n";
+    assert_eq!(delivered.verdict(), expected);
+}
+
 fn wait_until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
