@@ -4,6 +4,7 @@
 pub mod c;
 pub mod certificate;
 pub mod chroot;
+pub mod dns;
 pub mod ehlo;
 pub mod exim;
 pub mod login;

@@ -42,5 +42,6 @@ pub fn inside(test: &str) -> bool {
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
     assert!(String::from_utf8_lossy(&said).contains("1 passed"), "no test {test}");
+    print!("{}", String::from_utf8_lossy(&said));
     false
 }
