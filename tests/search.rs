@@ -284,3 +284,53 @@ fn the_address_to_send_from() {
     let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.100: address not available. (#4.3.5)\n\0";
     assert_eq!(String::from_utf8_lossy(report), expected);
 }
+
+/// TLS is asked for by the exchanger's name, and a report says whose exchanger it was.
+#[test]
+fn the_exchanger_is_named() {
+    let home = Home::new();
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let connect = |name: &str| {
+        let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+        delivery.mx(&answer(&[(10, "one.example"), (20, name)]), 1);
+        delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
+        delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]);
+        delivery.own_addresses_end();
+        assert!(delivery.tcpto(b"", 0).is_none());
+        delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+        delivery.connected(0, 0);
+        delivery.received(0, b"220 hi\r\n");
+        sent(&mut delivery);
+        delivery
+    };
+    // The last cannot be asked for, as no certificate can be for it; the mail goes there all the same.
+    for (name, shown) in
+        [("two.example", "two.example"), ("Two.Example", "Two.Example"), ("two_3.example", "192.0.2.2")]
+    {
+        let mut delivery = connect(name);
+        delivery.received(0, b"250-hi\r\n250 STARTTLS\r\n");
+        sent(&mut delivery);
+        delivery.received(0, b"220 go\r\n");
+        let hello = sent(&mut delivery);
+        let asked = hello.windows(shown.len()).any(|octets| octets.eq_ignore_ascii_case(shown.as_bytes()));
+        assert_eq!(asked, !shown.starts_with('1'), "{name}");
+        assert!(!hello.windows(11).any(|octets| octets == b"one.example"));
+    }
+    let mut delivery = connect("two.example");
+    delivery.received(0, b"250 hi\r\n");
+    sent(&mut delivery);
+    delivery.received(0, b"530 5.7.0 Authentication required\r\n");
+    delivery.disconnected();
+    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+    let expected = "ZConnected to 192.0.2.2 but it demands a login, and no route leads to two.example (mail exchanger of \
+                    example.org): name a relay in control/smtproutes. (#4.7.0)\n\
+                    Remote host said: 530 5.7.0 Authentication required\n\0";
+    assert_eq!(String::from_utf8_lossy(report), expected);
+}
+
+fn sent(delivery: &mut Delivery) -> Vec<u8> {
+    let Want::Io(octets, _) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+    let octets = octets.to_vec();
+    delivery.sent(0, octets.len());
+    octets
+}

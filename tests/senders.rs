@@ -107,6 +107,10 @@ fn which_line() {
         assert_eq!(route(&home, sender).as_deref(), Ok(&format!("{expected}:25")[..]), "{sender}");
     }
     assert_eq!(route(&with(":first|u|p\n:second|u|p\n", ""), SENDER).as_deref(), Ok("second:25 u p"));
+    // A local part may have a `|`, and then it is no sign.
+    let bar = with("a|b@example.net:mx.example|u|p\n", ":relay\n");
+    assert_eq!(route(&bar, "a|b@example.net").as_deref(), Ok("mx.example:25 u p"));
+    assert_eq!(route(&bar, "a").as_deref(), Ok("relay:25"));
     // A login needs a relay, and a mail exchanger is none.
     for (routes, says) in [("", "no route"), ("example.org:\n", "no route")] {
         let error = route(&with("|u|p\n", routes), SENDER).unwrap_err();
