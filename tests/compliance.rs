@@ -121,9 +121,26 @@ fn compliance() {
             failures.push(format!("{}\n  rests on: {}\n{why}", case.name, case.fact));
         }
     }
+    each_of_equal_exchangers(&program(other.as_deref()));
     println!("{} cases, {different} of them other than stock's on purpose, {skipped} left out", cases.len());
     assert!(failures.is_empty(), "{} failed:\n\n{}", failures.len(), failures.join("\n\n"));
     assert!(cases.len() >= 80);
+}
+
+fn program(other: Option<&Path>) -> PathBuf {
+    other.map_or_else(support::program, Path::to_owned)
+}
+
+/// Stock: exchangers of one preference are shuffled, in each process anew.
+fn each_of_equal_exchangers(program: &Path) {
+    let servers = ["192.0.2.7", "192.0.2.8"].map(|address| start(address, &BTreeMap::new()));
+    for _ in 0..40 {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir("/").args(["equal.test", "a@example.net", "b@equal.test"]);
+        assert_eq!(run(command, b"\n").letters(), "rK");
+    }
+    let counts = servers.map(|server| server.finish().messages.len());
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
 }
 
 fn shell(script: &str) {
@@ -133,7 +150,7 @@ fn shell(script: &str) {
 fn check(case: &Case, other: Option<&Path>) -> Result<(), String> {
     prepare(case);
     let servers: Vec<_> = case.servers.iter().map(|(address, replies)| (address, start(address, replies))).collect();
-    let mut command = Command::new(other.map_or_else(support::program, Path::to_owned));
+    let mut command = Command::new(program(other));
     command.env_clear().current_dir("/").args(&case.argv);
     let delivered = run(command, case.message.as_bytes());
     let wire: Vec<String> = servers

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What dnsmasq knows. Nothing else is in `test`; other domains are refused.
-const RECORDS: [&str; 28] = [
+const RECORDS: [&str; 30] = [
     "--local=/test/",
     "--host-record=example.test,192.0.2.7",
     "--host-record=both.test,192.0.2.7,2001:db8::7",
@@ -22,6 +22,8 @@ const RECORDS: [&str; 28] = [
     "--mx-host=one.test,mx1.test,10",
     "--mx-host=two.test,mx2.test,10",
     "--mx-host=two.test,mx1.test,20",
+    "--mx-host=equal.test,mx1.test,10",
+    "--mx-host=equal.test,mx2.test,10",
     "--mx-host=dead.test,nohost.test,10",
     "--mx-host=halfdead.test,nohost.test,10",
     "--mx-host=halfdead.test,mx1.test,20",
