@@ -133,6 +133,7 @@ fn program(other: Option<&Path>) -> PathBuf {
 
 /// Stock: exchangers of one preference are shuffled, in each process anew.
 fn each_of_equal_exchangers(program: &Path) {
+    new_home();
     let servers = ["192.0.2.7", "192.0.2.8"].map(|address| start(address, &BTreeMap::new()));
     for _ in 0..40 {
         let mut command = Command::new(program);
@@ -178,30 +179,35 @@ fn check(case: &Case, other: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Makes the home anew.
-fn prepare(case: &Case) {
+/// A home with nothing in it but what each has.
+fn new_home() {
     let _ = fs::remove_dir_all(HOME);
-    let write = |name: &str, content: &[u8]| {
-        let path = Path::new(HOME).join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    };
     for (name, content) in [("me", "client.example.net\n"), ("timeoutconnect", "1\n"), ("timeoutremote", "20\n")] {
         write(&format!("control/{name}"), content.as_bytes());
     }
+}
+
+fn write(name: &str, content: &[u8]) {
+    let path = Path::new(HOME).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// The home of a case.
+fn prepare(case: &Case) {
+    new_home();
     for (name, content) in &case.control {
         write(&format!("control/{name}"), content.as_bytes());
     }
-    if let Some(known) = &case.tcpto {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let mut file = vec![0; 1024];
-        for (record, (ip, count, ago)) in file.chunks_mut(16).zip(known) {
-            record[..4].copy_from_slice(&ip.parse::<std::net::Ipv4Addr>().unwrap().octets());
-            record[4] = *count;
-            record[8..12].copy_from_slice(&((now - ago) as u32).to_le_bytes());
-        }
-        write("queue/lock/tcpto", &file);
+    let Some(known) = &case.tcpto else { return };
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let mut file = vec![0; 1024];
+    for (record, (ip, count, ago)) in file.chunks_mut(16).zip(known) {
+        record[..4].copy_from_slice(&ip.parse::<std::net::Ipv4Addr>().unwrap().octets());
+        record[4] = *count;
+        record[8..12].copy_from_slice(&((now - ago) as u32).to_le_bytes());
     }
+    write("queue/lock/tcpto", &file);
 }
 
 fn records(file: &[u8]) -> Vec<(String, u8)> {
