@@ -70,7 +70,7 @@ pub struct Delivery {
 enum Tcpto {
     Look,
     TimedOut(Ipv4Addr),
-    Connected(Ipv4Addr),
+    Answered(Ipv4Addr),
 }
 
 enum Stage {
@@ -179,7 +179,7 @@ impl Delivery {
     pub fn tcpto(&mut self, file: &[u8], unix: u64) -> Option<tcpto::Change> {
         match self.tcpto.take()? {
             Tcpto::TimedOut(ip) => tcpto::timed_out(file, ip, unix),
-            Tcpto::Connected(ip) => tcpto::connected(file, ip),
+            Tcpto::Answered(ip) => tcpto::answered(file, ip),
             Tcpto::Look => {
                 self.addresses.look(file, unix, self.plan.as_ref()?.pid);
                 self.connect();
@@ -198,7 +198,7 @@ impl Delivery {
             relay.shown = format!("{} ({})", relay.name, plan.target);
         }
         self.tcpto = match ip {
-            IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Connected(ip)),
+            IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Answered(ip)),
             _ => None,
         };
         self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, ip, plan.tls_failure.clone(), now, unix)));
@@ -206,14 +206,12 @@ impl Delivery {
 
     /// There is none.
     pub fn not_connected(&mut self, error: &io::Error) {
-        if let Some(IpAddr::V4(ip)) = self
-            .addresses
-            .current()
-            .map(|candidate| candidate.address.ip)
-            .filter(|_| error.kind() == io::ErrorKind::TimedOut)
-        {
-            self.tcpto = Some(Tcpto::TimedOut(ip));
-        }
+        let current = self.addresses.current().map(|candidate| (candidate.address.ip, candidate.tcpto.there));
+        self.tcpto = match (current, error.kind()) {
+            (Some((IpAddr::V4(ip), _)), io::ErrorKind::TimedOut) => Some(Tcpto::TimedOut(ip)),
+            (Some((IpAddr::V4(ip), true)), _) => Some(Tcpto::Answered(ip)), // a refusal is an answer, too
+            _ => None,
+        };
         self.next_address(&os_error(error));
     }
 

@@ -52,7 +52,7 @@ fn a_series() {
     for (number, (last, after, timed_out, expected)) in series.iter().enumerate() {
         let change = match timed_out {
             true => tcpto::timed_out(&file, ip(*last), start + after),
-            false => tcpto::connected(&file, ip(*last)),
+            false => tcpto::answered(&file, ip(*last)),
         };
         write(&mut file, change);
         let mut whole = EMPTY.to_vec();
@@ -81,7 +81,7 @@ fn a_full_file() {
     write(&mut file, Some(change));
     let change = tcpto::timed_out(&file, ip(101), 1_700_001_000).unwrap();
     assert_eq!(change.offset, 32);
-    assert_eq!(tcpto::connected(&file, ip(101)), None);
+    assert_eq!(tcpto::answered(&file, ip(101)), None);
     // Half a record at the end is none, and what lies beyond 64 is not looked at.
     let longer = [&file[..], &record(200, 9, 1_700_001_000)].concat();
     assert_eq!(tcpto::look(&longer, ip(200), 1_700_001_000, 0), Found::default());
@@ -168,7 +168,7 @@ fn timeouts() {
     assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
 }
 
-/// A connection frees the record that is there, and adds none; other addresses' records stay.
+/// A connection and a refusal free the record that is there, and add none; other addresses' records stay.
 #[test]
 fn connections() {
     let server = Server::start(Rules { auth_required: false, ..Rules::default() });
@@ -182,6 +182,11 @@ fn connections() {
     fs::write(&path, EMPTY).unwrap();
     assert_eq!(deliver(&home).letters(), "rK");
     assert_eq!(fs::read(&path).unwrap(), EMPTY);
+    // A refusal is an answer, too.
+    let nobody = Home::with_route("127.0.0.1:1");
+    let path_of_nobody = file_of(&nobody, &[&record(1, 5, time)[..], &ours, &EMPTY[32..]].concat());
+    assert!(deliver(&nobody).verdict().ends_with("127.0.0.1: Connection refused\n"));
+    assert_eq!(fs::read(path_of_nobody).unwrap(), [&record(1, 5, time)[..], &free, &EMPTY[32..]].concat());
     // A file that may only be read is as none, since it could not be locked as stock locks it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     assert_eq!(deliver(&home).letters(), "rK");

@@ -66,8 +66,8 @@ pub fn timed_out(file: &[u8], ip: Ipv4Addr, unix: u64) -> Option<Change> {
     Some(Change { offset, record })
 }
 
-/// A connection to the address was made.
-pub fn connected(file: &[u8], ip: Ipv4Addr) -> Option<Change> {
+/// The address has not timed out.
+pub fn answered(file: &[u8], ip: Ipv4Addr) -> Option<Change> {
     let (offset, mut record) = records(file).find(|(_, record)| record.starts_with(&ip.octets()))?;
     record[COUNT] = 0;
     Some(Change { offset, record })
