@@ -4,7 +4,6 @@
 pub mod c;
 pub mod certificate;
 pub mod chroot;
-pub mod dns;
 pub mod ehlo;
 pub mod exim;
 pub mod login;

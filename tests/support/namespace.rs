@@ -18,18 +18,23 @@ const HOSTS: &str =
 /// is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside the test is
 /// root.
 pub fn inside(test: &str) -> bool {
+    inside_with(test, &[("hosts", HOSTS), ("nsswitch.conf", "hosts: files\n"), ("host.conf", "multi on\n")], "true")
+}
+
+/// The same with these files in /etc, after these commands of the shell.
+pub fn inside_with(test: &str, files: &[(&str, &str)], commands: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
     let etc = tempfile::tempdir().unwrap();
-    fs::write(etc.path().join("hosts"), HOSTS).unwrap();
-    fs::write(etc.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
-    fs::write(etc.path().join("host.conf"), "multi on\n").unwrap();
+    for (name, content) in files {
+        fs::write(etc.path().join(name), content).unwrap();
+    }
     let script = format!(
         "mount --bind {} /etc && ip link set lo up && ip address add {RELAY}/32 dev lo && \
          ip address add 2001:db8::1/128 dev lo nodad && \
          ip link add name hole type veth peer name beyond && ip link set dev hole arp off && ip link set dev hole up && \
-         ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && exec \"$@\"",
+         ip link set dev beyond up && ip address add 198.51.100.1/24 dev hole && {commands} && exec \"$@\"",
         etc.path().display()
     );
     let mut unshare = Command::new("unshare");

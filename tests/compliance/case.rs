@@ -1,0 +1,159 @@
+//! What a case says, as its file has it. The head of tests/compliance.rs explains the fields to those who write cases.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+pub const MESSAGE: &str = "Subject: hello\n\nhello\n";
+
+/// The beginning of a delivery in which nothing is odd.
+const ENVELOPE: [&str; 3] = ["HELO client.example.net", "MAIL FROM:<sender@example.net>", "RCPT TO:<one@example.org>"];
+
+/// The rest of it.
+const DATA: [&str; 6] = ["DATA", "Subject: hello", "", "hello", ".", "QUIT"];
+
+#[derive(Deserialize)]
+pub struct File {
+    pub case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    pub name: String,
+    pub fact: String,
+    #[serde(default = "usual_arguments")]
+    pub argv: Vec<String>,
+    #[serde(default)]
+    pub control: BTreeMap<String, String>,
+    #[serde(default)]
+    pub no_control: Vec<String>,
+    #[serde(default = "usual_message")]
+    pub message: String,
+    pub server: Option<Script>,
+    #[serde(default)]
+    pub servers: BTreeMap<String, Script>,
+    pub tcpto: Option<Tcpto>,
+    pub stdout: Vec<String>,
+    pub wire: Vec<String>,
+    #[serde(default)]
+    pub runs: Option<Runs>,
+    pub stock: Option<Stock>,
+    pub only_ours: Option<String>,
+}
+
+fn usual_arguments() -> Vec<String> {
+    ["example.org", "sender@example.net", "one@example.org"].map(String::from).into()
+}
+
+fn usual_message() -> String {
+    MESSAGE.to_owned()
+}
+
+/// What a server says, by the beginning of what it answers.
+pub type Script = BTreeMap<String, Reply>;
+
+#[derive(Deserialize, Clone)]
+#[serde(untagged)]
+pub enum Reply {
+    One(String),
+    Steps(Vec<String>),
+}
+
+impl Reply {
+    pub fn steps(&self) -> &[String] {
+        match self {
+            Reply::One(step) => std::slice::from_ref(step),
+            Reply::Steps(steps) => steps,
+        }
+    }
+}
+
+/// queue/lock/tcpto before and after.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tcpto {
+    /// `ADDRESS COUNT SECONDS`: so many timeouts, the last so many seconds ago.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// How many octets the file has, if not 1024.
+    pub octets: Option<usize>,
+    /// `ADDRESS COUNT now` or `ADDRESS COUNT past`.
+    pub after: Vec<String>,
+}
+
+/// The case is run so many times, and over all runs each of these addresses is the first connected to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    pub count: usize,
+    pub first: Vec<String>,
+}
+
+/// Where stock qmail-remote differs, and why that is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    pub why: String,
+    pub stdout: Option<Vec<String>>,
+    pub wire: Option<Vec<String>>,
+    pub tcpto_after: Option<Vec<String>>,
+    pub first: Option<Vec<String>>,
+}
+
+impl Case {
+    /// The servers of the case: the usual one where none is named.
+    pub fn all_servers(&self) -> BTreeMap<String, Script> {
+        let mut servers = self.servers.clone();
+        match &self.server {
+            Some(script) => servers.insert(super::USUAL_SERVER.to_owned(), script.clone()),
+            None if servers.is_empty() => servers.insert(super::USUAL_SERVER.to_owned(), Script::new()),
+            None => None,
+        };
+        servers
+    }
+}
+
+/// The file with each `{1000 x}` replaced by so many of that character.
+pub fn repeat(file: &str) -> String {
+    let mut pieces = file.split('{');
+    let mut repeated = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (inside, rest) = piece.split_once('}').unwrap_or((piece, ""));
+        match inside.split_once(' ').map(|(count, what)| (count.parse(), what)) {
+            Some((Ok(count), what)) => repeated.extend([&what.repeat(count), rest]),
+            _ => repeated.extend(["{", piece]),
+        }
+    }
+    repeated
+}
+
+/// The lines with `{usual}` and `{data}` replaced.
+pub fn expand(lines: &[String]) -> Vec<String> {
+    let mut expanded = Vec::new();
+    for line in lines {
+        match line.as_str() {
+            "{usual}" => expanded.extend(ENVELOPE.into_iter().chain(DATA).map(str::to_owned)),
+            "{data}" => expanded.extend(DATA.map(str::to_owned)),
+            line => expanded.push(line.to_owned()),
+        }
+    }
+    expanded
+}
+
+/// The octets of a string of a case: each character is one.
+pub fn octets(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap_or_else(|_| panic!("{c:?} is not one octet"))).collect()
+}
+
+/// The string for octets.
+pub fn text(octets: &[u8]) -> String {
+    octets.iter().map(|octet| char::from(*octet)).collect()
+}
+
+/// Whether the text is as expected; `{any}` stands for anything in one line.
+pub fn fits(expected: &str, text: &str) -> bool {
+    let Some((before, after)) = expected.split_once("{any}") else { return expected == text };
+    let Some(rest) = text.strip_prefix(before) else { return false };
+    let line = rest.find('\n').unwrap_or(rest.len());
+    (0..=line).any(|end| rest.is_char_boundary(end) && fits(after, &rest[end..]))
+}
