@@ -1,5 +1,5 @@
 //! What a qmail-remote does, case by case, as data: tests/compliance/*.toml. The same cases run against another program with
-//! `QMAIL_REMOTE_UNDER_TEST=/path/to/qmail-remote cargo test --test compliance`; it has to have /var/qmail compiled in, or find
+//! `QMAIL_REMOTE_UNDER_TEST=/path/to/qmail-remote script/test compliance`; it has to have /var/qmail compiled in, or find
 //! it. `CASE=words` runs only those with these words in their name.
 //!
 //! To add a case, copy one. Its fields:
