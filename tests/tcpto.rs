@@ -4,10 +4,12 @@ mod support;
 
 use qmail_auth::addresses::tcpto::{self, Change, Found};
 use std::fs;
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, SystemTime};
 use support::namespace::inside;
 use support::server::{Rules, Server};
@@ -190,6 +192,29 @@ fn connections() {
     // A file that may only be read is as none, since it could not be locked as stock locks it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     assert_eq!(deliver(&home).letters(), "rK");
+    server.finish();
+}
+
+/// Whoever has the file locked, be it to read alone, is waited for.
+#[test]
+fn the_lock() {
+    let server = Server::start(Rules { auth_required: false, ..Rules::default() });
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let path = file_of(&home, &EMPTY);
+    let mut holder = Command::new("flock");
+    holder.arg("--shared").arg(&path).args(["sh", "-c", "echo locked; read -r _"]);
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+    let mut delivery = home.command("a@example.net", &["b@example.org"]);
+    let mut delivery = delivery.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let waits = format!("-> FLOCK  ADVISORY  WRITE {} ", delivery.id());
+    while !fs::read_to_string("/proc/locks").unwrap().contains(&waits) {
+        assert!(delivery.try_wait().unwrap().is_none(), "it did not wait");
+        thread::yield_now();
+    }
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().code().is_some());
+    assert!(String::from_utf8_lossy(&delivery.wait_with_output().unwrap().stdout).starts_with("r\0K"));
     server.finish();
 }
 
