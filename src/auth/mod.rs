@@ -6,6 +6,7 @@ mod cram_md5;
 pub mod detect;
 mod login;
 pub mod mask;
+pub mod mechanism;
 mod plain;
 
 pub use cram_md5::{ChallengeError, cram_md5};

@@ -7,7 +7,7 @@ pub mod routes;
 pub mod senders;
 
 use crate::auth::Credentials;
-use crate::auth::choose::Mechanism;
+use crate::auth::mechanism::Mechanism;
 use crate::tls::policy::Security;
 use files::{Control, ControlError};
 use senders::Sender;

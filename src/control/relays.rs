@@ -4,7 +4,7 @@ use super::Route;
 use super::files::{Control, ControlError};
 use super::routes::credentials;
 use crate::auth::Credentials;
-use crate::auth::choose::Mechanism;
+use crate::auth::mechanism::Mechanism;
 use crate::secret::Secret;
 use crate::tls::policy::{PemFile, TlsPolicy};
 use std::ffi::OsStr;
