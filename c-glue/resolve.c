@@ -36,37 +36,66 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
     return 0;
 }
 
-/* A server that refuses is no proof that there is no such name, so only two answers are final. */
-static enum qmail_auth_missing missing_record(int error)
-{
-    return error == HOST_NOT_FOUND || error == NO_DATA ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
-}
-
-static enum qmail_auth_missing missing_address(int error)
-{
-    return error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY ? QMAIL_AUTH_MISSING_NONE
-                                                                                : QMAIL_AUTH_MISSING_UNKNOWN;
-}
-
-void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
+/* Asks DNS alone for one kind of record of the name as it stands. Returns the length of the answer, or -1 and why. */
+static int query(const char *name, int type, int *error)
 {
     struct __res_state state;
     int n = -1;
 
     memset(&state, 0, sizeof state);
-    if (res_ninit(&state) == -1) {
-        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "the resolver cannot be used");
-        return;
-    }
-    n = res_nquery(&state, name, C_IN, T_MX, answer, sizeof answer);
+    *error = NO_RECOVERY;
+    if (res_ninit(&state) == -1)
+        return -1;
+    n = res_nquery(&state, name, C_IN, type, answer, sizeof answer);
+    *error = state.res_h_errno;
+    res_nclose(&state);
+    return n;
+}
+
+/* A server that refuses is no proof that there is no such name, so only two answers are final. */
+static enum qmail_auth_missing missing(int error)
+{
+    return error == HOST_NOT_FOUND || error == NO_DATA ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
+}
+
+void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
+{
+    int error;
+    int n = query(name, T_MX, &error);
+
     if (n < 0)
-        qmail_auth_delivery_not_found(delivery, missing_record(state.res_h_errno), hstrerror(state.res_h_errno));
+        qmail_auth_delivery_not_found(delivery, missing(error), hstrerror(error));
     else if ((size_t)n > sizeof answer)
         qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
     else
         /* Two deliveries differ in the process, two of one process number in the time. */
         qmail_auth_delivery_mx(delivery, (const char *)answer, (size_t)n, now() + ((uint64_t)getpid() << 32));
-    res_nclose(&state);
+}
+
+/* getaddrinfo takes the answer about one family for both when the other lookup failed, and need not ask DNS at all. So that
+   there are none is believed only when DNS says so of each. */
+static void not_resolved(struct qmail_auth_delivery *delivery, const char *name, int error)
+{
+    static const int types[] = {T_A, T_AAAA};
+    const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+    size_t i;
+    int dns_error;
+
+    if (error != EAI_NONAME && error != EAI_NODATA && error != EAI_ADDRFAMILY) {
+        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, why);
+        return;
+    }
+    for (i = 0; i < sizeof types / sizeof *types; i++) {
+        if (query(name, types[i], &dns_error) >= 0) {
+            qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "DNS has an address, and nsswitch.conf hides it");
+            return;
+        }
+        if (missing(dns_error) != QMAIL_AUTH_MISSING_NONE) {
+            qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, hstrerror(dns_error));
+            return;
+        }
+    }
+    qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_NONE, why);
 }
 
 void resolve(struct qmail_auth_delivery *delivery, const char *name)
@@ -81,8 +110,7 @@ void resolve(struct qmail_auth_delivery *delivery, const char *name)
     hints.ai_socktype = SOCK_STREAM; /* one entry for each address */
     error = getaddrinfo(name, NULL, &hints, &found);
     if (error != 0) {
-        qmail_auth_delivery_not_found(delivery, missing_address(error),
-                                      error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        not_resolved(delivery, name, error);
         return;
     }
     for (one = found; one != NULL && count < MAX_ADDRESSES; one = one->ai_next)

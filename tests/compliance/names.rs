@@ -10,6 +10,7 @@ const ZONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compliance/zone.c
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const MX: u16 = 15;
+const AAAA: u16 = 28;
 const SERVFAIL: u8 = 2;
 
 /// Stopped when dropped.
@@ -57,7 +58,6 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let kind = u16::from_be_bytes(query.get(end..end + 2)?.try_into().ok()?);
     let records: Vec<(u16, Vec<u8>)> = match (name.as_str(), kind) {
         ("silent.odd.example", _) => return None,
-        ("servfail.odd.example", _) => vec![],
         ("null-mx.odd.example", MX) => vec![(MX, vec![0, 0, 0])],
         ("null-mx.odd.example", A) => vec![(A, Ipv4Addr::new(192, 0, 2, 7).octets().to_vec())],
         // A resolver gives the whole chain at once, as far as it exists.
@@ -68,7 +68,11 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
         ("alias-of-mx.odd.example" | "alias-of-host.odd.example", _) => vec![cname("target.odd.example")],
         _ => vec![],
     };
-    let code = if name == "servfail.odd.example" { SERVFAIL } else { 0 };
+    let fails = matches!(
+        (name.as_str(), kind),
+        ("servfail.odd.example", _) | ("a-fails.odd.example", A) | ("aaaa-fails.odd.example", AAAA)
+    );
+    let code = if fails { SERVFAIL } else { 0 };
     let mut reply =
         [&query[..2], &[0x81, 0x80 | code, 0, 1, 0, u8::try_from(records.len()).ok()?, 0, 0, 0, 0]].concat();
     reply.extend_from_slice(&query[12..end + 4]);
