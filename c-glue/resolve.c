@@ -72,30 +72,33 @@ void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
         qmail_auth_delivery_mx(delivery, (const char *)answer, (size_t)n, now() + ((uint64_t)getpid() << 32));
 }
 
-/* getaddrinfo takes the answer about one family for both when the other lookup failed, and need not ask DNS at all. So that
-   there are none is believed only when DNS says so of each. */
-static void not_resolved(struct qmail_auth_delivery *delivery, const char *name, int error)
+/* Whether DNS says that the name has no addresses, of either family. Sets what it says else. */
+static int has_none(const char *name, const char **why)
 {
     static const int types[] = {T_A, T_AAAA};
-    const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
     size_t i;
-    int dns_error;
+    int error;
 
-    if (error != EAI_NONAME && error != EAI_NODATA && error != EAI_ADDRFAMILY) {
-        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, why);
-        return;
-    }
     for (i = 0; i < sizeof types / sizeof *types; i++) {
-        if (query(name, types[i], &dns_error) >= 0) {
-            qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "DNS has an address, and nsswitch.conf hides it");
-            return;
-        }
-        if (missing(dns_error) != QMAIL_AUTH_MISSING_NONE) {
-            qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, hstrerror(dns_error));
-            return;
+        int found = query(name, types[i], &error) >= 0;
+
+        if (found || missing(error) != QMAIL_AUTH_MISSING_NONE) {
+            *why = found ? "DNS has an address, which nsswitch.conf hides" : hstrerror(error);
+            return 0;
         }
     }
-    qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_NONE, why);
+    return 1;
+}
+
+/* getaddrinfo takes the answer about one family for both when the other lookup failed, and need not ask DNS at all. So that
+   there are none is believed only when DNS says so itself. */
+static void not_resolved(struct qmail_auth_delivery *delivery, const char *name, int error)
+{
+    const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+    int says_none = error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY;
+    int none = says_none && has_none(name, &why);
+
+    qmail_auth_delivery_not_found(delivery, none ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN, why);
 }
 
 void resolve(struct qmail_auth_delivery *delivery, const char *name)
