@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "glue.h"
@@ -82,10 +83,11 @@ static void read_message(struct qmail_auth_delivery *delivery, int s, const stru
 /* The whole message and back to its start, where descriptor 0 can go back. */
 static void measure(struct qmail_auth_delivery *delivery)
 {
+    struct stat file;
     off_t start = lseek(0, 0, SEEK_CUR);
     ssize_t n;
 
-    if (start == -1) {
+    if (start == -1 || fstat(0, &file) == -1 || !S_ISREG(file.st_mode)) { /* a device may have no end */
         qmail_auth_delivery_not_measured(delivery);
         return;
     }

@@ -83,7 +83,7 @@ static int has_none(const char *name, const char **why)
         int found = query(name, types[i], &error) >= 0;
 
         if (found || missing(error) != QMAIL_AUTH_MISSING_NONE) {
-            *why = found ? "DNS has an address, which nsswitch.conf hides" : hstrerror(error);
+            *why = found ? "DNS has an address that the system's resolver does not give" : hstrerror(error);
             return 0;
         }
     }

@@ -54,6 +54,9 @@ fn no_password_in_clear() {
             }
         }
     }
+    // A password that is one of our own words is not shown by what is missing in them.
+    let (delivered, _) = deliver(all, "myuser pass", None);
+    assert!(delivered.verdict().contains("the password must not go out in clear; to allow it"), "{delivered:?}");
     // CRAM-MD5 refused is no reason to show the password.
     let server = Server::start_on((RELAY, 0), Rules::default().answering(&[("ANSWER", "535 5.7.8 no")]));
     let home = Home::with_route(&format!("{RELAY}:{} myuser secretpass", server.port()));

@@ -49,7 +49,7 @@ fn size_and_body() {
     assert!(verdict.starts_with("DSMTP cannot transfer messages with partial final lines. (#5.6.2)"), "{verdict}");
 }
 
-/// A message on a pipe is sent unmeasured; one that was read in part already is measured and sent from there.
+/// A message on a pipe or a device, which may have no end, is sent unmeasured; one that was read in part already is measured and sent from there.
 #[test]
 fn messages_that_are_no_whole_file() {
     let server = Server::start(rules(&["SIZE", "8BITMIME"]));
@@ -68,10 +68,13 @@ fn messages_that_are_no_whole_file() {
         .stdin(std::fs::File::open(file).unwrap())
         .output();
     assert!(String::from_utf8_lossy(&output.unwrap().stdout).starts_with("r\0K"));
+    let mut device = home.command("a@example.net", &["b@example.org"]);
+    let output = device.stdin(std::fs::File::open("/dev/null").unwrap()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("r\0K"));
     let log = server.finish();
     let mails: Vec<_> =
         log.commands().into_iter().filter(|command| command.starts_with("MAIL")).map(|c| c.to_string()).collect();
-    assert_eq!(mails, ["MAIL FROM:<a@example.net>", "MAIL FROM:<a@example.net> SIZE=10"]);
+    assert_eq!(mails, ["MAIL FROM:<a@example.net>", "MAIL FROM:<a@example.net> SIZE=10", "MAIL FROM:<a@example.net>"]);
     assert_eq!(log.messages[1].content, b"the rest\n");
 }
 

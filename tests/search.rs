@@ -97,7 +97,8 @@ fn searches() {
     let itself: (&str, Option<&[&str]>) = ("example.org.", Some(&["192.0.2.7"]));
     let mapped: (&str, Option<&[&str]>) = ("mapped.example.", Some(&["::ffff:192.0.2.100"]));
     let loopback: (&str, Option<&[&str]>) = ("loopback.example.", Some(&["127.0.0.53"]));
-    let hosts = [one, two, fails, own, own6, itself, mapped, loopback];
+    let address: (&str, Option<&[&str]>) = ("192.0.2.77", Some(&["192.0.2.77"]));
+    let hosts = [address, one, two, fails, own, own6, itself, mapped, loopback];
     let home = Home::new();
     type Case<'a> = (&'a str, Option<&'a [(u16, &'a str)]>, &'a [&'a str], &'a str);
     let cases: &[Case] = &[
@@ -137,6 +138,24 @@ fn searches() {
         ("ours by IPv6", Some(&[(5, "two.example"), (10, "own6.example")]), &["192.0.2.2"], NO_CONNECTION),
         ("ours in another form", Some(&[(10, "mapped.example"), (20, "two.example")]), &[], LOCAL),
         ("this machine by whatever name", Some(&[(10, "loopback.example")]), &[], LOCAL),
+        (
+            "ours is the best, a worse one that nobody knows now",
+            Some(&[(5, "own.example"), (10, "fails.example")]),
+            &[],
+            LOCAL,
+        ),
+        (
+            "ours is there twice",
+            Some(&[(5, "two.example"), (10, "own.example"), (15, "one.example"), (20, "own6.example")]),
+            &["192.0.2.2"],
+            NO_CONNECTION,
+        ),
+        (
+            "an address for a name",
+            Some(&[(5, "192.0.2.77"), (10, "two.example")]),
+            &["192.0.2.77", "192.0.2.2"],
+            NO_CONNECTION,
+        ),
         // The better one cannot be had now; that ours is the next is no reason to bounce.
         (
             "ours, and a better one that nobody knows now",
@@ -248,6 +267,16 @@ fn no_more_than_a_delivery_can_bear() {
     let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
     let dns = Dns { mx: Some(&records), hosts: &[("many.example.", Some(&ips))] };
     assert_eq!(deliver(&home, "example.org", &dns, 1).0.len(), 64);
+
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+    delivery.mx(&answer(&records), 1);
+    let mut lookups = 0;
+    while matches!(delivery.want(0), Want::Addresses(_)) {
+        delivery.not_found(Missing::None, "");
+        lookups += 1;
+    }
+    assert_eq!(lookups, 32);
 }
 
 /// outgoingip: the source of each connection; addresses of the other family cannot be reached from it.
@@ -333,4 +362,28 @@ fn sent(delivery: &mut Delivery) -> Vec<u8> {
     let octets = octets.to_vec();
     delivery.sent(0, octets.len());
     octets
+}
+
+/// Where one exchanger takes no addresses beyond ASCII another may.
+#[test]
+fn the_next_exchanger_is_asked_for_smtputf8() {
+    let home = Home::new();
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery =
+        Delivery::new(&[b"example.org", b"a@example.net", "\u{fc}@example.org".as_bytes()], &surroundings);
+    delivery.mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1);
+    delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
+    delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]);
+    delivery.own_addresses_end();
+    assert!(delivery.tcpto(b"", 0).is_none());
+    for (offered, mail) in [("PIPELINING", None), ("SMTPUTF8", Some("MAIL FROM:<a@example.net> SMTPUTF8\r\n"))] {
+        delivery.connected(0, 0);
+        delivery.received(0, b"220 hi\r\n");
+        sent(&mut delivery);
+        delivery.received(0, format!("250-hi\r\n250 {offered}\r\n").as_bytes());
+        match mail {
+            None => delivery.disconnected(),
+            Some(mail) => assert_eq!(String::from_utf8_lossy(&sent(&mut delivery)), mail),
+        }
+    }
 }

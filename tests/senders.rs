@@ -31,6 +31,8 @@ fn with(authsenders: &str, smtproutes: &str) -> Home {
     home
 }
 
+const NOT_SEEN: &str = "neither sender:relay nor sender|user|password can be seen in it";
+
 #[test]
 fn lines() {
     const ROUTE: &str = ":relay:587 other word\n";
@@ -57,8 +59,7 @@ fn lines() {
         ("# :mx.example|u|p", "relay:587 other word"),
         ("\r", "relay:587 other word"),
         ("", "relay:587 other word"),
-        // A `|` in a local part is none of those that divide.
-        ("a|b@example.net:mx.example|u|p", "relay:587 other word"),
+        ("user|myuser|secret:pass", "relay:587 other word"),
         // A wrong line for another sender is not in the way.
         ("other@example.net:mx.example:x|u|p", "relay:587 other word"),
     ] {
@@ -77,8 +78,10 @@ fn lines() {
         ("|u|p\r", "a CR at the line's end, which would be part of the password or the name"),
         ("|u|p\0q", "a NUL in the line"),
         // Nobody can tell whom these are for.
-        ("@sub.example.net", "no sender:relay and no sender|user|password"),
-        ("someone@example.net relay user password", "no sender:relay and no sender|user|password"),
+        ("@sub.example.net", NOT_SEEN),
+        ("someone@example.net relay user password", NOT_SEEN),
+        ("a|b@example.net:mx.example|u|p", NOT_SEEN),
+        ("postmaster|u|p@q:r", NOT_SEEN),
     ] {
         let error = route(&with(&format!("# comment\n{line}\n"), ROUTE), SENDER).unwrap_err();
         assert_eq!(error, format!("control/authsenders line 2: {why}"), "{line:?}");
@@ -107,17 +110,22 @@ fn which_line() {
         assert_eq!(route(&home, sender).as_deref(), Ok(&format!("{expected}:25")[..]), "{sender}");
     }
     assert_eq!(route(&with(":first|u|p\n:second|u|p\n", ""), SENDER).as_deref(), Ok("second:25 u p"));
-    // A local part may have a `|`, and then it is no sign.
-    let bar = with("a|b@example.net:mx.example|u|p\n", ":relay\n");
-    assert_eq!(route(&bar, "a|b@example.net").as_deref(), Ok("mx.example:25 u p"));
-    assert_eq!(route(&bar, "a").as_deref(), Ok("relay:25"));
+    // A sender without a host, and passwords with signs in them.
+    for line in ["postmaster|u|p:q", "postmaster|u@v|p:q", "postmaster|u|p@q"] {
+        let login = line.split_once('|').unwrap().1.replacen('|', " ", 1);
+        assert_eq!(
+            route(&with(&format!("{line}\n"), ":relay\n"), "postmaster").as_deref(),
+            Ok(&format!("relay:25 {login}")[..])
+        );
+    }
     // A login needs a relay, and a mail exchanger is none.
     for (routes, says) in [("", "no route"), ("example.org:\n", "no route")] {
         let error = route(&with("|u|p\n", routes), SENDER).unwrap_err();
         assert!(error.starts_with("control/authsenders line 1: ") && error.contains(says), "{error}");
     }
-    // What is wrong with a route that is not taken is not in the way.
-    assert_eq!(route(&with(":mx.example\n", ":relay:x\n"), SENDER).as_deref(), Ok("mx.example:25"));
+    // What is wrong with a route that is not taken is not in the way, unless its login may be wanted.
+    assert_eq!(route(&with(":mx.example|u|p\n", ":relay:x\n"), SENDER).as_deref(), Ok("mx.example:25 u p"));
+    assert!(route(&with(":mx.example\n", ":relay:x\n"), SENDER).is_err());
 }
 
 /// authsenders, then the route's own line, then control/relays.
@@ -134,6 +142,9 @@ fn precedence() {
         ("|s|q\n", ":mx.example|u|p\n", "mx.example:25 s q"),
         (":other.example\n", ":mx.example|u|p\n", "other.example:25 user of other.example p"),
         (":other.example|s|q\n", ":mx.example|u|p\n", "other.example:25 s q"),
+        // A relay without a login, which the route has for the same relay.
+        (":mx.example\n", ":MX.example.:25|u|p\n", "mx.example:25 u p"),
+        (":mx.example:587\n", ":mx.example|u|p\n", "mx.example:587 user of mx.example p"),
     ] {
         home.control("authsenders", senders);
         home.control("smtproutes", routes);

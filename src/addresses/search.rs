@@ -49,8 +49,8 @@ pub struct Search {
     found: Vec<(Candidate, u16)>,
     /// Preferences from here on are ours and no better than ours.
     own: Option<u16>,
-    /// The first host whose addresses nobody knows now, and why.
-    unknown: Option<String>,
+    /// The best preference of a host whose addresses nobody knows now, and why.
+    unknown: Option<(u16, String)>,
     next: Next,
 }
 
@@ -124,7 +124,9 @@ impl Search {
         }
         let host = |exchange: &mx::Exchange| {
             let name = std::str::from_utf8(&exchange.name).ok().filter(|name| can_be_host(name))?;
-            Some(Host { name: format!("{name}."), preference: exchange.preference })
+            // An address in the place of a name is a mistake that stock bears with.
+            let dot = if name.parse::<Ipv4Addr>().is_ok() { "" } else { "." };
+            Some(Host { name: format!("{name}{dot}"), preference: exchange.preference })
         };
         self.hosts = exchanges.iter().rev().filter_map(host).collect();
         self.go_on(Next::Hosts)
@@ -158,9 +160,8 @@ impl Search {
             }
             _ => {
                 let host = self.hosts.pop();
-                if missing == Missing::Unknown && self.unknown.is_none() {
-                    let name = host.map(|host| host.name).unwrap_or_default();
-                    self.unknown = Some(format!("{}: {why}", name.trim_end_matches('.')));
+                if let (Missing::Unknown, None, Some(Host { name, preference })) = (missing, &self.unknown, host) {
+                    self.unknown = Some((preference, format!("{}: {why}", name.trim_end_matches('.'))));
                 }
                 self.go_on(Next::Hosts)
             }
@@ -215,7 +216,7 @@ impl Search {
 
     fn nothing_to_try(&self) -> Verdict {
         match (&self.target, &self.unknown) {
-            (_, Some(unknown)) => unknown_host(unknown),
+            (_, Some((preference, unknown))) if self.own.is_none_or(|own| *preference < own) => unknown_host(unknown),
             _ if self.own.is_some() => {
                 let sorry = "Sorry. Although I'm listed as a best-preference MX or A for that host,";
                 Verdict::new(Letter::D, sorry)

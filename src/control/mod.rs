@@ -43,11 +43,24 @@ pub struct Route {
     pub mechanisms: Option<Vec<Mechanism>>,
 }
 
+impl Route {
+    fn is_same_relay(&self, other: &Route) -> bool {
+        let bare = |route: &Route| route.host.trim_end_matches('.').to_ascii_lowercase();
+        self.port == other.port && bare(self) == bare(other)
+    }
+}
+
 impl Settings {
     /// Reads what a mail from `sender` to `host` needs. Nothing else is opened.
     pub fn read(control: &Control, host: &[u8], sender: &[u8]) -> Result<Settings, ControlError> {
         let route = match senders::find(control, sender)? {
-            Some(Sender::Relay(route)) => Some(*route),
+            Some(Sender::Relay(mut route)) => {
+                if route.credentials.is_none() {
+                    let same_relay = routes::find(control, host)?.filter(|other| other.is_same_relay(&route));
+                    route.credentials = same_relay.and_then(|other| other.credentials);
+                }
+                Some(*route)
+            }
             Some(Sender::Login(login)) => match routes::find(control, host)? {
                 Some(route) => Some(Route { credentials: Some(login), ..route }),
                 None => {

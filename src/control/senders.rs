@@ -26,7 +26,9 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
     for (line, number) in routes::lines(&content) {
         // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
         let (key, value) = split(line).ok_or_else(|| {
-            ControlError(format!("control/{FILE} line {number}: no sender:relay and no sender|user|password"))
+            ControlError(format!(
+                "control/{FILE} line {number}: neither sender:relay nor sender|user|password can be seen in it"
+            ))
         })?;
         best.offer(key, value, number);
     }
@@ -41,15 +43,18 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
     understood.map_err(|why| ControlError(format!("{source}: {why}")))
 }
 
-/// The key, and what is for it. A `|` before the colon can be a local part's only when no `@` comes before it.
+/// The key, and what is for it. None where that cannot be told: `a|b@c:d` may be a relay for the sender `a|b@c`, or a login for
+/// the sender `a`.
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let place = |sign| memchr::memchr(sign, line);
-    let key_end = |end: &usize| matches!(line[..*end], [] | [b'.', ..]) || line[..*end].contains(&b'@');
     match (place(b':'), place(b'|')) {
-        (Some(colon), bar) if bar.is_none_or(|bar| bar > colon || !key_end(&bar)) => {
-            Some((&line[..colon], &line[colon + 1..]))
+        (Some(colon), bar) if bar.is_none_or(|bar| bar > colon) => Some((&line[..colon], &line[colon + 1..])),
+        (colon, Some(bar)) => {
+            let begins_host = matches!(line[..bar], [] | [b'.', ..]) || line[..bar].contains(&b'@');
+            let before_colon = &line[bar..colon.unwrap_or(bar)];
+            let last = before_colon.rsplit(|c| *c == b'|').next().unwrap_or_default();
+            (begins_host || !last.contains(&b'@')).then_some((&line[..bar], &line[bar..]))
         }
-        (_, Some(bar)) => Some((&line[..bar], &line[bar..])),
         _ => None,
     }
 }

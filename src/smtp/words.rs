@@ -147,11 +147,11 @@ impl Words<'_> {
 
     /// TLS did not come about.
     pub fn tls_failed(&self, why: &str) -> Verdict {
+        let why = self.masked(why); // a certificate has words of the relay's
         self.tls_verdict(&format!("TLS failed: {why}"), "#4.7.5", None)
     }
 
     fn tls_verdict(&self, what: &str, status: &str, reply: Option<&Reply>) -> Verdict {
-        let what = self.masked(what); // a certificate has words of the relay's
         let line =
             format!("Connected to {} but {what}. ({status}) Relay {}.{}", self.peer, self.relay.shown, self.story());
         self.with_text(line, reply.map(|reply| &reply.text[..]))

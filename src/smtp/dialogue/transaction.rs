@@ -1,6 +1,6 @@
 //! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
 
-use super::{Command, Dialogue};
+use super::{Command, Dialogue, Ending};
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
@@ -15,7 +15,11 @@ impl Dialogue {
         let beyond_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
         let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
         if beyond_ascii && !smtputf8 {
-            return self.finish(self.words().address_beyond_ascii(!self.hello_deferred));
+            let verdict = self.words().address_beyond_ascii(!self.hello_deferred);
+            return match self.envelope.relay.is_direct {
+                true => self.end(Ending::NextAddress(verdict)), // another exchanger may know more
+                false => self.finish(verdict),
+            };
         }
         if (size || eight_bit_mime) && *measured == Measured::No {
             self.measuring = Some(Measuring::default());
