@@ -32,12 +32,18 @@ pub struct Candidate {
 pub struct Addresses {
     list: std::collections::VecDeque<Candidate>,
     failures: Vec<String>,
+    unreached: bool,
 }
 
 impl Addresses {
-    /// Starts with the first of these.
-    pub fn new(list: Vec<Candidate>) -> Addresses {
-        Addresses { list: list.into(), failures: Vec::new() }
+    /// Starts with the first of these. `others`: there are some whose addresses are not known now.
+    pub fn new(list: Vec<Candidate>, others: bool) -> Addresses {
+        Addresses { list: list.into(), failures: Vec::new(), unreached: others }
+    }
+
+    /// There was no connection to one of them, so what it would have said is not known.
+    pub fn has_unreached(&self) -> bool {
+        self.unreached
     }
 
     /// The address to connect to; None when all were tried.
@@ -45,7 +51,13 @@ impl Addresses {
         self.list.front()
     }
 
-    /// Goes on to the next. `why` the current one failed is kept for the report.
+    /// The current one cannot be reached: goes on to the next. `why` is kept for the report.
+    pub fn unreachable(&mut self, why: &str) {
+        self.unreached = true;
+        self.next(why);
+    }
+
+    /// Goes on to the next. `why` the current one will not do is kept for the report.
     pub fn next(&mut self, why: &str) {
         if let Some(candidate) = self.list.pop_front() {
             self.failures.push(format!("{}: {why}", candidate.address.ip));
@@ -72,6 +84,7 @@ impl Addresses {
         while let Some(candidate) = self.list.front().filter(|candidate| candidate.tcpto.rests) {
             self.failures.push(format!("{}: timed out of late, as qmail-tcpto shows", candidate.address.ip));
             self.list.pop_front();
+            self.unreached = true;
         }
     }
 

@@ -162,16 +162,18 @@ impl Delivery {
     /// The search is over.
     fn found(&mut self, search: Search) {
         let Some(Plan { outgoingip, target, .. }) = &self.plan else { return };
-        let mut found = search.candidates();
+        let (mut found, mut others) = search.candidates();
         if let Some(source) = outgoingip {
+            let all = found.len();
             found.retain(|candidate| candidate.address.ip.is_ipv4() == source.is_ipv4());
+            others |= found.len() < all;
             if found.is_empty() {
                 let line =
                     format!("control/outgoingip is {source}, and no address can be reached from it. (#4.4.1) {target}");
                 return self.done(&[], &Verdict::new(Letter::Z, line));
             }
         }
-        self.addresses = Addresses::new(found);
+        self.addresses = Addresses::new(found, others);
         self.tcpto = self.addresses.has_ipv4().then_some(Tcpto::Look);
     }
 
@@ -212,7 +214,8 @@ impl Delivery {
             (Some((IpAddr::V4(ip), true)), _) => Some(Tcpto::Answered(ip)), // a refusal is an answer, too
             _ => None,
         };
-        self.next_address(&os_error(error));
+        self.addresses.unreachable(&os_error(error));
+        self.at_next_address();
     }
 
     /// The address to send from is none of ours.
@@ -284,14 +287,17 @@ impl Delivery {
                 self.connect();
             }
             Ending::NextAddress(verdict) => {
-                self.refusal = Some(verdict);
-                self.next_address("refused");
+                // What one puts off may be taken later, whatever the others say.
+                if !verdict.is_final() || self.refusal.as_ref().is_none_or(Verdict::is_final) {
+                    self.refusal = Some(verdict);
+                }
+                self.addresses.next("refused");
+                self.at_next_address();
             }
         }
     }
 
-    fn next_address(&mut self, why: &str) {
-        self.addresses.next(why);
+    fn at_next_address(&mut self) {
         if let Some(plan) = &mut self.plan {
             plan.tls_failure = None;
         }
@@ -307,7 +313,9 @@ impl Delivery {
     fn connect(&mut self) {
         self.stage = Stage::Connect;
         if self.addresses.current().is_none() {
-            let verdict = self.refusal.take().unwrap_or_else(|| self.no_connection());
+            let unreached = self.addresses.has_unreached();
+            let refusal = self.refusal.take().filter(|refusal| !(refusal.is_final() && unreached));
+            let verdict = refusal.unwrap_or_else(|| self.no_connection());
             self.done(&[], &verdict);
         }
     }

@@ -34,6 +34,11 @@ impl Verdict {
         Verdict { letter, text: [own_line(line.into()), server_text(reply, mask)].concat() }
     }
 
+    /// The mail is to be bounced.
+    pub fn is_final(&self) -> bool {
+        self.letter == Letter::D
+    }
+
     /// The same with one more line of ours at its end.
     pub fn and_line(mut self, line: String) -> Verdict {
         self.text.extend(own_line(line));

@@ -364,26 +364,57 @@ fn sent(delivery: &mut Delivery) -> Vec<u8> {
     octets
 }
 
-/// Where one exchanger takes no addresses beyond ASCII another may.
+/// Where one exchanger takes no addresses beyond ASCII another may, so it is asked. D only when all have said no.
 #[test]
 fn the_next_exchanger_is_asked_for_smtputf8() {
     let home = Home::new();
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery =
-        Delivery::new(&[b"example.org", b"a@example.net", "\u{fc}@example.org".as_bytes()], &surroundings);
-    delivery.mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1);
-    delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
-    delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]);
-    delivery.own_addresses_end();
-    assert!(delivery.tcpto(b"", 0).is_none());
-    for (offered, mail) in [("PIPELINING", None), ("SMTPUTF8", Some("MAIL FROM:<a@example.net> SMTPUTF8\r\n"))] {
-        delivery.connected(0, 0);
-        delivery.received(0, b"220 hi\r\n");
-        sent(&mut delivery);
-        delivery.received(0, format!("250-hi\r\n250 {offered}\r\n").as_bytes());
-        match mail {
-            None => delivery.disconnected(),
-            Some(mail) => assert_eq!(String::from_utf8_lossy(&sent(&mut delivery)), mail),
+    const NO: &[&str] = &["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"];
+    const YES: &[&str] = &["220 hi\r\n", "250-hi\r\n250 SMTPUTF8\r\n"];
+    // What the exchangers say; the last is not known now, if there is no address for it. Nothing said: no connection.
+    type Case<'a> = (&'a [&'a [&'a str]], bool, &'a str);
+    let cases: &[Case] = &[
+        (&[NO, YES], true, "MAIL FROM:<a@example.net> SMTPUTF8\r\n"),
+        (&[NO, NO], true, "DConnected to 192.0.2.2 but it takes no addresses beyond ASCII"),
+        (&[NO, &[]], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
+        (&[&[], NO], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
+        (&[NO], false, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
+        (&[&["421 busy\r\n"], NO], true, "ZConnected to 192.0.2.1 but greeting failed."),
+        (&[NO, &["421 busy\r\n"]], true, "ZConnected to 192.0.2.2 but greeting failed."),
+    ];
+    for (exchangers, all_known, expected) in cases {
+        let mut delivery =
+            Delivery::new(&[b"example.org", b"a@example.net", "\u{fc}@example.org".as_bytes()], &surroundings);
+        delivery.mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1);
+        delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
+        match all_known {
+            true => delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]),
+            false => delivery.not_found(Missing::Unknown, "try again"),
         }
+        delivery.own_addresses_end();
+        assert!(delivery.tcpto(b"", 0).is_none());
+        let mut mail = Vec::new();
+        for said in *exchangers {
+            if said.is_empty() {
+                delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+                continue;
+            }
+            delivery.connected(0, 0);
+            for reply in *said {
+                delivery.received(0, reply.as_bytes());
+                if let Want::Io(..) = delivery.want(0) {
+                    mail = sent(&mut delivery);
+                }
+            }
+            if let Want::Close(_) = delivery.want(0) {
+                delivery.disconnected();
+            }
+        }
+        let outcome = match delivery.want(0) {
+            Want::Done(report) => report.to_vec(),
+            _ => mail,
+        };
+        let outcome = String::from_utf8_lossy(&outcome);
+        assert!(outcome.starts_with(expected), "{exchangers:?}: {outcome}, not {expected}");
     }
 }

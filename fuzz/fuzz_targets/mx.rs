@@ -14,6 +14,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
     if search.mx(answer, 1).is_ok() {
         let Need::Addresses(name) = search.need() else { panic!("{:?}", search.need()) };
         let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
-        assert!(name.ends_with('.') && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
+        let is_absolute = name.ends_with('.') || name.parse::<std::net::Ipv4Addr>().is_ok();
+        assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
     }
 });

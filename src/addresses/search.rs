@@ -183,9 +183,10 @@ impl Search {
         self.go_on(Next::Nothing)
     }
 
-    /// What was found, once nothing more is needed.
-    pub fn candidates(self) -> Vec<Candidate> {
-        self.found.into_iter().map(|(candidate, _)| candidate).take(ADDRESSES).collect()
+    /// What was found, once nothing more is needed; and whether nobody knows the addresses of others now.
+    pub fn candidates(self) -> (Vec<Candidate>, bool) {
+        let found = self.found.into_iter().map(|(candidate, _)| candidate).take(ADDRESSES).collect();
+        (found, self.unknown.is_some())
     }
 
     fn add(&mut self, address: Address, host: String, preference: u16) {
