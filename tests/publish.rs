@@ -197,9 +197,8 @@ fn autopkgtest_passes() {
             autopkgtest.arg("--test-name=takes-over");
         }
         let said = output(autopkgtest.args(["--", "chroot"]).arg(root.path()));
-        let (_, summary) = said.split_once(" summary\n").unwrap();
-        let results = summary.lines().filter(|line| line.ends_with(" PASS")).count();
-        assert!(results == packages.len() && !summary.contains("FAIL") && !summary.contains("SKIP"), "{said}");
+        let results = |result: &str| said.lines().filter(|line| line.ends_with(result)).count();
+        assert!(results(" PASS") == packages.len() && results(" SKIP") == 0, "{said}");
     }
 }
 
