@@ -119,11 +119,15 @@ fn takes_the_program_of_a_qmail_built_again() {
         debian.quietly("purge", SOURCE, &[SOURCE], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
         assert_eq!(debian.run(SOURCE, &[]), "Kthird\n\0");
 
-        // Given back although it is ours no more.
+        // Given back although it is ours no more. What was stock before that is kept, by us and by whoever comes next.
         debian.install();
         debian.put_stock(SOURCE, "fourth");
         debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
         assert_eq!(debian.run(SOURCE, &[]), "Kfourth\n\0");
+        assert_eq!(debian.run(&format!("{SOURCE}.stock"), &[]), "Kthird\n\0");
+        debian.install();
+        assert_eq!(debian.run(&format!("{SOURCE}.stock"), &[]), "Kfourth\n\0");
+        assert_eq!(debian.run(&format!("{SOURCE}.stock.old"), &[]), "Kthird\n\0");
     }
 }
 
