@@ -107,9 +107,10 @@ fn takes_the_program_of_a_qmail_built_again() {
         debian.put_stock(SOURCE, "first");
         debian.put_control("/var/qmail/control");
         debian.install();
-        for (text, how, arguments) in
-            [("second", "dpkg", ["--install", "/package.deb"].as_slice()), ("third", "dpkg-reconfigure", &["qmail-remote-auth"])]
-        {
+        for (text, how, arguments) in [
+            ("second", "dpkg", ["--install", "/package.deb"].as_slice()),
+            ("third", "dpkg-reconfigure", &["qmail-remote-auth"]),
+        ] {
             debian.put_stock(SOURCE, text);
             assert_eq!(debian.run(PROGRAM, &[]), OURS);
             assert_eq!(debian.run(SOURCE, &[]), format!("K{text}\n\0"));
@@ -154,9 +155,8 @@ fn the_watcher_sees_five_milliseconds() {
 fn the_textbook_diversion_leaves_gaps() {
     let debian = Debian::new(RELEASES[0]);
     debian.put_stock(SOURCE, "stock");
-    let divert = |what: &str| {
-        format!("dpkg-divert --package textbook --{what} --rename --divert {SOURCE}.textbook {SOURCE}")
-    };
+    let divert =
+        |what: &str| format!("dpkg-divert --package textbook --{what} --rename --divert {SOURCE}.textbook {SOURCE}");
     let scripts = [
         ("preinst", &*format!("case $1 in install | upgrade) {} ;; esac", divert("add"))),
         ("postrm", &*format!("case $1 in remove | abort-install) {} ;; esac", divert("remove"))),

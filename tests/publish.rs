@@ -38,7 +38,8 @@ fn cargo_home() -> PathBuf {
 
 /// Copies the files of this tree that belong to it.
 fn copy_tree(to: &Path) {
-    let script = "cd \"$1\" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t \"$2\"";
+    let script =
+        "cd \"$1\" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t \"$2\"";
     fs::create_dir_all(to).unwrap();
     output(Command::new("sh").args(["-ec", script, "sh", TREE]).arg(to));
 }
@@ -102,7 +103,8 @@ impl Repository {
         let repository = Repository(dir);
         fs::create_dir(repository.0.path().join("gnupg")).unwrap();
         output(Command::new("chmod").arg("700").arg(repository.0.path().join("gnupg")));
-        let key = ["--batch", "--passphrase", "", "--quick-generate-key", "packages@example.org", "ed25519", "sign", "never"];
+        let key =
+            ["--batch", "--passphrase", "", "--quick-generate-key", "packages@example.org", "ed25519", "sign", "never"];
         output(repository.gnupg("gpg").args(key));
         repository
     }
@@ -137,13 +139,19 @@ fn apt_installs_upgrades_and_purges() {
     for release in RELEASES {
         let root = debian(release);
         fs::create_dir_all(root.path().join("var/qmail/bin")).unwrap();
-        inside(root.path(), "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; cp /bin/true /var/qmail/bin/qmail-remote");
+        inside(
+            root.path(),
+            "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; cp /bin/true /var/qmail/bin/qmail-remote",
+        );
         let source = "deb [signed-by=/repository/qmail-remote-auth.gpg] file:/repository ./\n";
         fs::write(root.path().join("etc/apt/sources.list.d/here.list"), source).unwrap();
         let publish = || {
             repository.make();
             output(Command::new("cp").arg("-aT").arg(repository.path()).arg(root.path().join("repository")));
-            inside(root.path(), "apt-get update 2>&1; ! apt-get --simulate --quiet install qmail-remote-auth | grep -q WARNING");
+            inside(
+                root.path(),
+                "apt-get update 2>&1; ! apt-get --simulate --quiet install qmail-remote-auth | grep -q WARNING",
+            );
         };
         let state = "dpkg-query --show --showformat='${db:Status-Abbrev}${Version}\\n' qmail-remote-auth; \
                      /var/qmail/bin/qmail-remote | tr -d '\\0'";
@@ -159,7 +167,10 @@ fn apt_installs_upgrades_and_purges() {
         assert_eq!(inside(root.path(), state), "ii 0.1.0-2\nDI (qmail-remote) was invoked improperly. (#5.3.5)\n");
 
         inside(root.path(), "apt-get --yes purge qmail-remote-auth 2>&1");
-        inside(root.path(), "! dpkg-query --show qmail-remote-auth 2>/dev/null; cmp /bin/true /var/qmail/bin/qmail-remote");
+        inside(
+            root.path(),
+            "! dpkg-query --show qmail-remote-auth 2>/dev/null; cmp /bin/true /var/qmail/bin/qmail-remote",
+        );
     }
 }
 
@@ -173,7 +184,13 @@ fn piuparts_passes() {
         let sources = fs::read_to_string(pristine.join("etc/apt/sources.list")).unwrap();
         let mirror = sources.lines().find_map(|line| line.strip_prefix("deb ")?.split(' ').next()).unwrap();
         let mut piuparts = Command::new("piuparts");
-        piuparts.arg("--basetgz").arg(&base).args(["--no-eatmydata", "-d", release, "--mirror", &format!("{mirror} main")]);
+        piuparts.arg("--basetgz").arg(&base).args([
+            "--no-eatmydata",
+            "-d",
+            release,
+            "--mirror",
+            &format!("{mirror} main"),
+        ]);
         let said = output(piuparts.arg(&packages().program).arg(&packages().dev));
         assert!(said.contains("PASS: All tests."), "{said}");
     }
@@ -190,7 +207,12 @@ fn autopkgtest_passes() {
         let tree = tempfile::tempdir().unwrap();
         let debian = tree.path().join("debian");
         fs::create_dir(&debian).unwrap();
-        output(Command::new("cp").arg("-a").args(["tests", "changelog"].map(|name| format!("{TREE}/debian/{name}"))).arg(&debian));
+        output(
+            Command::new("cp")
+                .arg("-a")
+                .args(["tests", "changelog"].map(|name| format!("{TREE}/debian/{name}")))
+                .arg(&debian),
+        );
         let mut autopkgtest = Command::new("autopkgtest");
         autopkgtest.args(&packages).arg(tree.path());
         if packages.len() == 1 {
@@ -209,10 +231,13 @@ fn the_library_is_multi_arch() {
     assert_eq!(field("Multi-Arch"), "same\n");
     let symbols = tempfile::tempdir().unwrap();
     output(Command::new("dpkg-deb").arg("--extract").arg(&packages().dev).arg(symbols.path()));
+    let fields = fs::read_to_string(Path::new(TREE).join("debian/qmail-auth.pc")).unwrap();
+    assert!(fields.contains(concat!("\nVersion: ", env!("CARGO_PKG_VERSION"), "\n")), "{fields}");
     let tuple = output(Command::new("dpkg-architecture").arg("-qDEB_HOST_MULTIARCH"));
     let archive = symbols.path().join("usr/lib").join(tuple.trim()).join("libqmail_auth.a");
     // What a program of others could stumble over is not there.
-    let defined = output(Command::new("nm").args(["--extern-only", "--defined-only", "--format=just-symbols"]).arg(archive));
+    let defined =
+        output(Command::new("nm").args(["--extern-only", "--defined-only", "--format=just-symbols"]).arg(archive));
     let header = fs::read_to_string(Path::new(TREE).join("include/qmail_auth.h")).unwrap();
     for name in defined.lines().filter(|line| !line.is_empty() && !line.ends_with(':')) {
         assert!(header.contains(&format!("{name}(")), "{name} can be seen, and is not in the header");
@@ -250,7 +275,10 @@ fn one_line_after_apt_install() {
         assert!(report.contains("\ntls=TLSv1.3 cert=verified auth=PLAIN user=myuser\n\0"), "{release}: {report}");
         let log = server.finish();
         let [message] = log.messages.as_slice() else { panic!("{release}: {:?}", log.messages) };
-        assert_eq!((message.sender.as_str(), message.recipients.as_slice()), (SENDER, [RECIPIENT.to_owned()].as_slice()));
+        assert_eq!(
+            (message.sender.as_str(), message.recipients.as_slice()),
+            (SENDER, [RECIPIENT.to_owned()].as_slice())
+        );
         assert_eq!(message.content, MESSAGE);
     }
 }

@@ -1,9 +1,9 @@
 //! A Debian of a test's own, with a stand-in of stock qmail, a relay to deliver to, and an eye on the names all the time.
 
+use crate::support::chroot;
 use crate::support::deb::{output, packages};
 use crate::support::rspawn;
 use crate::support::server::{Rules, Server};
-use crate::support::chroot;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -144,7 +144,9 @@ pub fn watch(names: &[PathBuf], deliver: impl Fn() -> (char, String) + Sync, wor
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let there = |name: &PathBuf| match name.symlink_metadata() {
         Ok(link) if link.is_symlink() => true, // its target is a path in the chroot
-        Ok(_) => File::open(name).and_then(|file| file.metadata()).is_ok_and(|m| m.len() > 0 && m.mode() & 0o111 == 0o111),
+        Ok(_) => {
+            File::open(name).and_then(|file| file.metadata()).is_ok_and(|m| m.len() > 0 && m.mode() & 0o111 == 0o111)
+        }
         Err(_) => false,
     };
     let (working, done) = channel::<()>();

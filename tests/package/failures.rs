@@ -52,7 +52,8 @@ fn an_install_that_fails() {
             version("0.1.0-2", &debian.path("/faulty.deb"), make);
             for then_install in [true, false] {
                 let what = &format!("{release}: {fault}");
-                let install = || assert!(!debian.attempt("dpkg", &["--install", "/faulty.deb"]).0, "{what} did not fail");
+                let install =
+                    || assert!(!debian.attempt("dpkg", &["--install", "/faulty.deb"]).0, "{what} did not fail");
                 debian.quietly(what, SOURCE, &[SOURCE], install);
                 let expected = if fault == "postinst after its work" { OURS } else { "Kstock\n\0" };
                 assert_eq!(debian.run(SOURCE, &[]), expected, "{what}");
@@ -106,7 +107,8 @@ fn a_removal_that_fails() {
         ] {
             version("0.1.0-2", &debian.path("/faulty.deb"), make);
             debian.run("dpkg", &["--install", "/faulty.deb"]);
-            let remove = || assert!(!debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]).0, "prerm did not fail");
+            let remove =
+                || assert!(!debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]).0, "prerm did not fail");
             debian.quietly(what, SOURCE, &[SOURCE], remove);
             assert_eq!(debian.run(SOURCE, &[]), OURS, "{what}");
             assert!(debian.diversions().contains(SOURCE), "{what}");

@@ -213,7 +213,8 @@ fn a_program_that_does_not_run() {
                 }
                 let install = || {
                     let (installed, words) = debian.attempt("dpkg", &["--install", "/faulty.deb"]);
-                    let said = format!("{PROGRAM} does not run as a copy in /var/qmail/bin, so {SOURCE} stays as it is.");
+                    let said =
+                        format!("{PROGRAM} does not run as a copy in /var/qmail/bin, so {SOURCE} stays as it is.");
                     assert!(installed && words.contains(&said), "{words}");
                 };
                 debian.quietly(fault, SOURCE, &[SOURCE], install);

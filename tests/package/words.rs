@@ -85,7 +85,9 @@ fn an_installation_says_what_it_finds() {
             "{control}/smtproutes holds a secret: mode 0644 root:root, readable by every user of this machine; \
              to have it readable by qmail alone: chown root:qmail {control}/smtproutes && chmod 640 {control}/smtproutes"
         ),
-        &format!("{control}/relays/smtp.example.jp/password holds a secret: mode 0640 root:qmail, readable by group qmail"),
+        &format!(
+            "{control}/relays/smtp.example.jp/password holds a secret: mode 0640 root:qmail, readable by group qmail"
+        ),
         &format!(
             "{control}/relays/backup.example.jp/password holds a secret: mode 0600 root:root, readable by user root alone, \
              not by qmailr, as which qmail-remote runs, so mail is put off; to have it readable by qmail alone: \
