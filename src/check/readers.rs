@@ -29,12 +29,20 @@ pub fn readers(path: &Path) -> io::Result<String> {
             words += &format!(", not by {QMAILR}, as which qmail-remote runs, so mail is put off");
         }
         let group = qmailr.map_or("qmail".to_owned(), |(_, gid)| name_of("/etc/group", gid));
-        words += &format!(
-            "; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}",
-            path = path.display()
-        );
+        let path = quoted(path);
+        words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
     }
     Ok(words)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    match path.chars().all(is_plain) {
+        true => path.into_owned(),
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
 }
 
 /// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group: the mode of

@@ -85,6 +85,10 @@ fn an_upgrade_that_fails() {
             debian.run("dpkg", &["--install", "/old.deb"]);
             let upgrade = || assert!(!debian.attempt("dpkg", &["--install", "/faulty.deb"]).0, "{what} did not fail");
             debian.quietly(what, SOURCE, &[SOURCE, stock], upgrade);
+            let state = debian
+                .run("dpkg-query", &["--show", "--showformat=${db:Status-Abbrev}${Version}", "qmail-remote-auth"]);
+            let back_at_the_old = !fault.starts_with("postinst");
+            assert_eq!(state, if back_at_the_old { "ii 0.1.0-1" } else { "iF 0.1.0-2" }, "{what}");
             assert_eq!(debian.run(SOURCE, &[]), OURS, "{what}");
             assert_eq!(debian.run(stock, &[]), "Kstock\n\0", "{what}");
 
@@ -141,7 +145,7 @@ fn half_an_installation_is_finished_or_given_back() {
         let divert = ["--package", "qmail-remote-auth", "--no-rename", "--divert", &stock, "--add", SOURCE];
         debian.run("dpkg-divert", &divert);
         fs::hard_link(debian.path(SOURCE), debian.path(&stock)).unwrap();
-        fs::write(debian.path(&format!("{SOURCE}.new")), "half of").unwrap();
+        fs::write(debian.path(&format!("{SOURCE}.qmail-remote-auth")), "half of").unwrap();
         if finish {
             debian.run("dpkg", &["--configure", "qmail-remote-auth"]);
             assert_eq!(debian.run(SOURCE, &[]), OURS);

@@ -121,6 +121,11 @@ fn a_link_to_such_a_name() {
     assert_eq!(debian.names(), before);
 }
 
+/// What a removal says that would leave this name without a program.
+fn refusal(name: &str) -> String {
+    format!("{name} leads to a program that goes with this package, and without it qmail would bounce all mail")
+}
+
 fn put_script(path: &Path, command: &str) {
     fs::write(path, format!("#!/bin/sh\n{command}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -150,7 +155,7 @@ fn a_script_under_the_name() {
             put_script(&debian.path(SOURCE), &format!("exec {PROGRAM} \"$@\""));
             let remove = || {
                 let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
-                assert!(!removed && words.contains(&format!("{SOURCE} runs {PROGRAM}. Removed, it would")), "{words}");
+                assert!(!removed && words.contains(&refusal(SOURCE)), "{words}");
             };
             debian.quietly(release, SOURCE, &[SOURCE], remove);
 
@@ -172,7 +177,7 @@ fn a_link_of_the_admins_to_our_program() {
     symlink(PROGRAM, debian.path(SOURCE)).unwrap();
     debian.quietly("install again", SOURCE, &[SOURCE], || debian.install());
     let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
-    assert!(!removed && words.contains(&format!("give {SOURCE} another program first")), "{words}");
+    assert!(!removed && words.contains(&refusal(SOURCE)), "{words}");
     assert_eq!(debian.run(SOURCE, &[]), OURS);
     fs::remove_file(debian.path(SOURCE)).unwrap();
     debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
@@ -185,16 +190,19 @@ fn a_qmail_that_runs_our_program_by_qmailremote() {
     debian.install();
     fs::create_dir_all(debian.path("/proc")).unwrap();
     let mut unshare = Command::new("unshare");
-    let script = format!(
-        "mount -t proc proc \"$1/proc\" && QMAILREMOTE={PROGRAM} setsid sleep 1000 <&- >&- 2>&- & rspawn=$!\n\
-         sleep 0.2; chroot \"$1\" dpkg --remove qmail-remote-auth && exit 1\n\
-         kill $rspawn; wait; chroot \"$1\" dpkg --purge qmail-remote-auth"
-    );
-    unshare.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", &script, "sh"]).arg(debian.root());
+    // By a link, and with others that come and go while their environments are read.
+    fs::create_dir_all(debian.path("/var/qmail")).unwrap();
+    symlink(PROGRAM, debian.path("/var/qmail/ours")).unwrap();
+    let script = "mount -t proc proc \"$1/proc\"\n\
+        QMAILREMOTE=/var/qmail/ours sleep 1000 & rspawn=$!\n\
+        while :; do /bin/true; done & others=$!\n\
+        chroot \"$1\" dpkg --remove qmail-remote-auth && exit 1\n\
+        kill $rspawn $others; wait; chroot \"$1\" dpkg --purge qmail-remote-auth";
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-ec", script, "sh"]).arg(debian.root());
     let output = unshare.stdin(Stdio::null()).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words}");
-    assert!(words.contains(&format!("QMAILREMOTE is {PROGRAM} in /proc/")), "{words}");
+    assert!(words.contains(&refusal("/var/qmail/ours")), "{words}");
 }
 
 /// A program that does not run where it would stand, because the file system forbids it, say, would bounce all mail.
@@ -224,6 +232,92 @@ fn a_program_that_does_not_run() {
             }
         }
     }
+}
+
+/// Files with names like ours, and a `.stock` of before, are the admin's, and so is what they are links to.
+#[test]
+fn files_of_the_admins_beside_the_name() {
+    for release in RELEASES {
+        let debian = Debian::new(release);
+        debian.put_stock(SOURCE, "stock");
+        debian.put_control("/var/qmail/control");
+        for end in ["stock.new", "stock", "old"] {
+            debian.put_stock(&format!("{SOURCE}.{end}"), end);
+        }
+        fs::hard_link(debian.path(SOURCE), debian.path(&format!("{SOURCE}.new"))).unwrap();
+        fs::hard_link(debian.path(SOURCE), debian.path(&format!("{SOURCE}.qmail-remote-auth"))).unwrap();
+        let before = debian.names();
+        let others = || {
+            for (end, text) in [("new", "stock"), ("stock.new", "stock.new"), ("old", "old")] {
+                assert_eq!(debian.run(&format!("{SOURCE}.{end}"), &[]), format!("K{text}\n\0"));
+            }
+        };
+        let (_, words) = debian.attempt("dpkg", &["--install", "/package.deb"]);
+        assert!(words.contains(&format!("{SOURCE}.stock was there already; it is {SOURCE}.stock.old now.")), "{words}");
+        assert_eq!(debian.run(SOURCE, &[]), OURS);
+        others();
+        debian.quietly("again", SOURCE, &[SOURCE], || debian.install());
+        debian.quietly("purge", SOURCE, &[SOURCE], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
+        others();
+        assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0");
+        assert_eq!(debian.run(&format!("{SOURCE}.stock"), &[]), "Kstock\n\0");
+        let kept: Vec<String> = before.into_iter().filter(|name| !name.contains(".qmail-remote-auth")).collect();
+        assert_eq!(debian.names(), kept);
+    }
+}
+
+/// A backup of /var/qmail brings ours back under the name, but no diversion.
+#[test]
+fn a_diversion_that_was_lost() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(SOURCE, "stock");
+    debian.put_control("/var/qmail/control");
+    let before = debian.names();
+    debian.install();
+    debian.run("dpkg-divert", &["--package", "qmail-remote-auth", "--no-rename", "--remove", SOURCE]);
+    debian.quietly("again", SOURCE, &[SOURCE], || debian.install());
+    debian.quietly("purge", SOURCE, &[SOURCE], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
+    assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0");
+    assert_eq!(debian.names(), before);
+}
+
+/// What is under the name can be run by qmail, whatever the admin has made of the packaged program and of stock.
+#[test]
+fn modes_that_keep_qmail_from_running_it() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(SOURCE, "stock");
+    debian.put_control("/var/qmail/control");
+    fs::write(debian.path("/var/qmail/bin/qmail-rspawn"), "").unwrap();
+    debian.run("dpkg-statoverride", &["--add", "root", "root", "0700", PROGRAM]);
+    debian.install();
+    assert_eq!(debian.path(SOURCE).metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    fs::set_permissions(debian.path(&format!("{SOURCE}.stock")), fs::Permissions::from_mode(0)).unwrap();
+    debian.quietly("purge", SOURCE, &[SOURCE], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
+    assert_eq!(debian.run(SOURCE, &[]), OURS);
+}
+
+/// In Debian's layout qmail-rspawn may be elsewhere than the name, and a link to our stock must not be left to dangle.
+#[test]
+fn links_to_debians_name() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(DEBIAN, "stock");
+    debian.put_control("/var/qmail/control");
+    fs::create_dir_all(debian.path("/var/qmail/bin")).unwrap();
+    fs::write(debian.path("/var/qmail/bin/qmail-rspawn"), "").unwrap();
+    symlink(DEBIAN, debian.path(SOURCE)).unwrap();
+    debian.install();
+    fs::remove_file(debian.path(SOURCE)).unwrap();
+    symlink(format!("{DEBIAN}.stock"), debian.path(SOURCE)).unwrap();
+    debian.install();
+    assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0");
+    let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
+    assert!(!removed && words.contains(&refusal(SOURCE)), "{words}");
+
+    fs::remove_file(debian.path(SOURCE)).unwrap();
+    symlink(DEBIAN, debian.path(SOURCE)).unwrap();
+    fs::remove_file(debian.path(&format!("{DEBIAN}.stock"))).unwrap();
+    debian.quietly("purge", SOURCE, &[SOURCE, DEBIAN], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
+    assert_eq!(debian.run(SOURCE, &[]), OURS);
 }
 
 /// Whoever deletes the stock program and then removes the package still has mail: qmail is there, so the name is.
