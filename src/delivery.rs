@@ -319,7 +319,7 @@ impl Delivery {
                 self.connect();
             }
             Ending::NextAddress(verdict) => {
-                self.log.tell(&Event::Next("the next address", &verdict));
+                self.log.tell(&Event::Next("the next address, if there is one", &verdict));
                 // What one puts off may be taken later, whatever the others say.
                 if !verdict.is_final() || self.refusal.as_ref().is_none_or(Verdict::is_final) {
                     self.refusal = Some(verdict);

@@ -287,13 +287,24 @@ fn set_ups_that_are_good() {
     let checked = good("TLS comes to nothing", || with(open(Some(refused.clone())), ""), &[" in clear"]);
     assert!(checked.stdout.contains("alert HandshakeFailure"), "{}", checked.stdout);
     // Whether one is demanded shows at MAIL alone.
-    let says = ["it offers AUTH, and whether it demands a login shows only at MAIL"];
+    let says = ["it offers AUTH and control/smtproutes line 1 has no login: whether it demands one shows only at MAIL"];
     good("AUTH offered, and no credentials", || with(Rules::default(), ""), &says);
     assert!(good("loopback", || loopback(Rules::default()), &["as myuser"]).last_line().ends_with(" in clear"));
     good(
         "by leave",
         || with(Rules::default(), "-myuser secretpass"),
         &["as myuser through relay.example:", "in clear"],
+    );
+    // A line for the domain hides the one with the login.
+    good(
+        "a shadowed route",
+        || {
+            let setting = loopback(Rules::default());
+            let port = setting.server.as_ref().unwrap().port();
+            let lines = format!(":127.0.0.1:{port} {LOGIN}\n.org:127.0.0.1:{port}\n");
+            setting.control("smtproutes", lines)
+        },
+        &["without a login", "control/smtproutes line 2 has no login"],
     );
     good(
         "a relay of authsenders",

@@ -9,6 +9,7 @@ mod names;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use support::Home;
 use support::certificate::Authority;
@@ -31,11 +32,12 @@ fn arguments() {
         (&["--json=yes", "example.org"], "unexpected argument for option '--json': \"yes\""),
         (&["-x"], "invalid option '-x'"),
         (&["example.org", "a@example.net", "b@example.org"], "unexpected argument \"b@example.org\""),
+        (&["--config", "example.org"], "--config stands alone"),
         (&["friend@example.org"], "HOST is only what stands behind the @"),
     ] {
         let checked = run(command(&home, arguments));
         assert_eq!((checked.status, checked.stdout.as_str()), (Some(2), ""), "{arguments:?}");
-        let expected = format!("qmail-remote-check: {why}\nusage: qmail-remote-check [options] HOST [SENDER]\n");
+        let expected = format!("qmail-remote-check: {why}\nusage: qmail-remote-check [--dialogue] [--json] ");
         assert!(checked.stderr.starts_with(&expected), "{arguments:?}: {}", checked.stderr);
     }
     for (argument, begin) in [("--help", "usage: qmail-remote-check "), ("--version", "qmail-remote-check 0.")] {
@@ -43,6 +45,9 @@ fn arguments() {
         assert_eq!((checked.status, checked.stderr.as_str()), (Some(0), ""));
         assert!(checked.stdout.starts_with(begin), "{}", checked.stdout);
     }
+    // This is the other thing that it does.
+    let checked = run(command(&home, &["--config"]));
+    assert_eq!((checked.status, checked.stdout), (Some(0), format!("home {}\n", home.path().display())));
     // Behind -- nothing is an option; the sender counts.
     home.control("smtproutes", "--json:[127.0.0.1]:0\n");
     home.control("authsenders", "a@example.net:[127.0.0.2]:0\n");
@@ -55,6 +60,18 @@ fn arguments() {
         let checked = run(command(&home, arguments));
         assert_eq!(checked.status, Some(1));
         assert!(checked.last_line().contains(says), "{arguments:?}: {}", checked.stdout);
+    }
+}
+
+/// qmail-remote pays for none of this.
+#[test]
+fn not_in_qmail_remote() {
+    let has = |program: &Path, words: &str| {
+        let octets = fs::read(program).unwrap();
+        memchr::memmem::find(&octets, words.as_bytes()).is_some()
+    };
+    for words in ["usage: qmail-remote-check", " would go out ", "shows only at MAIL"] {
+        assert!(has(&program(), words) && !has(&support::program(), words), "{words}");
     }
 }
 

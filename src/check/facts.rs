@@ -171,9 +171,12 @@ pub fn dialogue(event: &Event) -> Vec<Fact> {
 
 /// Why a connection is lost.
 pub fn lost(to: &str, silence: Option<u64>) -> String {
-    let reply = if to == "greeting" { to.to_owned() } else { format!("reply to {to}") };
+    let (reply, hint) = match to {
+        "greeting" => (to.to_owned(), "; does the port speak TLS from its first octet, as 465 does?"),
+        _ => (format!("reply to {to}"), ""),
+    };
     match silence {
-        Some(ms) => format!("no {reply} came within {} s (control/timeoutremote)", ms / 1000),
+        Some(ms) => format!("no {reply} came within {} s (control/timeoutremote){hint}", ms / 1000),
         None => format!("the relay closed the connection before its {reply}"),
     }
 }

@@ -36,6 +36,8 @@ struct Known {
     login: Option<Login>,
     is_logged_in: bool,
     relay: String,
+    /// The line that names it; None for a mail exchanger.
+    source: Option<String>,
     tls: Option<&'static str>,
     is_verified: bool,
     offers_auth: bool,
@@ -65,7 +67,7 @@ impl Recorder {
             true => format!("OK: mail for {host} would go out {}", known.how()),
             false => {
                 let fate = if verdict.is_final() { "bounce" } else { "wait" };
-                let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" So it was: {why}."));
+                let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
                 format!("NOT OK: mail for {host} would {fate}: {}{lost}", facts::one_line(verdict.text()))
             }
         }
@@ -76,6 +78,7 @@ impl Known {
     /// Takes note of an event.
     fn learn(&mut self, event: &Event) {
         match event {
+            Event::Route { source, .. } => self.source = Some((*source).to_owned()),
             Event::Credentials { user, by_certificate, .. } => {
                 let (user, by_certificate) = (printable(user), *by_certificate);
                 self.login = Some(Login { user, by_certificate, by_mechanism: false });
@@ -107,13 +110,15 @@ impl Known {
         };
         let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
         let unverified = if self.tls.is_some() && !self.is_verified { ", its certificate not verified" } else { "" };
-        let unknown = match &self.login {
-            None if self.offers_auth => "; it offers AUTH, and whether it demands a login shows only at MAIL",
-            Some(_) if !self.is_logged_in => ", if it accepts the login, which was not tried",
-            Some(login) if login.by_certificate && !login.by_mechanism => {
-                "; whether it takes our certificate for a login shows only at MAIL"
+        let unknown = match (&self.login, &self.source) {
+            (None, Some(source)) if self.offers_auth => {
+                format!("; it offers AUTH and {source} has no login: whether it demands one shows only at MAIL")
             }
-            _ => "",
+            (Some(_), _) if !self.is_logged_in => ", if it accepts the login, which was not tried".to_owned(),
+            (Some(login), _) if login.by_certificate && !login.by_mechanism => {
+                "; whether it takes our certificate for a login shows only at MAIL".to_owned()
+            }
+            _ => String::new(),
         };
         format!("{who} through {} {over}{unverified}{unknown}", self.relay)
     }

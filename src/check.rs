@@ -1,15 +1,18 @@
 //! qmail-remote-check: what would become of a mail, step by step, without sending one.
 //!
 //! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `facts` says what an event is about,
-//! `text` and `json` write that, and `recorder` is the log between them, with the last line.
+//! `text` and `json` write that, and `recorder` is the log between them, with the last line. `config` is `--config`, which
+//! uses no network.
 
 pub mod arguments;
+pub mod config;
 mod facts;
 mod json;
+mod readers;
 mod recorder;
 mod text;
 
-use crate::control::home::Surroundings;
+use crate::control::home::{self, Surroundings};
 use crate::delivery::Delivery;
 use crate::event::Log;
 use crate::smtp::envelope::Goal;
@@ -17,6 +20,8 @@ use arguments::{Command, USAGE};
 use recorder::Recorder;
 use std::ffi::OsString;
 use std::rc::Rc;
+
+const NO_HOME: &str = "no home of qmail: neither /var/qmail nor /var/lib/qmail has control; QMAILHOME may name it";
 
 /// The exit status for arguments that cannot be understood.
 pub const IMPROPER: u8 = 2;
@@ -31,6 +36,16 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             let log = Log::to(Rc::new(Recorder::new(options, uid)));
             Ok(Delivery::check(&host, &sender, goal, surroundings, log))
         }
+        Ok(Command::Config) => match home::find(surroundings) {
+            Some(home) => {
+                println!("{}", config::config(&home).join("\n"));
+                Err(0)
+            }
+            None => {
+                eprintln!("qmail-remote-check: {NO_HOME}");
+                Err(1)
+            }
+        },
         Ok(Command::Help) => {
             print!("{USAGE}");
             Err(0)
