@@ -69,6 +69,8 @@ pub enum Event<'a> {
     SentSecret(&'a [u8]),
     /// A reply to this came: `greeting`, `EHLO` and so on. Each line has its LF.
     Reply(&'static str, &'a [u8]),
+    /// This came, and it is no reply.
+    NoReply(&'a [u8]),
     /// The TLS handshake is over.
     Tls(Shown<'a>),
     /// It failed, or TLS did later.

@@ -148,7 +148,9 @@ fn before_the_login() {
         || loopback(Rules::default().answering(&[("EHLO", "502 no"), ("HELO", "550 who are you?")])),
         &["my name was rejected", "550 who are you?"],
     );
-    broken("no mail server", answering("CONNECT", "HTTP/1.1 400 Bad Request"), &["it sent what is no SMTP reply"]);
+    let web = answering("CONNECT", "HTTP/1.1 400 Bad Request secretpass");
+    let checked = broken("no mail server", web, &["it sent what is no SMTP reply"]);
+    assert!(checked.stdout.contains("\nno reply      HTTP/1.1 400 Bad Request <secret>\n"), "{}", checked.stdout);
     let closed =
         |begin: &'static str| {
             move || {

@@ -7,6 +7,9 @@ use crate::event::Event;
 use crate::tls::policy::{Security, TlsPolicy};
 use crate::tls::shown::Shown;
 
+/// As many octets are shown of what is no reply: it may be anything, and without end.
+const GARBAGE: usize = 253;
+
 /// How good it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -127,6 +130,10 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             vec![Fact::new("try", "login", format!("trying {mechanism}")).with("mechanism", mechanism.into())]
         }),
         Event::Reply(to, text) => reply(to, text, over_tls).into_iter().collect(),
+        Event::NoReply(text) => {
+            let begin = printable(&text[..text.len().min(GARBAGE)]);
+            vec![Fact::new("no_reply", "no reply", &begin).with("begin", begin.into()).good(false)]
+        }
         Event::Tls(session) => session_facts(session),
         Event::TlsFailed(session) if session.is_handshaking() => certificate(session).into_iter().collect(),
         Event::Mechanisms(choice) => vec![mechanisms(choice)],
@@ -164,7 +171,9 @@ pub fn dialogue(event: &Event) -> Vec<Fact> {
             let secret = if is_whole { "" } else { "<secret>" };
             vec![line("sent", "C:", printable(open) + secret)]
         }
-        Event::Reply(_, text) => lines(text).map(|said| line("received", "S:", printable(said))).collect(),
+        Event::Reply(_, text) | Event::NoReply(text) => {
+            lines(text).map(|said| line("received", "S:", printable(said))).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -231,7 +231,10 @@ impl Dialogue {
                     self.tls_holds = self.channel.tls().is_some();
                     self.reply(&reply, input);
                 }
-                Some(Err(error)) => self.abandon(self.words().no_reply(error)),
+                Some(Err(error)) => {
+                    self.tell_masked(self.reader.text(), |text| Event::NoReply(text));
+                    self.abandon(self.words().no_reply(error));
+                }
             }
         }
     }
@@ -265,6 +268,14 @@ impl Dialogue {
     /// What the next reply would be to.
     fn waits_for(&self) -> &'static str {
         self.unanswered.front().map_or("nothing", |(command, _)| command.name())
+    }
+
+    /// Tells what the server said, its words masked.
+    fn tell_masked(&self, text: &[u8], event: impl Fn(&[u8]) -> Event) {
+        if self.envelope.log.is_on() {
+            let masked = self.mask().map(|mask| mask.apply(text));
+            self.envelope.log.tell(&event(masked.as_deref().unwrap_or(text)));
+        }
     }
 
     fn mask(&self) -> Option<&Mask> {
@@ -302,10 +313,7 @@ impl Dialogue {
 
     /// Acts on a reply; `behind` is what was received behind it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
-        if self.envelope.log.is_on() {
-            let masked = self.mask().map(|mask| mask.apply(&reply.text));
-            self.envelope.log.tell(&Event::Reply(self.waits_for(), masked.as_ref().unwrap_or(&reply.text)));
-        }
+        self.tell_masked(&reply.text, |text| Event::Reply(self.waits_for(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
             return self.abandon(self.words().out_of_step(reply));
         };
