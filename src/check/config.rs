@@ -23,7 +23,9 @@ pub fn config(home: &Path) -> Vec<String> {
         let who = readers(&path).unwrap_or_else(|error| os_error(&error));
         report.lines.push(format!("{} holds a secret: {who}", path.display()));
     }
-    report.lines
+    // Names come out of files, and the lines go to a terminal.
+    let printable = |line: String| line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    report.lines.into_iter().map(printable).collect()
 }
 
 struct Report<'a> {
@@ -114,7 +116,12 @@ impl Report<'_> {
 }
 
 fn name(key: &[u8], default: &str) -> String {
-    if key.is_empty() { default.to_owned() } else { String::from_utf8_lossy(key).into_owned() }
+    match key {
+        [] => default.to_owned(),
+        // Perhaps a line whose key was forgotten, and the colon is one of the password.
+        _ if key.iter().any(|c| b" \t|".contains(c)) => "a name with a blank or a bar in it".to_owned(),
+        _ => String::from_utf8_lossy(key).into_owned(),
+    }
 }
 
 fn user(login: &Credentials) -> String {
