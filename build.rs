@@ -1,13 +1,15 @@
-//! Compiles c-glue/ and links it into the program alone: not into the library, its archive or the tests.
+//! Compiles c-glue/ and links it into the programs alone: not into the library, its archive or the tests.
 
 use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=c-glue");
-    let sources = ["qmail-remote.c", "loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c"];
+    let programs = ["qmail-remote", "qmail-remote-check"]; // each has its main in a file of its name
+    let shared = ["loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c", "core.c"];
     let optimised = std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
     let mut c = cc::Build::new();
-    c.files(sources.map(|name| Path::new("c-glue").join(name)));
+    c.files(programs.map(|name| Path::new("c-glue").join(name).with_extension("c")));
+    c.files(shared.map(|name| Path::new("c-glue").join(name)));
     c.std("c99").define("_GNU_SOURCE", None).warnings(true).extra_warnings(true).warnings_into_errors(true);
     c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
     c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
@@ -15,7 +17,11 @@ fn main() {
     if optimised && !fortified {
         c.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2"); // it needs the optimiser
     }
-    for object in c.compile_intermediates() {
-        println!("cargo:rustc-link-arg-bin=qmail-remote={}", object.display());
+    let objects = c.compile_intermediates(); // in the order of the files
+    let (mains, shared) = objects.split_at(programs.len());
+    for (program, main) in programs.iter().zip(mains) {
+        for object in shared.iter().chain([main]) {
+            println!("cargo:rustc-link-arg-bin={program}={}", object.display());
+        }
     }
 }

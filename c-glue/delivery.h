@@ -1,5 +1,5 @@
 /* The delivery machine, for c-glue alone.
-   Made by cbindgen from src/ffi/search.rs and src/ffi/delivery.rs: do not edit. */
+   Made by cbindgen from src/ffi/search.rs, src/ffi/delivery.rs and src/ffi/check.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_DELIVERY_H
 #define QMAIL_AUTH_DELIVERY_H
@@ -35,8 +35,10 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_MESSAGE,
   // Send `octets` if the kernel takes them at once, and close.
   QMAIL_AUTH_WHAT_CLOSE,
-  // Write `octets` to the report pipe, whole, and exit 0.
+  // Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
   QMAIL_AUTH_WHAT_DONE,
+  // Write `octets` to descriptor 1, whole. Only a check wants this.
+  QMAIL_AUTH_WHAT_PRINT,
 };
 
 // One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
@@ -160,6 +162,20 @@ void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery);
 
 // Frees a delivery, and clears its secrets. Does nothing for NULL.
 void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
+
+// Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
+// the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
+// is to say is written.
+struct qmail_auth_delivery *qmail_auth_check_new(int argc,
+                                                 const char *const *argv,
+                                                 const char *qmailhome,
+                                                 const char *cwd,
+                                                 const char *execfn,
+                                                 uint32_t uid,
+                                                 int *status);
+
+// The exit status of a check that is done: 0 when the mail would go out, else 1.
+int qmail_auth_check_status(const struct qmail_auth_delivery *check);
 
 #ifdef __cplusplus
 }  // extern "C"

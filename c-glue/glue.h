@@ -7,6 +7,9 @@
 
 #include "delivery.h"
 
+/* Makes sure that no password gets into a core dump or another process of this user. */
+void no_core(void);
+
 /* Milliseconds of the monotonic clock. */
 uint64_t now(void);
 
@@ -31,7 +34,8 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
-/* Runs a delivery to its report, and writes it to descriptor 1. Does not return when that fails. */
+/* Runs a delivery to its end, and writes its report, or what a check prints, to descriptor 1. Does not return when that
+   fails. */
 void run(struct qmail_auth_delivery *delivery);
 
 #endif

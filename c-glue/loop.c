@@ -29,7 +29,7 @@ static void receive(struct qmail_auth_delivery *delivery, int s)
 
 static void give(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
-    ssize_t n = send(s, want->octets, want->len, 0);
+    ssize_t n = send(s, want->octets, want->len, MSG_NOSIGNAL);
 
     if (n >= 0)
         qmail_auth_delivery_sent(delivery, now(), (size_t)n);
@@ -105,7 +105,7 @@ static void measure(struct qmail_auth_delivery *delivery)
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     if (want->len > 0)
-        (void)send(s, want->octets, want->len, MSG_DONTWAIT); /* a QUIT nobody waits for */
+        (void)send(s, want->octets, want->len, MSG_DONTWAIT | MSG_NOSIGNAL); /* a QUIT nobody waits for */
     close(s);
     qmail_auth_delivery_disconnected(delivery);
 }
@@ -147,6 +147,7 @@ void run(struct qmail_auth_delivery *delivery)
         case QMAIL_AUTH_WHAT_MEASURE: measure(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
+        case QMAIL_AUTH_WHAT_PRINT: write_report(want.octets, want.len); break;
         case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return;
         }
     }

@@ -7,8 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "glue.h"
@@ -27,15 +25,6 @@ static void sound_descriptors(void)
     close(2);
     if (open("/dev/null", O_RDWR) != 2)
         abort();
-}
-
-/* This process holds a password. */
-static void no_core(void)
-{
-    struct rlimit none = {0, 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,74 @@
-//! qmail-remote-check: what an admin asks before and after a change.
+//! qmail-remote-check: what would become of a mail, step by step, without sending one.
+//!
+//! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `facts` says what an event is about,
+//! `text` and `json` write that, and `recorder` is the log between them, with the last line. `config` is `--config`, which
+//! uses no network.
 
+pub mod arguments;
 pub mod config;
+mod facts;
+mod json;
 mod readers;
+mod recorder;
+mod text;
+
+use crate::control::home::{self, Surroundings};
+use crate::delivery::Delivery;
+use crate::event::Log;
+use crate::smtp::envelope::Goal;
+use arguments::{Command, USAGE};
+use recorder::Recorder;
+use std::ffi::OsString;
+use std::rc::Rc;
+
+const NO_HOME: &str = "no home of qmail: neither /var/qmail nor /var/lib/qmail has control; QMAILHOME may name it";
+
+/// The exit status for arguments that cannot be understood.
+pub const IMPROPER: u8 = 2;
+
+/// Does what the arguments (without the program's name) say, or gives the delivery that is to be run for it; else the exit
+/// status. `uid` is the effective one of the process.
+pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) -> Result<Delivery, u8> {
+    match arguments::parse(arguments) {
+        Ok(Command::Check(options)) => {
+            let (host, sender) = (options.host.clone(), options.sender.clone());
+            let goal = if options.login { Goal::LoggedIn } else { Goal::LoginKnown };
+            let log = Log::to(Rc::new(Recorder::new(options, uid)));
+            Ok(Delivery::check(&host, &sender, goal, surroundings, log))
+        }
+        Ok(Command::Config) => match home::find(surroundings) {
+            Some(home) => {
+                println!("{}", config::config(&home).join("\n"));
+                Err(0)
+            }
+            None => {
+                eprintln!("qmail-remote-check: {NO_HOME}");
+                Err(1)
+            }
+        },
+        Ok(Command::Help) => {
+            print!("{USAGE}");
+            Err(0)
+        }
+        Ok(Command::Version) => {
+            println!("qmail-remote-check {}", env!("CARGO_PKG_VERSION"));
+            Err(0)
+        }
+        Err(why) => {
+            eprint!("qmail-remote-check: {why}\n{USAGE}");
+            Err(IMPROPER)
+        }
+    }
+}
+
+/// Octets as text in ASCII: what cannot be printed, or not everywhere, is `\xNN`.
+fn printable(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    for octet in octets {
+        match octet {
+            b' '..=b'~' => text.push(char::from(*octet)),
+            _ => text.push_str(&format!("\\x{octet:02x}")),
+        }
+    }
+    text
+}

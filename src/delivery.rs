@@ -8,9 +8,11 @@ mod plan;
 use crate::addresses::search::{Missing, Need, Search};
 use crate::addresses::{Address, Addresses, tcpto};
 use crate::control::home::Surroundings;
+use crate::event::{Event, Log};
 use crate::report::{self, Letter, RecipientReport, Verdict, os_error};
 use crate::smtp::dialogue::{self, Dialogue, Ending};
-use plan::{Plan, plan};
+use crate::smtp::envelope::Goal;
+use plan::{Mail, Plan, mail, plan};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -64,6 +66,7 @@ pub struct Delivery {
     tcpto: Option<Tcpto>,
     /// The verdict if no other connection gets further.
     refusal: Option<Verdict>,
+    log: Log,
 }
 
 /// What is to be done with queue/lock/tcpto.
@@ -83,11 +86,32 @@ enum Stage {
 impl Delivery {
     /// A delivery for the arguments of qmail-remote(8): host, sender, recipients. Reads the control files.
     pub fn new(arguments: &[&[u8]], surroundings: &Surroundings) -> Delivery {
-        let (stage, plan) = match plan(arguments, surroundings) {
+        let log = Log::default();
+        let planned = mail(arguments).and_then(|mail| plan(&mail, Goal::Sent, surroundings, &log));
+        Delivery::start(planned, log)
+    }
+
+    /// A delivery that goes as far as `goal` and sends no mail, to find out what would become of one. Its report is a K when
+    /// it comes to that.
+    pub fn check(host: &[u8], sender: &[u8], goal: Goal, surroundings: &Surroundings, log: Log) -> Delivery {
+        let planned = plan(&Mail { host, sender, recipients: &[] }, goal, surroundings, &log);
+        Delivery::start(planned, log)
+    }
+
+    fn start(planned: Result<(Plan, Search), Verdict>, log: Log) -> Delivery {
+        let (stage, plan) = match planned {
             Ok((plan, search)) => (Stage::Search(search), Some(plan)),
-            Err(verdict) => (Stage::Done(report::output(&[], &verdict)), None),
+            Err(verdict) => {
+                log.tell(&Event::End(&verdict));
+                (Stage::Done(report::output(&[], &verdict)), None)
+            }
         };
-        Delivery { stage, plan, addresses: Addresses::default(), tcpto: None, refusal: None }
+        Delivery { stage, plan, addresses: Addresses::default(), tcpto: None, refusal: None, log }
+    }
+
+    /// What is told of all that happens.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// What to do now. `now` is in milliseconds, monotonic.
@@ -96,8 +120,8 @@ impl Delivery {
         let Some(plan) = &self.plan else {
             return if let Stage::Done(report) = &self.stage { Want::Done(report) } else { nothing };
         };
-        if self.tcpto.is_some() {
-            return Want::Tcpto(&plan.tcpto);
+        if let (Some(_), Some(file)) = (&self.tcpto, &plan.tcpto) {
+            return Want::Tcpto(file);
         }
         match &self.stage {
             Stage::Done(report) => Want::Done(report),
@@ -173,6 +197,7 @@ impl Delivery {
                 return self.done(&[], &Verdict::new(Letter::Z, line));
             }
         }
+        self.log.tell(&Event::Addresses(&found));
         self.addresses = Addresses::new(found, others);
         self.tcpto = self.addresses.has_ipv4().then_some(Tcpto::Look);
     }
@@ -199,6 +224,8 @@ impl Delivery {
             relay.name = candidate.host.clone();
             relay.shown = format!("{} ({})", relay.name, plan.target);
         }
+        let (host, port, source) = (&candidate.host[..], plan.port, plan.outgoingip);
+        self.log.tell(&Event::Connected { host, address: ip, port, source });
         self.tcpto = match ip {
             IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Answered(ip)),
             _ => None,
@@ -214,7 +241,11 @@ impl Delivery {
             (Some((IpAddr::V4(ip), true)), _) => Some(Tcpto::Answered(ip)), // a refusal is an answer, too
             _ => None,
         };
-        self.addresses.unreachable(&os_error(error));
+        let why = os_error(error);
+        if let Some((ip, _)) = current {
+            self.log.tell(&Event::NotConnected(ip, &why));
+        }
+        self.addresses.unreachable(&why);
         self.at_next_address();
     }
 
@@ -283,10 +314,12 @@ impl Delivery {
         match ending {
             Ending::Report(recipients, verdict) => self.done(&recipients, &verdict),
             Ending::Reconnect(verdict) | Ending::ReconnectInClear(verdict, _) => {
+                self.log.tell(&Event::Next("a new connection", &verdict));
                 self.refusal = Some(verdict);
                 self.connect();
             }
             Ending::NextAddress(verdict) => {
+                self.log.tell(&Event::Next("the next address, if there is one", &verdict));
                 // What one puts off may be taken later, whatever the others say.
                 if !verdict.is_final() || self.refusal.as_ref().is_none_or(Verdict::is_final) {
                     self.refusal = Some(verdict);
@@ -328,6 +361,7 @@ impl Delivery {
     }
 
     fn done(&mut self, recipients: &[RecipientReport], verdict: &Verdict) {
+        self.log.tell(&Event::End(verdict));
         self.stage = Stage::Done(report::output(recipients, verdict));
     }
 }

@@ -39,6 +39,16 @@ impl Verdict {
         self.letter == Letter::D
     }
 
+    /// The mail was taken, or a check has found nothing against it.
+    pub fn is_good(&self) -> bool {
+        self.letter == Letter::K
+    }
+
+    /// All its lines, each with its LF, without the letter.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The same with one more line of ours at its end.
     pub fn and_line(mut self, line: String) -> Verdict {
         self.text.extend(own_line(line));

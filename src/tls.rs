@@ -5,6 +5,7 @@
 
 mod certificate;
 pub mod policy;
+pub mod shown;
 
 use certificate::{Examined, Flaw};
 use policy::{Check, PemFile, Security};
@@ -20,6 +21,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion,
     RootCertStore, SignatureScheme,
 };
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +68,7 @@ impl Session {
             place: security.cafile_place(),
             algorithms: provider.signature_verification_algorithms,
             finding: OnceLock::new(),
+            rejected: OnceLock::new(),
         });
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
             .or_else(|error| if check == Check::Skip { Ok(peer.into()) } else { Err(error) })
@@ -153,6 +156,23 @@ impl Session {
             Some(Err(Failure::Relay(why))) => Some(why),
             _ => None,
         }
+    }
+
+    /// `TLS_AES_256_GCM_SHA384`, once that is agreed on.
+    pub fn cipher(&self) -> Option<String> {
+        let suite = self.connection.negotiated_cipher_suite()?.suite();
+        Some(format!("{suite:?}").replace("TLS13_", "TLS_")) // the registered name
+    }
+
+    /// The relay's certificate in DER, good or not.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let accepted = self.connection.peer_certificates().and_then(<[_]>::first);
+        accepted.or_else(|| self.verifier.rejected.get()).map(AsRef::as_ref)
+    }
+
+    /// Where the CAs are, and who says so.
+    pub fn trusted(&self) -> String {
+        self.verifier.trusted().to_string()
     }
 
     fn failure(&self, error: &Error) -> Failure {
@@ -255,7 +275,6 @@ impl ResolvesClientCert for ClientCertificate {
 }
 
 /// Verifies the relay's certificate as far as the policy asks for it, and remembers what it found.
-#[derive(Debug)]
 struct Verifier {
     check: Check,
     cafile: Option<PemFile>,
@@ -263,6 +282,8 @@ struct Verifier {
     place: String,
     algorithms: WebPkiSupportedAlgorithms,
     finding: OnceLock<Result<(), Failure>>,
+    /// A certificate that it found no good.
+    rejected: OnceLock<CertificateDer<'static>>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -299,6 +320,9 @@ impl ServerCertVerifier for Verifier {
                 }
             }
         };
+        if finding.is_err() {
+            let _ = self.rejected.set(end_entity.clone().into_owned());
+        }
         let _ = self.finding.set(finding); // there is one handshake, so it is the first
         answer.map(|()| ServerCertVerified::assertion())
     }
@@ -329,6 +353,13 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+/// The library demands it, and nobody prints it.
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
     }
 }
 

@@ -4,6 +4,7 @@ mod support;
 
 use qmail_auth::control::files::{Control, ControlError};
 use qmail_auth::control::{Route, Settings};
+use qmail_auth::event::Log;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -15,7 +16,7 @@ fn settings(home: &Home, host: &str) -> Result<Settings, String> {
 }
 
 fn settings_for(home: &Home, host: &str, sender: &str) -> Result<Settings, String> {
-    let control = Control { home: home.path().to_owned() };
+    let control = Control { home: home.path().to_owned(), log: Log::default() };
     Settings::read(&control, host.as_bytes(), sender.as_bytes()).map_err(|ControlError(why)| why)
 }
 

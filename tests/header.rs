@@ -65,9 +65,9 @@ fn the_public_header() {
 fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
-        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/search.rs and src/ffi/delivery.rs: do not edit. */"
+        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/search.rs, src/ffi/delivery.rs and src/ffi/check.rs: do not edit. */"
             .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
-    check("c-glue/delivery.h", &["src/ffi/search.rs", "src/ffi/delivery.rs"], private);
+    check("c-glue/delivery.h", &["src/ffi/search.rs", "src/ffi/delivery.rs", "src/ffi/check.rs"], private);
 }

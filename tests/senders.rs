@@ -4,6 +4,7 @@ mod support;
 
 use qmail_auth::control::files::{Control, ControlError};
 use qmail_auth::control::{Route, Settings};
+use qmail_auth::event::Log;
 use support::Home;
 use support::server::{Rules, Server};
 
@@ -19,7 +20,7 @@ fn route(home: &Home, sender: &str) -> Result<String, String> {
             format!("{}:{} {sign}{user} {password}", route.host, route.port)
         }
     };
-    let control = Control { home: home.path().to_owned() };
+    let control = Control { home: home.path().to_owned(), log: Log::default() };
     let settings = Settings::read(&control, b"example.org", sender.as_bytes()).map_err(|ControlError(why)| why)?;
     Ok(settings.route.map_or("MX".to_owned(), describe))
 }

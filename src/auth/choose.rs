@@ -5,6 +5,8 @@
 //! user from being locked out: no more than three tries for a message, two on a connection, and only one more after a
 //! try that showed the password was answered 535.
 
+pub mod choice;
+
 use super::detect::Offer;
 use super::mask::Mask;
 use super::mechanism::Mechanism;

@@ -60,6 +60,18 @@ impl Mask {
     }
 }
 
+/// As much of a line of a login as may be shown; what follows, unless the line is `*`, is a secret. It is told by its place
+/// and not by the fingerprints: a password that is a word of ours must not show by its absence.
+pub fn open_part(line: &[u8]) -> &[u8] {
+    match line.strip_prefix(b"AUTH ") {
+        Some(rest) => {
+            &line[..rest.iter().position(|c| *c == b' ').map_or(line.len(), |blank| "AUTH ".len() + blank + 1)]
+        }
+        None if line == b"*" => line,
+        None => &[],
+    }
+}
+
 /// The places in a reply that are neither backslashes nor line ends, nor the code with its hyphen or blank at a line's start.
 fn places_that_count(text: &[u8]) -> Vec<usize> {
     let mut places = Vec::with_capacity(text.len());

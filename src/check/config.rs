@@ -6,12 +6,13 @@ use crate::auth::Credentials;
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, relays, routes};
+use crate::event::Log;
 use crate::report::os_error;
 use std::path::{Path, PathBuf};
 
 /// What there is to say about the control files of this home, a line each.
 pub fn config(home: &Path) -> Vec<String> {
-    let control = Control { home: home.to_owned() };
+    let control = Control { home: home.to_owned(), log: Log::default() };
     let mut report = Report { home, lines: vec![format!("home {}", home.display())], secrets: Vec::new() };
     for result in [report.routes(&control), report.senders(&control), report.relays(&control)] {
         if let Err(ControlError(why)) = result {

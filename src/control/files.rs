@@ -1,5 +1,6 @@
 //! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
 
+use crate::event::{Event, Log};
 use crate::report::os_error;
 use crate::secret::Secret;
 use std::fs;
@@ -16,6 +17,8 @@ pub struct ControlError(pub String);
 pub struct Control {
     /// qmail's home, `/var/qmail` on most systems.
     pub home: PathBuf,
+    /// What is told which files were asked for.
+    pub log: Log,
 }
 
 impl Control {
@@ -48,12 +51,18 @@ impl Control {
         let control = self.home.join("control");
         let path = control.join(name);
         match ask(path.clone()) {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) => {
+                self.log.tell(&Event::File(name, true));
+                Ok(Some(found))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut on_the_way = path.ancestors().take_while(|path| *path != control);
                 match on_the_way.any(|path| path.is_symlink() && !path.exists()) {
                     true => Err(ControlError(format!("control/{name}: a link that leads nowhere"))),
-                    false => Ok(None),
+                    false => {
+                        self.log.tell(&Event::File(name, false));
+                        Ok(None)
+                    }
                 }
             }
             Err(error) => Err(ControlError(format!("control/{name}: {}", os_error(&error)))),

@@ -5,9 +5,10 @@ use crate::auth::choose::Auth;
 use crate::control::files::{Control, ControlError};
 use crate::control::home::{self, Surroundings};
 use crate::control::{Route, Settings};
+use crate::event::{Event, Log};
 use crate::report::{Letter, Verdict};
 use crate::smtp::address;
-use crate::smtp::envelope::{Envelope, Measured, Relay};
+use crate::smtp::envelope::{Envelope, Goal, Measured, Relay};
 use crate::tls::policy::Security;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,8 +25,8 @@ pub struct Plan {
     pub target: String,
     /// The address to send from.
     pub outgoingip: Option<IpAddr>,
-    /// queue/lock/tcpto.
-    pub tcpto: PathBuf,
+    /// queue/lock/tcpto. None: a check, which leaves it alone.
+    pub tcpto: Option<PathBuf>,
     /// Of this process.
     pub pid: u32,
     /// Why TLS came to nothing at the current address, where this mail may do without.
@@ -36,23 +37,43 @@ pub struct Plan {
     pub talk: Option<(Envelope, Option<Auth>)>,
 }
 
-/// The plan for the arguments of qmail-remote(8), and where to look for its addresses; or the verdict that needs none.
-pub fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<(Plan, Search), Verdict> {
-    let [host, sender, recipients @ ..] = arguments else { return Err(improper()) };
-    if recipients.is_empty() {
-        return Err(improper());
+/// What is to be delivered.
+pub struct Mail<'a> {
+    /// Where to.
+    pub host: &'a [u8],
+    /// The envelope sender.
+    pub sender: &'a [u8],
+    /// None for a check.
+    pub recipients: &'a [&'a [u8]],
+}
+
+/// The arguments of qmail-remote(8).
+pub fn mail<'a>(arguments: &'a [&'a [u8]]) -> Result<Mail<'a>, Verdict> {
+    match *arguments {
+        [host, sender, ref recipients @ ..] if !recipients.is_empty() => Ok(Mail { host, sender, recipients }),
+        _ => Err(Verdict::new(Letter::D, "I (qmail-remote) was invoked improperly. (#5.3.5)")),
     }
+}
+
+/// The plan for a mail, and where to look for its addresses; or the verdict that needs none.
+pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> Result<(Plan, Search), Verdict> {
+    let Mail { host, sender, recipients } = *mail;
     let home = home::find(surroundings).ok_or_else(|| {
         Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
     })?;
-    let tcpto = home.join("queue/lock/tcpto");
-    let settings = Settings::read(&Control { home }, host, sender).map_err(|ControlError(why)| unreadable(&why))?;
+    log.tell(&Event::Home(&home));
+    let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
+    let settings = Settings::read(&Control { home, log: log.clone() }, host, sender)
+        .map_err(|ControlError(why)| unreadable(&why))?;
     let path = |whose: &str, address: &[u8]| {
         address::path(address)
             .map_err(|error| Verdict::new(Letter::D, format!("The {whose} address {}. (#5.1.3)", error.text())))
     };
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
+    if log.is_on() {
+        tell_route(log, settings.route.as_ref());
+    }
 
     let (search, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
@@ -76,6 +97,8 @@ pub fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<(Plan, S
         relay,
         measured: Measured::No,
         timeout: settings.timeoutremote.saturating_mul(1000),
+        goal,
+        log: log.clone(),
     };
     let plan = Plan {
         port,
@@ -90,8 +113,17 @@ pub fn plan(arguments: &[&[u8]], surroundings: &Surroundings) -> Result<(Plan, S
     Ok((plan, search))
 }
 
-fn improper() -> Verdict {
-    Verdict::new(Letter::D, "I (qmail-remote) was invoked improperly. (#5.3.5)")
+fn tell_route(log: &Log, route: Option<&Route>) {
+    let Some(Route { host, port, source, credentials, security, .. }) = route else {
+        return log.tell(&Event::NoRoute);
+    };
+    log.tell(&Event::Route { host, port: *port, source, security });
+    log.tell(&credentials.as_ref().map_or(Event::NoCredentials, |login| Event::Credentials {
+        user: &login.user,
+        by_certificate: login.by_certificate,
+        clear_allowed: login.clear_allowed,
+        source: &login.source,
+    }));
 }
 
 fn unreadable(why: &str) -> Verdict {

@@ -17,6 +17,20 @@ pub struct qmail_auth_delivery {
     machine: Delivery,
     /// The name last wanted, as a C string.
     name: CString,
+    /// What was last to be printed.
+    printed: Vec<u8>,
+}
+
+impl qmail_auth_delivery {
+    /// For C, which frees it.
+    pub(super) fn boxed(machine: Delivery) -> *mut qmail_auth_delivery {
+        Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default(), printed: Vec::new() }))
+    }
+
+    /// Its report is a K.
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self.machine.want(0), Want::Done([b'K', ..]))
+    }
 }
 
 /// The one thing to do next.
@@ -42,8 +56,10 @@ pub enum qmail_auth_what {
     Message,
     /// Send `octets` if the kernel takes them at once, and close.
     Close,
-    /// Write `octets` to the report pipe, whole, and exit 0.
+    /// Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
     Done,
+    /// Write `octets` to descriptor 1, whole. Only a check wants this.
+    Print,
 }
 
 /// What is wanted. Pointers are good until the next call with the same delivery.
@@ -82,16 +98,32 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     execfn: *const c_char,
     pid: u32,
 ) -> *mut qmail_auth_delivery {
+    // SAFETY: the contract of this function.
+    let (arguments, [qmailhome, cwd, execfn]) =
+        unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
+    qmail_auth_delivery::boxed(Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn, pid }))
+}
+
+/// The arguments of main without the program's name.
+///
+/// # Safety
+/// `argv` is NULL or points to `argc` NUL-terminated strings that stay as they are while the slices are used.
+pub(super) unsafe fn arguments<'a>(argc: c_int, argv: *const *const c_char) -> Vec<&'a [u8]> {
     let count = if argv.is_null() { 0 } else { usize::try_from(argc).unwrap_or_default() };
     // SAFETY: the contract of this function: argv has argc strings, and argv[0] is not ours to read.
-    let arguments: Vec<&[u8]> = (1..count).map_while(|i| unsafe { text(*argv.add(i)) }).collect();
-    let [qmailhome, cwd, execfn] = [qmailhome, cwd, execfn].map(|name| {
-        // SAFETY: likewise for the three strings.
+    (1..count).map_while(|i| unsafe { text(*argv.add(i)) }).collect()
+}
+
+/// Strings as paths.
+///
+/// # Safety
+/// Each is NULL or NUL-terminated, and stays as it is while the path is used.
+pub(super) unsafe fn paths<'a>(names: [*const c_char; 3]) -> [Option<&'a Path>; 3] {
+    names.map(|name| {
+        // SAFETY: the contract of this function.
         let octets = unsafe { text(name) };
         octets.map(|octets| Path::new(OsStr::from_bytes(octets)))
-    });
-    let machine = Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn, pid });
-    Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default() }))
+    })
 }
 
 /// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
@@ -115,8 +147,10 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
         deadline: 0,
     };
     // SAFETY: the contract of this function.
-    if let Some(qmail_auth_delivery { machine, name }) = unsafe { delivery.as_mut() } {
+    if let Some(qmail_auth_delivery { machine, name, printed }) = unsafe { delivery.as_mut() } {
+        *printed = machine.log().output(now);
         let (what, octets): (_, &[u8]) = match machine.want(now) {
+            _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
             // A name holds no NUL; an empty one is not found.
             Want::Mx(host) => {
                 *name = CString::new(host).unwrap_or_default();
@@ -147,6 +181,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
                 (qmail_auth_what::Message, b"")
             }
             Want::Close(octets) => (qmail_auth_what::Close, octets),
+            Want::Done(_) if machine.log().is_on() => (qmail_auth_what::Done, b""), // it has printed what there is to say
             Want::Done(octets) => (qmail_auth_what::Done, octets),
         };
         (wanted.what, wanted.octets, wanted.len, wanted.name) =

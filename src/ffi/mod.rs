@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // the only place: see Cargo.toml
 
 pub mod auth;
+pub mod check;
 pub mod delivery;
 pub mod search;
 

@@ -16,6 +16,8 @@ use super::envelope::Envelope;
 use super::reply::{Reply, ReplyReader};
 use super::words::Words;
 use crate::auth::choose::Auth;
+use crate::auth::mask::Mask;
+use crate::event::Event;
 use crate::report::{RecipientReport, Verdict};
 use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
@@ -60,6 +62,23 @@ enum Command {
     Rcpt(usize),
     Data,
     EndOfData,
+}
+
+impl Command {
+    /// For whoever is shown the reply.
+    fn name(self) -> &'static str {
+        match self {
+            Command::Greeting => "greeting",
+            Command::Ehlo => "EHLO",
+            Command::Helo => "HELO",
+            Command::StartTls => "STARTTLS",
+            Command::Auth => "AUTH",
+            Command::Mail => "MAIL",
+            Command::Rcpt(_) => "RCPT",
+            Command::Data => "DATA",
+            Command::EndOfData => "the message",
+        }
+    }
 }
 
 /// One connection, from greeting to ending.
@@ -170,6 +189,9 @@ impl Dialogue {
         self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.deadline = now.saturating_add(self.envelope.timeout);
+            if let Some(session) = self.channel.tls() {
+                self.envelope.log.tell(&Event::Tls(session.shown(self.mask())));
+            }
             if !self.envelope.relay.implicit_tls {
                 self.say_hello();
             }
@@ -209,7 +231,10 @@ impl Dialogue {
                     self.tls_holds = self.channel.tls().is_some();
                     self.reply(&reply, input);
                 }
-                Some(Err(error)) => self.abandon(self.words().no_reply(error)),
+                Some(Err(error)) => {
+                    self.tell_masked(self.reader.text(), |text| Event::NoReply(text));
+                    self.abandon(self.words().no_reply(error));
+                }
             }
         }
     }
@@ -223,7 +248,7 @@ impl Dialogue {
         }
         match self.unanswered.front() {
             Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
-            _ => self.abandon(self.words().died()),
+            _ => self.lost(None),
         }
     }
 
@@ -232,7 +257,29 @@ impl Dialogue {
         if self.is_starting_tls() {
             return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
         }
+        self.lost(Some(self.envelope.timeout));
+    }
+
+    fn lost(&mut self, silence: Option<u64>) {
+        self.envelope.log.tell(&Event::Lost(self.waits_for(), silence));
         self.abandon(self.words().died());
+    }
+
+    /// What the next reply would be to.
+    fn waits_for(&self) -> &'static str {
+        self.unanswered.front().map_or("nothing", |(command, _)| command.name())
+    }
+
+    /// Tells what the server said, its words masked.
+    fn tell_masked(&self, text: &[u8], event: impl Fn(&[u8]) -> Event) {
+        if self.envelope.log.is_on() {
+            let masked = self.mask().map(|mask| mask.apply(text));
+            self.envelope.log.tell(&event(masked.as_deref().unwrap_or(text)));
+        }
+    }
+
+    fn mask(&self) -> Option<&Mask> {
+        self.auth.as_ref().map(Auth::mask)
     }
 
     /// The kernel took this many octets.
@@ -266,6 +313,7 @@ impl Dialogue {
 
     /// Acts on a reply; `behind` is what was received behind it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
+        self.tell_masked(&reply.text, |text| Event::Reply(self.waits_for(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
             return self.abandon(self.words().out_of_step(reply));
         };
@@ -290,6 +338,7 @@ impl Dialogue {
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {
+        self.envelope.log.tell(&Event::Sent(&line));
         if !self.write_failed {
             self.channel.put_line(&line);
         }
@@ -329,6 +378,7 @@ impl Dialogue {
             self.forget_pending();
         } else {
             if !has_quit {
+                self.envelope.log.tell(&Event::Sent(b"QUIT"));
                 self.channel.put_line(b"QUIT");
             }
             self.channel.put_close();

@@ -1,6 +1,7 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
 use super::data::Measure;
+use crate::event::Log;
 use crate::tls::policy::Security;
 
 /// What is the same on all connections of a delivery.
@@ -9,7 +10,7 @@ pub struct Envelope {
     pub helohost: Vec<u8>,
     /// The sender's path (see [`super::address::path`]).
     pub sender: Vec<u8>,
-    /// The recipients' paths, at least one.
+    /// The recipients' paths; at least one, if it is to be sent.
     pub recipients: Vec<Vec<u8>>,
     /// Whom to speak to.
     pub relay: Relay,
@@ -17,6 +18,21 @@ pub struct Envelope {
     pub measured: Measured,
     /// Milliseconds, for each reply and for each write.
     pub timeout: u64,
+    /// How far to go.
+    pub goal: Goal,
+    /// What is told of all that happens.
+    pub log: Log,
+}
+
+/// How far a delivery goes. When it has come there, its report is a K.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The mail is sent.
+    Sent,
+    /// No mail: the login is done, or none is needed.
+    LoggedIn,
+    /// No mail and no login: it is known how to log in.
+    LoginKnown,
 }
 
 /// A message is read once before it is sent, where the server wants to know something of it.

@@ -51,6 +51,11 @@ impl ReplyReader {
         self.octets == 0
     }
 
+    /// What was read of a reply so far, also of one that turned out to be none.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Takes octets from the front of `input`, up to the end of the reply. None: all are taken and the reply goes on.
     pub fn read(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
         while let Some((&octet, rest)) = input.split_first() {

@@ -136,6 +136,13 @@ pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
     Some((seconds(validity.not_before), seconds(validity.not_after)))
 }
 
+/// The names that it is for, who issued it, and until when it is good.
+pub fn summary(der: &[u8]) -> Option<(Vec<String>, String, String)> {
+    let issuer = short(read(der)?.tbs_certificate().issuer().to_string());
+    let (_, until) = validity(der)?;
+    Some((names(der), issuer, date(until)))
+}
+
 /// It names itself as its issuer.
 fn is_self_signed(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| {

@@ -3,6 +3,7 @@
 
 pub mod c;
 pub mod certificate;
+pub mod check;
 pub mod chroot;
 pub mod deb;
 pub mod ehlo;

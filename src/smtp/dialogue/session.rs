@@ -3,9 +3,11 @@
 use super::{Command, Dialogue, Ending};
 use crate::auth::Credentials;
 use crate::auth::choose::{Auth, Permission, Step};
+use crate::auth::mask;
+use crate::event::Event;
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
-use crate::smtp::envelope::Relay;
+use crate::smtp::envelope::{Goal, Relay};
 use crate::smtp::reply::Reply;
 use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
@@ -93,6 +95,9 @@ impl Dialogue {
     }
 
     pub(super) fn tls_failed(&mut self, failure: Failure) {
+        if let Some(session) = self.channel.tls() {
+            self.envelope.log.tell(&Event::TlsFailed(session.shown(self.mask())));
+        }
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
             Failure::Relay(why) | Failure::NotTls(why) if self.tls_holds => {
@@ -133,7 +138,11 @@ impl Dialogue {
             None => self.send_mail(),
             Some(auth) => {
                 let step = auth.begin(offer, permission, over_tls);
-                self.login(step, None);
+                self.envelope.log.tell(&Event::Mechanisms(auth.choice()));
+                match step {
+                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.finish_check(),
+                    step => self.login(step, None),
+                }
             }
         }
     }
@@ -159,12 +168,16 @@ impl Dialogue {
     fn login(&mut self, step: Step, reply: Option<&Reply>) {
         match step {
             Step::Send(line) => {
+                self.envelope.log.tell(&Event::SentSecret(mask::open_part(&line)));
                 if !self.write_failed {
                     self.channel.put_secret_line(&line);
                 }
                 self.expect(Command::Auth);
             }
-            Step::Proceed => self.send_mail(), // and no EHLO or RSET before it: either drops the login on some server
+            Step::Proceed => {
+                self.envelope.log.tell(&Event::LoggedIn(self.auth.as_ref().and_then(Auth::accepted)));
+                self.send_mail(); // and no EHLO or RSET before it: either drops the login on some server
+            }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),
             Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
         }

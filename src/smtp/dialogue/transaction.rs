@@ -4,7 +4,7 @@ use super::{Command, Dialogue, Ending};
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
-use crate::smtp::envelope::{Envelope, Measured};
+use crate::smtp::envelope::{Envelope, Goal, Measured};
 use crate::smtp::reply::Reply;
 
 impl Dialogue {
@@ -20,6 +20,9 @@ impl Dialogue {
                 true => self.end(Ending::NextAddress(verdict)), // another exchanger may know more
                 false => self.finish(verdict),
             };
+        }
+        if self.envelope.goal != Goal::Sent {
+            return self.finish_check();
         }
         if (size || eight_bit_mime) && *measured == Measured::No {
             self.measuring = Some(Measuring::default());
@@ -42,6 +45,11 @@ impl Dialogue {
             (0..self.envelope.recipients.len()).for_each(|number| self.send_rcpt(number));
             self.send(Command::Data, b"DATA".to_vec());
         }
+    }
+
+    /// All that a check is for is done.
+    pub(super) fn finish_check(&mut self) {
+        self.finish(Verdict::new(Letter::K, ""));
     }
 
     pub(super) fn mail_reply(&mut self, reply: &Reply) {

@@ -1,0 +1,308 @@
+//! What an event says: in words for a line of text, and as fields with names for a program.
+
+use super::printable;
+use crate::addresses::Candidate;
+use crate::auth::choose::choice::Choice;
+use crate::event::Event;
+use crate::tls::policy::{Security, TlsPolicy};
+use crate::tls::shown::Shown;
+
+/// As many octets are shown of what is no reply: it may be anything, and without end.
+const GARBAGE: usize = 253;
+
+/// How good it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It is as it is.
+    Plain,
+    /// Good.
+    Good,
+    /// Not good, though perhaps not the end.
+    Bad,
+}
+
+/// A field's value.
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// True or false.
+    Flag(bool),
+    /// Strings.
+    List(Vec<String>),
+}
+
+/// One line, or one step.
+pub struct Fact {
+    /// The step's name for programs.
+    pub step: &'static str,
+    /// What the line begins with.
+    pub label: &'static str,
+    /// What follows there.
+    pub text: String,
+    /// How good it is.
+    pub tone: Tone,
+    /// The same for programs.
+    pub fields: Vec<(&'static str, Value)>,
+}
+
+impl Fact {
+    /// One without fields.
+    pub fn new(step: &'static str, label: &'static str, text: impl Into<String>) -> Fact {
+        Fact { step, label, text: text.into(), tone: Tone::Plain, fields: Vec::new() }
+    }
+
+    /// With this field also.
+    pub fn with(mut self, key: &'static str, value: Value) -> Fact {
+        self.fields.push((key, value));
+        self
+    }
+
+    fn good(self, is_good: bool) -> Fact {
+        Fact { tone: if is_good { Tone::Good } else { Tone::Bad }, ..self }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+/// What an event says; `over_tls` is whether TLS is there by now. Files and the end are the recorder's, which knows them
+/// all.
+pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
+    match event {
+        Event::Home(path) => {
+            let path = path.display().to_string();
+            vec![Fact::new("home", "home", &path).with("path", path.into())]
+        }
+        Event::Route { host, port, source, security } => vec![
+            Fact::new("route", "route", format!("{host} port {port} ({source})"))
+                .with("relay", (*host).into())
+                .with("port", Value::Number((*port).into()))
+                .with("source", (*source).into()),
+            policy(security),
+        ],
+        Event::NoRoute => vec![Fact::new("route", "route", "none: to the domain's mail exchangers")],
+        Event::Credentials { user, by_certificate, clear_allowed, source } => {
+            let user = printable(user);
+            let what = if *by_certificate { "the client certificate is the login" } else { "password" };
+            let clear = if *clear_allowed { ", which may go out in clear (-user)" } else { "" };
+            let who = if user.is_empty() { String::new() } else { format!("user {user}, ") };
+            vec![
+                Fact::new("credentials", "credentials", format!("{who}{what} from {source}{clear}"))
+                    .with("user", user.into())
+                    .with("by_certificate", Value::Flag(*by_certificate))
+                    .with("clear_allowed", Value::Flag(*clear_allowed))
+                    .with("source", (*source).into()),
+            ]
+        }
+        Event::NoCredentials => vec![Fact::new("credentials", "credentials", "none: no login")],
+        Event::Addresses(candidates) => vec![addresses(candidates)],
+        Event::Connected { host, address, port, source } => {
+            let from = source.map_or_else(String::new, |source| format!(" from {source}"));
+            let fact = Fact::new("connected", "connected", format!("to {address} port {port}{from}"))
+                .with("host", (*host).into())
+                .with("address", address.to_string().into())
+                .with("port", Value::Number((*port).into()));
+            vec![match source {
+                Some(source) => fact.with("from", source.to_string().into()),
+                None => fact,
+            }]
+        }
+        Event::NotConnected(address, why) => vec![
+            Fact::new("not_connected", "not connected", format!("to {address}: {why}"))
+                .with("address", address.to_string().into())
+                .with("why", (*why).into())
+                .good(false),
+        ],
+        Event::Sent(b"QUIT") => vec![Fact::new("quit", "QUIT", "")],
+        Event::SentSecret(open) => open.strip_prefix(b"AUTH ").map_or_else(Vec::new, |rest| {
+            let mechanism = printable(rest.split(|c| *c == b' ').next().unwrap_or_default());
+            vec![Fact::new("try", "login", format!("trying {mechanism}")).with("mechanism", mechanism.into())]
+        }),
+        Event::Reply(to, text) => reply(to, text, over_tls).into_iter().collect(),
+        Event::NoReply(text) => {
+            let begin = printable(&text[..text.len().min(GARBAGE)]);
+            vec![Fact::new("no_reply", "no reply", &begin).with("begin", begin.into()).good(false)]
+        }
+        Event::Tls(session) => session_facts(session),
+        Event::TlsFailed(session) if session.is_handshaking() => certificate(session).into_iter().collect(),
+        Event::Mechanisms(choice) => vec![mechanisms(choice)],
+        Event::LoggedIn(mechanism) => {
+            let (how, name) = match mechanism {
+                Some(mechanism) => (format!("done by {}", mechanism.name()), mechanism.name()),
+                None => ("by the client certificate alone, which was asked for".to_owned(), "certificate"),
+            };
+            vec![Fact::new("logged_in", "login", how).with("by", name.into()).good(true)]
+        }
+        Event::Lost(to, silence) => {
+            let why = lost(to, *silence);
+            vec![Fact::new("lost", "lost", &why).with("why", why.into()).good(false)]
+        }
+        Event::Next(what, verdict) => {
+            let why = one_line(verdict.text());
+            vec![
+                Fact::new("next", "next", format!("{what}, since: {why}"))
+                    .with("what", (*what).into())
+                    .with("why", why.into())
+                    .good(false),
+            ]
+        }
+        Event::Sent(_) | Event::TlsFailed(_) | Event::File(..) | Event::End(_) => Vec::new(),
+    }
+}
+
+/// The lines of an event, as they went over the connection.
+pub fn dialogue(event: &Event) -> Vec<Fact> {
+    let line = |step, label, line: String| Fact::new(step, label, &line).with("line", line.into());
+    match event {
+        Event::Sent(sent) => vec![line("sent", "C:", printable(sent))],
+        Event::SentSecret(open) => {
+            let is_whole = *open == b"*" || !open.is_empty() && !open.ends_with(b" ");
+            let secret = if is_whole { "" } else { "<secret>" };
+            vec![line("sent", "C:", printable(open) + secret)]
+        }
+        Event::Reply(_, text) | Event::NoReply(text) => {
+            lines(text).map(|said| line("received", "S:", printable(said))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Why a connection is lost.
+pub fn lost(to: &str, silence: Option<u64>) -> String {
+    let (reply, hint) = match to {
+        "greeting" => (to.to_owned(), "; does the port speak TLS from its first octet, as 465 does?"),
+        _ => (format!("reply to {to}"), ""),
+    };
+    match silence {
+        Some(ms) => format!("no {reply} came within {} s (control/timeoutremote){hint}", ms / 1000),
+        None => format!("the relay closed the connection before its {reply}"),
+    }
+}
+
+/// Lines, each with its LF, as one.
+pub fn one_line(text: &[u8]) -> String {
+    lines(text).map(printable).collect::<Vec<_>>().join(" ")
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.strip_suffix(b"\n").unwrap_or(text).split(|c| *c == b'\n')
+}
+
+fn policy(security: &Security) -> Fact {
+    let file = security.directory.as_ref().map(|directory| format!("{directory}/tls"));
+    let word = match security.policy {
+        TlsPolicy::Unset => None,
+        TlsPolicy::Verify => Some("verify"),
+        TlsPolicy::Encrypt => Some("encrypt"),
+        TlsPolicy::May => Some("may"),
+        TlsPolicy::None => Some("none"),
+    };
+    let cas = security.cafile.as_ref().map_or_else(|| "of Debian".to_owned(), ToString::to_string);
+    let mut text = match (word, &file) {
+        (Some(word), Some(file)) => format!("{word} ({file})"),
+        (_, Some(file)) => format!("no {file}"),
+        (_, None) => "no file is for this name".to_owned(),
+    };
+    text += &format!("; CAs {cas}");
+    let mut fact = Fact::new("policy", "TLS policy", "").with("tls", word.unwrap_or("unset").into());
+    if let Some(file) = &security.cafile {
+        fact = fact.with("cafile", file.path.display().to_string().into());
+    }
+    if let Some((certificate, _)) = &security.client {
+        text += &format!("; client certificate: {certificate}");
+        fact = fact.with("clientcert", certificate.path.display().to_string().into());
+    }
+    Fact { text, ..fact }
+}
+
+fn addresses(candidates: &[Candidate]) -> Fact {
+    let shown = |Candidate { address, host, .. }: &Candidate| match address.ip.to_string() {
+        ip if ip == *host => ip,
+        ip => format!("{ip} of {host}"),
+    };
+    let text = candidates.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let [ips, hosts] = [|c: &Candidate| c.address.ip.to_string(), |c: &Candidate| c.host.clone()]
+        .map(|part| Value::List(candidates.iter().map(part).collect()));
+    Fact::new("addresses", "addresses", text).with("addresses", ips).with("hosts", hosts)
+}
+
+fn reply(to: &str, text: &[u8], over_tls: bool) -> Option<Fact> {
+    let code = printable(text.get(..3).unwrap_or_default());
+    let (is_good, whole) = (code.starts_with('2'), one_line(text));
+    let step = |step, label, text: &str| Fact::new(step, label, text).with("reply", whole.clone().into());
+    Some(match to {
+        "greeting" if is_good => step("greeting", "greeting", &whole),
+        "greeting" => step("greeting", "greeting", &whole).good(false),
+        "EHLO" if is_good => {
+            let offered: Vec<String> = lines(text).skip(1).filter_map(|line| line.get(4..)).map(printable).collect();
+            let over = if over_tls { "over TLS: " } else { "in clear: " };
+            Fact::new("offered", "offered", over.to_owned() + &listed(&offered))
+                .with("over_tls", Value::Flag(over_tls))
+                .with("extensions", Value::List(offered))
+        }
+        "EHLO" | "HELO" => step("hello", "hello", &format!("{to}: {whole}")).good(is_good),
+        "STARTTLS" if code != "220" => step("starttls", "STARTTLS", &whole).good(false),
+        "AUTH" if code != "334" => step("answer", "login", &whole).good(is_good),
+        _ => return None,
+    })
+}
+
+fn listed(words: &[String]) -> String {
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+fn session_facts(session: &Shown) -> Vec<Fact> {
+    let (version, cipher) = (session.version(), session.cipher().unwrap_or_default());
+    let tls = Fact::new("tls", "TLS", format!("{version}, {cipher}"))
+        .with("version", version.into())
+        .with("cipher", cipher.into());
+    [tls].into_iter().chain(certificate(session)).collect()
+}
+
+fn certificate(session: &Shown) -> Option<Fact> {
+    let certificate = session.certificate()?;
+    let names = listed(&certificate.names);
+    let verified = session.verified();
+    let outcome = match &verified {
+        Some(Ok(by)) => format!("verified by {by}"),
+        Some(Err(why)) => format!("NOT verified: {why}"),
+        None => "not looked at, since nothing asks for it".to_owned(),
+    };
+    let text = format!("for {names}; issued by {}; until {}; {outcome}", certificate.issuer, certificate.until);
+    let fact = Fact::new("certificate", "certificate", text)
+        .with("names", Value::List(certificate.names))
+        .with("issuer", certificate.issuer.into())
+        .with("until", certificate.until.into())
+        .with("verified", Value::Flag(matches!(verified, Some(Ok(_)))));
+    Some(match verified {
+        Some(Ok(_)) => fact.good(true),
+        Some(Err(why)) => fact.with("why", why.into()).good(false),
+        None => fact,
+    })
+}
+
+fn mechanisms(choice: &Choice) -> Fact {
+    let order: Vec<String> = choice.order().iter().map(|mechanism| mechanism.name().to_owned()).collect();
+    let passed_over: Vec<String> = choice.passed_over().iter().map(|(name, why)| format!("{name} ({why})")).collect();
+    let text = match choice.is_offered() {
+        true if passed_over.is_empty() => format!("to try: {}", listed(&order)),
+        true => format!("to try: {}; not: {}", listed(&order), passed_over.join(", ")),
+        false => "none: the relay offers no AUTH".to_owned(),
+    };
+    let fact = Fact::new("mechanisms", "mechanisms", text)
+        .with("offered", Value::Flag(choice.is_offered()))
+        .with("order", Value::List(order))
+        .with("passed_over", Value::List(passed_over));
+    if choice.is_offered() && !choice.order().is_empty() { fact } else { fact.good(false) }
+}

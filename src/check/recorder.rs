@@ -1,0 +1,184 @@
+//! The log of a check: events become lines as they come, or one JSON object at the end, and the last line is made of what was
+//! learnt on the way.
+
+use super::arguments::Options;
+use super::facts::{self, Fact, Value};
+use super::{json, printable, text};
+use crate::auth::detect;
+use crate::event::{Event, Sink};
+use crate::report::Verdict;
+use std::cell::RefCell;
+
+/// The log.
+pub struct Recorder {
+    options: Options,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is not yet printed.
+    facts: Vec<Fact>,
+    /// The control files asked for of late, and whether they are there.
+    files: Vec<(String, bool)>,
+    /// When the first output was asked for.
+    start: Option<u64>,
+    /// The steps in JSON, which are printed at the end.
+    steps: Vec<String>,
+    /// Whether it would go out, and the last line.
+    end: Option<(bool, String)>,
+    known: Known,
+}
+
+/// What the last line is made of.
+#[derive(Default)]
+struct Known {
+    login: Option<Login>,
+    is_logged_in: bool,
+    relay: String,
+    /// The line that names it; None for a mail exchanger.
+    source: Option<String>,
+    tls: Option<&'static str>,
+    is_verified: bool,
+    offers_auth: bool,
+    lost: Option<String>,
+}
+
+struct Login {
+    user: String,
+    by_certificate: bool,
+    by_mechanism: bool,
+}
+
+impl Recorder {
+    /// A log for these options, of a process of this user.
+    pub fn new(options: Options, uid: u32) -> Recorder {
+        let user = match uid {
+            0 => "root, who may read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
+            uid => format!("uid {uid}"),
+        };
+        let fact = Fact::new("user", "user", user).with("uid", Value::Number(uid.into()));
+        Recorder { options, state: RefCell::new(State { facts: vec![fact], ..State::default() }) }
+    }
+
+    fn end(&self, known: &Known, verdict: &Verdict) -> String {
+        let host = printable(&self.options.host);
+        match verdict.is_good() {
+            true => format!("OK: mail for {host} would go out {}", known.how()),
+            false => {
+                let fate = if verdict.is_final() { "bounce" } else { "wait" };
+                let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
+                format!("NOT OK: mail for {host} would {fate}: {}{lost}", facts::one_line(verdict.text()))
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Takes note of an event.
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Route { source, .. } => self.source = Some((*source).to_owned()),
+            Event::Credentials { user, by_certificate, .. } => {
+                let (user, by_certificate) = (printable(user), *by_certificate);
+                self.login = Some(Login { user, by_certificate, by_mechanism: false });
+            }
+            Event::Connected { host, port, .. } => {
+                (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
+            }
+            Event::Reply("EHLO", text) => self.offers_auth = detect::offer(text).offered,
+            Event::Tls(session) => {
+                (self.tls, self.is_verified) = (Some(session.version()), matches!(session.verified(), Some(Ok(_))));
+            }
+            Event::LoggedIn(mechanism) => {
+                self.is_logged_in = true;
+                if let Some(login) = &mut self.login {
+                    login.by_mechanism = mechanism.is_some();
+                }
+            }
+            Event::Lost(to, silence) => self.lost = Some(facts::lost(to, *silence)),
+            _ => {}
+        }
+    }
+
+    /// How it would go out, and what is not known of that.
+    fn how(&self) -> String {
+        let who = match &self.login {
+            None => "without a login".to_owned(),
+            Some(login) if login.user.is_empty() => "as whom the client certificate names".to_owned(),
+            Some(login) => format!("as {}", login.user),
+        };
+        let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
+        let unverified = if self.tls.is_some() && !self.is_verified { ", its certificate not verified" } else { "" };
+        let unknown = match (&self.login, &self.source) {
+            (None, Some(source)) if self.offers_auth => {
+                format!("; it offers AUTH and {source} has no login: whether it demands one shows only at MAIL")
+            }
+            (Some(_), _) if !self.is_logged_in => ", if it accepts the login, which was not tried".to_owned(),
+            (Some(login), _) if login.by_certificate && !login.by_mechanism => {
+                "; whether it takes our certificate for a login shows only at MAIL".to_owned()
+            }
+            _ => String::new(),
+        };
+        format!("{who} through {} {over}{unverified}{unknown}", self.relay)
+    }
+}
+
+impl State {
+    /// The control files asked for become two facts.
+    fn tell_files(&mut self) {
+        let files = std::mem::take(&mut self.files);
+        for (step, label, there) in [("read", "read", true), ("absent", "not there", false)] {
+            let names: Vec<String> =
+                files.iter().filter(|(_, is_there)| *is_there == there).map(|(name, _)| name.clone()).collect();
+            if !names.is_empty() {
+                self.facts.push(Fact::new(step, label, names.join(", ")).with("files", Value::List(names)));
+            }
+        }
+    }
+}
+
+impl Sink for Recorder {
+    fn event(&self, event: &Event) {
+        let mut state = self.state.borrow_mut();
+        if let Event::File(name, is_there) = event {
+            let file = (format!("control/{name}"), *is_there);
+            if !state.files.contains(&file) {
+                state.files.push(file);
+            }
+            return;
+        }
+        state.tell_files();
+        if self.options.dialogue {
+            state.facts.extend(facts::dialogue(event));
+        }
+        state.known.learn(event);
+        let over_tls = state.known.tls.is_some();
+        state.facts.extend(facts::of(event, over_tls));
+        if let Event::End(verdict) = event {
+            state.end = Some((verdict.is_good(), self.end(&state.known, verdict)));
+        }
+    }
+
+    fn output(&self, now: u64) -> Vec<u8> {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let start = *state.start.get_or_insert(now);
+        let ms = now.saturating_sub(start);
+        let Options { json, dialogue, colour, .. } = self.options;
+        let facts = state.facts.drain(..);
+        let mut out = String::new();
+        match json {
+            true => state.steps.extend(facts.map(|fact| json::step(&fact, ms))),
+            false => facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour)),
+        }
+        if let Some((ok, verdict)) = state.end.take() {
+            let Options { host, sender, .. } = &self.options;
+            out += &match json {
+                true => json::document(&printable(host), &printable(sender), &state.steps, ok, &verdict),
+                false => text::verdict(ok, &verdict, colour),
+            };
+        }
+        out.into_bytes()
+    }
+}

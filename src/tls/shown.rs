@@ -1,0 +1,67 @@
+//! What can be told of a TLS session and of the relay's certificate, for whoever wants to see it.
+
+use super::{Session, certificate};
+use crate::auth::mask::Mask;
+
+/// A session as it may be shown: the words of the relay's certificate are masked.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    session: &'a Session,
+    mask: Option<&'a Mask>,
+}
+
+/// A relay's certificate in words.
+pub struct Certificate {
+    /// The names and IP addresses that it is for.
+    pub names: Vec<String>,
+    /// Who issued it: `CN=...`.
+    pub issuer: String,
+    /// The last second of its validity, in UTC.
+    pub until: String,
+}
+
+impl Session {
+    /// What can be told of it.
+    pub fn shown<'a>(&'a self, mask: Option<&'a Mask>) -> Shown<'a> {
+        Shown { session: self, mask }
+    }
+}
+
+impl Shown<'_> {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub fn version(&self) -> &'static str {
+        self.session.version()
+    }
+
+    /// `TLS_AES_256_GCM_SHA384`, once that is agreed on.
+    pub fn cipher(&self) -> Option<String> {
+        self.session.cipher()
+    }
+
+    /// The handshake is not over.
+    pub fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    /// The relay's certificate, as far as it can be read.
+    pub fn certificate(&self) -> Option<Certificate> {
+        let (names, issuer, until) = certificate::summary(self.session.certificate()?)?;
+        Some(Certificate {
+            names: names.iter().map(|name| self.masked(name)).collect(),
+            issuer: self.masked(&issuer),
+            until,
+        })
+    }
+
+    /// It verifies: by these CAs. Else what is wrong with it, or None where nobody has looked.
+    pub fn verified(&self) -> Option<Result<String, String>> {
+        match (self.session.is_verified(), self.session.complaint()) {
+            (true, _) => Some(Ok(self.session.trusted())),
+            (false, complaint) => complaint.map(|why| Err(self.masked(why))),
+        }
+    }
+
+    fn masked(&self, words: &str) -> String {
+        self.mask.map_or_else(|| words.to_owned(), |mask| String::from_utf8_lossy(&mask.apply(words.as_bytes())).into())
+    }
+}

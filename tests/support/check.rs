@@ -1,0 +1,134 @@
+//! qmail-remote-check, and what must hold of whatever it prints.
+
+use super::Home;
+use super::login::assert_no_secret;
+use super::server::{Log, Rules, Server};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The program under test.
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_qmail-remote-check"))
+}
+
+/// What to check, and against whom.
+pub struct Setting {
+    pub home: Home,
+    pub server: Option<Server>,
+}
+
+impl Setting {
+    /// A relay at a free port of this address, and the login behind it in the route.
+    pub fn new(address: &str, rules: Rules, login: &str) -> Setting {
+        Setting::named(address, (address, 0), rules, login)
+    }
+
+    /// The relay has this name in its route.
+    pub fn named(name: &str, address: (&str, u16), rules: Rules, login: &str) -> Setting {
+        let server = Server::start_on(address, rules);
+        let home = Home::with_route(&format!("{name}:{} {login}", server.port()));
+        Setting { home, server: Some(server) }
+    }
+
+    /// No relay.
+    pub fn alone(home: Home) -> Setting {
+        Setting { home, server: None }
+    }
+
+    /// With this control file.
+    pub fn control(self, name: &str, content: impl AsRef<[u8]>) -> Setting {
+        self.home.control(name, content);
+        self
+    }
+}
+
+/// What the program did.
+#[derive(Debug)]
+pub struct Checked {
+    pub stdout: String,
+    pub stderr: String,
+    pub status: Option<i32>,
+}
+
+impl Checked {
+    /// The last line, which is the answer.
+    pub fn last_line(&self) -> &str {
+        self.stdout.lines().last().unwrap_or_default()
+    }
+
+    /// The object of `--json`.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// The command in this home.
+pub fn command<S: AsRef<OsStr>>(home: &Home, arguments: &[S]) -> Command {
+    let mut command = Command::new(program());
+    command.env_clear().env("QMAILHOME", home.path()).args(arguments);
+    command
+}
+
+/// Runs it to its end.
+pub fn run(mut command: Command) -> Checked {
+    let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|octets| String::from_utf8(octets).unwrap());
+    Checked { stdout, stderr, status: output.status.code() }
+}
+
+/// Checks mail for example.org in each form of output, each time in a new setting. The answer says this, and `ok` is whether
+/// it is good. No mail is sent, nothing secret shown, and there is nothing but printable ASCII.
+fn assert_in_each_form(case: &str, setting: impl Fn() -> Setting, ok: bool, says: &[&str]) -> Checked {
+    let arguments = ["example.org", "sender@example.net"];
+    let mut first = None;
+    for form in [&[][..], &["--dialogue"], &["--json"], &["--json", "--dialogue"]] {
+        let Setting { home, server } = setting();
+        let checked = run(command(&home, &[form, &arguments].concat()));
+        let log = server.map(Server::finish);
+        let Checked { stdout, stderr, status } = &checked;
+        assert_eq!((*status, stderr.as_str()), (Some(i32::from(!ok)), ""), "{case} {form:?}: {stdout}");
+        assert!(stdout.bytes().all(|octet| octet == b'\n' || (b' '..=b'~').contains(&octet)), "{case}: {stdout:?}");
+        let answer = match form.contains(&"--json") {
+            false => checked.last_line().to_owned(),
+            true => {
+                let json = checked.json();
+                assert_eq!(json["ok"], ok, "{case}: {stdout}");
+                json["verdict"].as_str().unwrap().to_owned()
+            }
+        };
+        let begin = if ok { "OK: mail for example.org would go out " } else { "NOT OK: mail for example.org would " };
+        assert!(answer.starts_with(begin), "{case}: {answer}");
+        for words in says {
+            assert!(answer.contains(words), "{case}: {words:?} is not in {answer:?}");
+        }
+        assert_nothing_secret(case, stdout, log.as_ref());
+        if let Some(log) = &log {
+            assert!(!log.saw("MAIL") && log.messages.is_empty(), "{case}: {:?}", log.commands());
+        }
+        first.get_or_insert(checked);
+    }
+    first.unwrap()
+}
+
+/// The mail would not go out.
+pub fn broken(case: &str, setting: impl Fn() -> Setting, says: &[&str]) -> Checked {
+    assert_in_each_form(case, setting, false, says)
+}
+
+/// It would.
+pub fn good(case: &str, setting: impl Fn() -> Setting, says: &[&str]) -> Checked {
+    assert_in_each_form(case, setting, true, says)
+}
+
+/// Neither the password `secretpass` of `myuser`, nor its forms in AUTH, nor its hex, nor what was sent in AUTH.
+fn assert_nothing_secret(case: &str, text: &str, log: Option<&Log>) {
+    assert_no_secret(case, text);
+    let lower = text.to_lowercase();
+    let hex: String = b"secretpass".iter().map(|octet| format!("{octet:02x}")).collect();
+    assert!(!lower.contains(&hex) && !lower.contains(&hex.replace("73", "\\x73")), "{case}: {text}");
+    let commands = log.map(Log::commands).unwrap_or_default();
+    for sent in commands.iter().flat_map(|line| line.split(' ')).filter(|word| word.len() > 11 && !word.contains('.')) {
+        assert!(!lower.contains(&sent.to_lowercase()), "{case}: {sent} is in {text}");
+    }
+}
