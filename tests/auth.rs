@@ -121,6 +121,8 @@ fn no_more_tries_than_a_relay_bears() {
         (&plain_first, &[Reply(454, "")], "AUTH PLAIN AHUAcA==, put off"),
         (&plain_first, &[Reply(250, "")], "AUTH PLAIN AHUAcA==, put off"),
         (&plain_first, &[Reply(235, "")], "AUTH PLAIN AHUAcA==, logged in"),
+        // 235 is one when it answers the last line of a login
+        (&plain_first, &[Reply(454, ""), Reply(235, "")], "AUTH PLAIN AHUAcA==, put off, put off"),
         // a login is made once: its password is no more
         (
             &plain_first,

@@ -48,14 +48,15 @@ fn bits(row: &ehlo::Row) -> u32 {
     named.fold(if row.offered() { AUTH_OFFERED } else { 0 }, |set, bit| set | bit)
 }
 
-/// What the archive adds to a program's name space is four names and a prefix, besides Rust's own and those of ring, which
+/// What the archive adds to a program's name space is ten names and a prefix, besides Rust's own and those of ring, which
 /// begin with its name and version.
 #[test]
 fn exported_names() {
     let output = Command::new("nm").args(["-g", "--defined-only"]).arg(c::archive()).output().unwrap();
     let listing = String::from_utf8_lossy(&output.stdout);
     let names: Vec<&str> = listing.lines().filter_map(|line| line.split(" T ").nth(1)).collect();
-    for name in ["auth_detect", "auth_plain", "auth_login", "auth_cram"] {
+    let parts = ["auth_detect", "auth_plain", "auth_login", "auth_cram"];
+    for name in parts.into_iter().chain(["auth_new", "auth_begin", "auth_step", "auth_why", "auth_mask", "auth_free"]) {
         assert_eq!(names.iter().filter(|exported| **exported == name).count(), 1, "{name}");
     }
     let others = names.iter().filter(|name| !name.starts_with(['_', '.']) && !name.starts_with("rust_"));

@@ -25,6 +25,8 @@ struct Host {
     again: bool,
     user: Option<String>,
     password: Option<String>,
+    /// It leaves out auth_mask.
+    forgets: bool,
 }
 
 impl Host {
@@ -47,6 +49,7 @@ impl Host {
             again: true,
             user: Some("myuser".to_owned()),
             password: Some("secretpass".to_owned()),
+            forgets: false,
         })
     }
 
@@ -54,6 +57,7 @@ impl Host {
         let server = Server::start(rules);
         let mut command = Command::new(self.program);
         command.env_clear().envs(self.user.iter().map(|user| ("HOST_USER", user)));
+        command.envs(self.forgets.then_some(("HOST_FORGETS", "1")));
         command.envs(self.password.iter().map(|password| ("HOST_PASSWORD", password)));
         command.args([server.port().to_string(), self.flags.to_string()]);
         let delivered = run(
@@ -362,7 +366,8 @@ fn a_login_demanded_although_there_was_one() {
 #[test]
 fn a_server_that_echoes_the_secret() {
     for host in Host::all() {
-        for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+        for (mechanism, forgets) in ["PLAIN", "LOGIN", "CRAM-MD5"].into_iter().flat_map(|m| [(m, false), (m, true)]) {
+            let host = Host { forgets, user: host.user.clone(), password: host.password.clone(), ..host };
             let mut said = Vec::new();
             let rules = Rules::offering(&[&format!("AUTH {mechanism}")]).hooked(move |event, _| {
                 let (Event::Command(line) | Event::Answer { line, .. }) = event else { return Action::Default };

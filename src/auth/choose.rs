@@ -159,7 +159,7 @@ impl Auth {
             _ => self.end_try(End::Code(code)),
         }
         match code {
-            235 if !self.tries.last().is_some_and(|last| last.cancelled) => {
+            235 if self.accepted().is_some() => {
                 crate::secret::clear(&mut self.credentials.password);
                 Step::Proceed
             }
@@ -198,7 +198,7 @@ impl Auth {
 
     /// The mechanism that the relay accepted.
     pub fn accepted(&self) -> Option<Mechanism> {
-        self.tries.iter().find(|t| t.end == Some(End::Code(235))).map(|t| t.mechanism)
+        self.tries.iter().find(|t| t.end == Some(End::Code(235)) && !t.cancelled).map(|t| t.mechanism)
     }
 
     /// What was tried in vain: nothing before the first try, and nothing after a login.
