@@ -10,7 +10,7 @@ use support::{c, ehlo};
 fn a_c_program_reads_every_row_and_computes_the_rfcs_examples() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("auth");
-    c::program("auth.c", &program);
+    c::compile(&["tests/c/auth.c", "c-glue/smtp_auth.c"], &["-Ic-glue"], &program);
 
     // The rows in a form that C reads without parsing: id, LF, the bits as a decimal number, LF, the length, LF, octets.
     let mut rows = Vec::new();
@@ -63,4 +63,8 @@ fn exported_names() {
     let ours = |name: &str| ["qmail_auth_", "auth_", "ring_core_"].iter().any(|prefix| name.starts_with(prefix));
     let foreign: Vec<_> = others.filter(|name| !ours(name)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+    // smtp_auth.c is for others: it is in neither the archive nor the program.
+    let output = Command::new("nm").arg(support::program()).output().unwrap();
+    let listing = String::from_utf8_lossy(&output.stdout);
+    assert!(listing.contains(" T main\n") && !listing.contains(" smtp_auth\n"));
 }

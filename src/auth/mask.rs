@@ -47,11 +47,12 @@ impl Mask {
         out
     }
 
-    /// The same in place: each octet of a secret becomes `*`. Where the text does not end in LF it was cut, and as many octets
-    /// of its end as may be the beginning of a secret become `*` too.
+    /// The same in place: each octet of a secret becomes `*`. Where the text has no LF at its end, or a last line that others
+    /// follow, it was cut, and as many octets of its end as may be the beginning of a secret become `*` too.
     pub fn blot(&self, text: &mut [u8]) {
         let mut secret = self.secret_places(text);
-        if text.last() != Some(&b'\n') {
+        let last = text.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
+        if last.last() != Some(&b'\n') || last.get(3) == Some(&b'-') {
             let longest = self.fingerprints.iter().map(|(length, _)| *length).max().unwrap_or_default();
             let end = places_that_count(text).into_iter().rev().take(longest.saturating_sub(1)).last();
             secret[end.unwrap_or(text.len())..].fill(true);
@@ -126,9 +127,16 @@ mod tests {
         let mut text = *b"535-your s3cr\n535 et pass, bWU=\n";
         mask.blot(&mut text);
         assert_eq!(text, *b"535-your ****************, ****\n");
-        let mut cut = *b"535-no password begins with back\\slas";
-        mask.blot(&mut cut);
-        assert_eq!(cut, *b"535-no password begins with**********");
+        for (cut, masked) in [
+            (&b"535-no, it is not s3cret pas"[..], &b"535-no, it is not **********"[..]),
+            (b"535-no, it is not back\\slash,", b"535-no, it is not ***********"),
+            (b"535-no, it is not s3cret pas\n", b"535-no, it is not ***********"),
+            (b"535 no, it is not s3cret pas\n", b"535 no, it is not s3cret pas\n"),
+        ] {
+            let mut text = cut.to_vec();
+            mask.blot(&mut text);
+            assert_eq!(text, masked);
+        }
         mask.blot(&mut []);
     }
 }

@@ -138,8 +138,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_machine) -> *const c_char {
 
 /// Overwrites in `text`, which is of the server's words, what this login has sent, and the password, by `*`: a server may
 /// repeat it. Do so before words of the server are shown anywhere, those of later replies too. `text` is a whole reply with
-/// its codes and line ends; where it does not end in LF it counts as cut, and its last octets, as many as may be the
-/// beginning of a secret, are overwritten as well. NULL: nothing is done.
+/// its codes and line ends. Without LF at its end, or with a last line that others follow (`250-`), it counts as cut, and
+/// its last octets, as many as may be the beginning of a secret, are overwritten as well. NULL: nothing is done.
 ///
 /// # Safety
 /// `auth` is NULL or lives; `text` is NULL or points to `len` octets that can be written.

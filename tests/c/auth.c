@@ -1,9 +1,9 @@
-/* The public ABI from C: every row of a file through auth_detect, the RFCs' examples, logins, and each error. */
+/* The public ABI, and smtp_auth, from C: every row of a file through auth_detect, the RFCs' examples, logins, and each error. */
 
 #include <stdio.h>
 #include <string.h>
 
-#include "qmail_auth.h"
+#include "smtp_auth.h"
 
 static int wrong = 0;
 
@@ -129,6 +129,36 @@ static void logins(void)
     auth_free(auth);
 }
 
+static int sent = 0;
+
+static int send_the_second(const char *line, size_t len)
+{
+    check(is(line, (ptrdiff_t)len, "AUTH PLAIN AHRpbQB4"), "the same line again");
+    return sent++ == 0 ? -1 : 0;
+}
+
+static int accept_it(char **text, size_t *len)
+{
+    static char reply[] = "235 ok\n";
+
+    *text = reply;
+    *len = strlen(reply);
+    return 235;
+}
+
+/* A line that could not be sent was no try, so it is made again on the next connection. */
+static void not_sent(void)
+{
+    static const char ehlo[] = "250 AUTH PLAIN LOGIN\n";
+    struct auth_machine *auth = NULL;
+    struct smtp_auth_io io = {send_the_second, accept_it, &auth};
+
+    check(smtp_auth(&io, ehlo, strlen(ehlo), "tim", "x", AUTH_FLAG_TLS_VERIFIED) == AUTH_ERROR_RECONNECT, "not sent");
+    check(smtp_auth(&io, ehlo, strlen(ehlo), NULL, NULL, AUTH_FLAG_TLS_VERIFIED) == 0, "sent");
+    check(sent == 2, "two lines");
+    auth_free(auth);
+}
+
 static void errors_of_logins(void)
 {
     static const char ehlo[] = "250 AUTH PLAIN\n";
@@ -176,6 +206,7 @@ int main(int argc, char **argv)
     examples();
     errors();
     logins();
+    not_sent();
     errors_of_logins();
     if (wrong == 0)
         printf("%d replies, all right\n", count);

@@ -1,9 +1,10 @@
-/* A qmail-remote.c in miniature, for tests/smtp_auth.rs: what the code of docs/linking.md uses of a classic one, in its shape (one
-   static text of 5000 octets for the server's words, a code read from it, one way to quit), and the calls where that page has
-   them. linking.c is that code, as it stands there.
+/* A qmail-remote.c in miniature, for tests/smtp_auth.rs: what the code of docs/linking.md uses of a classic one, in its shape
+   (one static text of 5000 octets for the server's words, a code read from it, one way to quit), and the calls where that
+   page has them. linking.c is that code, as it stands there.
 
-   host FLAGS once|again: the environment's HOST_ROUTE is `port user password`. `again` connects a second time after AUTH_ERROR_RECONNECT; `once` has one connection, and reading never returns when that is lost. With
-   HOST_FORGETS in the environment it does not mask what it prints. */
+   host FLAGS once|again: the environment's HOST_ROUTE is `port user password`. `again` connects a second time after
+   AUTH_ERROR_RECONNECT; `once` has one connection, and reading never returns when that is lost. With HOST_FORGETS in the
+   environment it does not mask what it prints. */
 
 #include <netinet/in.h>
 #include <signal.h>

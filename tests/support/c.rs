@@ -22,7 +22,7 @@ pub fn archive() -> PathBuf {
 
 /// Compiles a file of tests/c into a program.
 pub fn program(source: &str, output: &Path) {
-    compile(&[&format!("tests/c/{source}")], &[], output);
+    compile(&[Path::new("tests/c").join(source).to_str().unwrap()], &[], output);
 }
 
 /// Compiles files of the source tree, strictly and with these flags, into a program.
