@@ -54,8 +54,9 @@ impl Mask {
         let last = text.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
         if last.last() != Some(&b'\n') || last.get(3) == Some(&b'-') {
             let longest = self.fingerprints.iter().map(|(length, _)| *length).max().unwrap_or_default();
-            let end = places_that_count(text).into_iter().rev().take(longest.saturating_sub(1)).last();
-            secret[end.unwrap_or(text.len())..].fill(true);
+            let places = places_that_count(text);
+            let first = places.get(places.len().saturating_sub(longest.saturating_sub(1)));
+            secret[first.copied().unwrap_or(text.len())..].fill(true);
         }
         text.iter_mut().zip(secret).filter(|(_, secret)| *secret).for_each(|(octet, _)| *octet = b'*');
     }
