@@ -23,17 +23,17 @@ struct smtp_auth_io {
     struct auth_machine **auth;
 };
 
-/* Logs in, on a connection whose EHLO reply is `ehlo` (over TLS, the one that came over TLS): sends AUTH and what else it
+/* Logs in on a connection whose EHLO reply is `ehlo` (over TLS, the one that came over TLS): sends AUTH and what else it
    takes, and reads the replies, in which it overwrites by `*` what the server repeats of the secrets. `flags` are
    AUTH_FLAG_TLS_VERIFIED and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; with none, only CRAM-MD5 is used. Nothing is kept of
    what is passed; user and password may be NULL or empty, which is AUTH_ERROR_NULL.
 
    Returns 0: logged in. Go on with MAIL, and no EHLO, HELO or RSET before it.
-   Anything else: send no MAIL. The report is Z, never D, and auth_why(*io->auth) has the words for it.
+   Anything else is an enum auth_error: send no MAIL. The report is Z, never D, and auth_why(*io->auth) has the words for it.
    - AUTH_ERROR_DEFERRED: the server puts it off.
    - AUTH_ERROR_RECONNECT: this connection is of no more use. Be content with Z; or close it, connect to the same server
-     again, say EHLO there (and STARTTLS, and EHLO again) and call this once more with the same `io`: it goes on with what was not
-     tried yet. The flags are those of the new connection; user and password count in the first call only.
+     again, say EHLO there (and STARTTLS, and EHLO again) and call this once more with the same `io`: it goes on with what
+     was not tried yet. The flags are those of the new connection; user and password count in the first call only.
    - Any other: the set-up is to be looked at: user, password, port, TLS. */
 int smtp_auth(const struct smtp_auth_io *io, const char *ehlo, size_t len, const char *user, const char *password,
               unsigned flags);

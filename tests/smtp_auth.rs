@@ -3,93 +3,10 @@
 
 mod support;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
-use support::c;
 use support::ehlo;
+use support::host::{Host, TLS_VERIFIED};
 use support::login::assert_no_secret;
-use support::server::{Action, Event, Log, Rules, Server};
-use support::{Delivered, run};
-
-/// AUTH_FLAG_ of the header.
-const TLS_VERIFIED: u32 = 1;
-const CLEAR_ALLOWED: u32 = 2;
-
-/// How the host is compiled, and how it is run.
-struct Host {
-    program: &'static Path,
-    flags: u32,
-    /// It connects again where that may help.
-    again: bool,
-    /// What stands behind the relay in the route.
-    login: &'static str,
-    /// It leaves out auth_mask.
-    forgets: bool,
-}
-
-impl Host {
-    /// Each of them, for a login with leave to show the password.
-    fn all() -> [Host; 2] {
-        static PROGRAMS: OnceLock<[PathBuf; 2]> = OnceLock::new();
-        let programs = PROGRAMS.get_or_init(|| {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("smtp_auth");
-            fs::create_dir_all(&directory).unwrap();
-            fs::write(directory.join("linking.c"), linking()).unwrap();
-            let compile = |name: &str, flags: &[&str]| {
-                let program = directory.join(name);
-                let includes = ["-D_DEFAULT_SOURCE", "-Ic-glue", "-I", directory.to_str().unwrap()];
-                c::compile(&["tests/c/host.c", "c-glue/smtp_auth.c"], &[&includes, flags].concat(), &program);
-                program
-            };
-            let sanitizers = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-            [compile("host", &["-O2"]), compile("host-sanitized", &sanitizers)]
-        });
-        let (login, forgets) = (" myuser secretpass", false);
-        programs.each_ref().map(|program| Host { program, flags: CLEAR_ALLOWED, again: true, login, forgets })
-    }
-
-    fn mail(&self, rules: Rules) -> (Delivered, Log) {
-        let server = Server::start(rules);
-        let mut command = Command::new(self.program);
-        command.env_clear().env("HOST_ROUTE", format!("{}{}", server.port(), self.login));
-        command.envs(self.forgets.then_some(("HOST_FORGETS", "1")));
-        command.arg(self.flags.to_string()).arg(if self.again { "again" } else { "once" });
-        let delivered = run(command, b"");
-        assert!(delivered.elapsed < Duration::from_secs(15), "a timeout of 20 s was waited for");
-        (delivered, server.finish())
-    }
-
-    /// The server saw a login by this mechanism, and the mail.
-    fn assert_mail(&self, case: &str, rules: Rules, mechanism: &str) -> Log {
-        let (delivered, log) = self.mail(rules);
-        assert_eq!(delivered.letters(), "K", "{case}: {delivered:?}");
-        assert_eq!(log.logins(), [format!("{mechanism} myuser")], "{case}");
-        assert_eq!(log.messages.len(), 1, "{case}");
-        log
-    }
-
-    /// The report is Z and says this; MAIL was never sent; no secret is told.
-    fn assert_no_mail(&self, case: &str, rules: Rules, says: &[&str]) -> Log {
-        let (delivered, log) = self.mail(rules);
-        let verdict = delivered.verdict();
-        assert_eq!(delivered.letters(), "Z", "{case}: {verdict}");
-        assert!(!log.saw("MAIL"), "{case}: {:?}", log.commands());
-        for words in says {
-            assert!(verdict.contains(words), "{case}: {words:?} is not in {verdict:?}");
-        }
-        assert_no_secret(case, &verdict);
-        log
-    }
-}
-
-/// The code of docs/linking.md.
-fn linking() -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/linking.md")).unwrap();
-    page.split("```c\n").skip(1).filter_map(|block| block.split("```").next()).collect()
-}
+use support::server::{Action, Event, Rules, Session};
 
 #[test]
 fn the_story() {
@@ -285,7 +202,7 @@ fn put_off() {
 #[test]
 fn the_server_closes() {
     let close = |close_with: &'static str, connections: usize| {
-        move |event: &Event, session: &support::server::Session| match event {
+        move |event: &Event, session: &Session| match event {
             Event::Command(line) if line.starts_with("AUTH") && session.connection < connections => match close_with {
                 "" => Action::Close,
                 said => Action::reply_and_close(said),

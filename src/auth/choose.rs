@@ -239,10 +239,10 @@ impl Auth {
 
     /// The next try, or why there is none.
     fn next(&mut self) -> Step {
-        let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
         if self.accepted().is_some() {
             return self.out_of_place(); // the password is cleared, so it would be a wrong one
         }
+        let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
         if self.tries.len() >= self.tries_allowed {
             return Step::Failed(self.nothing_left());
         }

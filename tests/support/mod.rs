@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod chroot;
 pub mod ehlo;
 pub mod exim;
+pub mod host;
 pub mod login;
 pub mod namespace;
 pub mod postfix;
