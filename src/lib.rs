@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod auth;
+pub mod check;
 pub mod control;
 pub mod delivery;
 pub mod ffi;

@@ -9,7 +9,8 @@ use crate::secret::Secret;
 use crate::tls::policy::Security;
 use std::net::IpAddr;
 
-const FILE: &str = "smtproutes";
+/// In the control directory.
+pub const FILE: &str = "smtproutes";
 const SMTP: u16 = 25;
 
 /// The route for `host`: the most specific of `host`, its parents with their leading dot, and the empty key; the last
@@ -17,13 +18,22 @@ const SMTP: u16 = 25;
 pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(host, b".");
-    for (line, number) in lines(&content) {
-        let Some(colon) = memchr::memchr(b':', line) else { continue }; // stock does not see such lines
-        best.offer(&line[..colon], &line[colon + 1..], number);
-    }
-    let Some((value, number)) = best.value() else { return Ok(None) };
+    entries(&content).for_each(|(key, value, number)| best.offer(key, value, number));
+    best.value().map(|(value, number)| understand(value, number)).transpose()
+}
+
+/// The key of each line, what stands behind its colon, and its number.
+pub fn entries(content: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
+    // Stock does not see lines without a colon.
+    lines(content).filter_map(|(line, number)| {
+        memchr::memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..], number))
+    })
+}
+
+/// The route that stands behind the colon of this line.
+pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
     let source = format!("control/{FILE} line {number}");
-    parse(value, &source).map(Some).map_err(|why| ControlError(format!("{source}: {why}")))
+    parse(value, &source).map_err(|why| ControlError(format!("{source}: {why}")))
 }
 
 /// The lines that say something, without blanks at their ends, and their numbers.

@@ -9,7 +9,8 @@ use super::files::{Control, ControlError};
 use super::routes::{self, Best};
 use crate::auth::Credentials;
 
-const FILE: &str = "authsenders";
+/// In the control directory.
+pub const FILE: &str = "authsenders";
 
 /// What a line says.
 pub enum Sender {
@@ -23,16 +24,28 @@ pub enum Sender {
 pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(sender, b"@.");
-    for (line, number) in routes::lines(&content) {
+    for entry in entries(&content) {
+        let (key, value, number) = entry?;
+        best.offer(key, value, number);
+    }
+    best.value().map(|(value, number)| understand(value, number)).transpose().map(Option::flatten)
+}
+
+/// The key of each line, what is for it, and the number of the line. An error where that cannot be told.
+pub fn entries(content: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], usize), ControlError>> {
+    routes::lines(content).map(|(line, number)| {
         // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
         let (key, value) = split(line).ok_or_else(|| {
             ControlError(format!(
                 "control/{FILE} line {number}: neither sender:relay nor sender|user|password can be seen in it"
             ))
         })?;
-        best.offer(key, value, number);
-    }
-    let Some((value, number)) = best.value() else { return Ok(None) };
+        Ok((key, value, number))
+    })
+}
+
+/// What the line says for its key. None: nothing of its own.
+pub fn understand(value: &[u8], number: usize) -> Result<Option<Sender>, ControlError> {
     let source = format!("control/{FILE} line {number}");
     let understood = match value.first() {
         Some(b'|') => {

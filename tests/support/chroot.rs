@@ -42,15 +42,24 @@ pub fn debian(release: &str, packages: &[&str]) -> PathBuf {
     pristine
 }
 
-/// A private copy of such a directory, to start servers in and install things in. Whoever starts daemons there calls
-/// [`stop_all`] before the copy is dropped.
+/// A copy of such a directory, but for `usr`, whose files are the same ones by another name: they are nearly all of it, and
+/// dpkg replaces files and never writes into them.
+const COPY: &str = r#"
+    cd "$1"
+    cp -al usr "$2"
+    find . -mindepth 1 -maxdepth 1 ! -name usr -exec cp -a -t "$2" {} +
+    chmod --reference=. "$2"
+"#;
+
+/// A private copy of such a directory, to start servers in and install things in, by dpkg where that is in `usr`. Whoever starts
+/// daemons there calls [`stop_all`] before the copy is dropped.
 pub fn copy(pristine: &Path) -> tempfile::TempDir {
     assert_root();
     sweep();
     // Not in /tmp, which may be a file system without devices or with little room.
     let prefix = format!("copy-{}-", std::process::id());
     let copy = tempfile::Builder::new().prefix(&prefix).tempdir_in(chroots()).unwrap();
-    let status = Command::new("cp").args(["-a", "--reflink=auto", "-T"]).arg(pristine).arg(copy.path()).status();
+    let status = Command::new("sh").args(["-ec", COPY, "copy"]).arg(pristine).arg(copy.path()).status();
     assert!(status.unwrap().success(), "cannot copy {}", pristine.display());
     copy
 }

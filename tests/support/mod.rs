@@ -4,6 +4,7 @@
 pub mod c;
 pub mod certificate;
 pub mod chroot;
+pub mod deb;
 pub mod ehlo;
 pub mod exim;
 pub mod host;
@@ -12,6 +13,7 @@ pub mod namespace;
 pub mod postfix;
 pub mod receivers;
 pub mod relay;
+pub mod rspawn;
 pub mod script;
 pub mod server;
 
