@@ -309,7 +309,6 @@ impl Auth {
         let source = &self.credentials.source;
         if !self.tries.is_empty() {
             let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
-            let place = if source.is_empty() { String::new() } else { format!(" in {source}") };
             let hint = match (self.permission, self.over_tls) {
                 (Permission::Any, _) => "",
                 (_, true) => ", and the password must not be shown to a relay whose certificate does not verify",
@@ -319,7 +318,8 @@ impl Auth {
                 true if self.credentials.by_certificate => {
                     self.why("check the client certificate, and whom the relay knows it for")
                 }
-                true => self.why(&format!("check user and password{place}{hint}")),
+                true if source.is_empty() => self.why(&format!("check user and password{hint}")),
+                true => self.why(&format!("check user and password in {source}{hint}")),
                 false => self.why(&format!("the relay refused each way to log in{hint}")),
             }
         } else if !self.offer.offered {
