@@ -1,20 +1,23 @@
 /* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls
    back. All may be called from several threads at once. Out of memory ends the process by a signal.
 
-   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any;
-   nothing is refused because it would go out in clear. So, of the caller:
+   auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones
+   before it are its parts, for programs that decide for themselves.
+
+   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any.
+   auth_begin believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:
    - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They
      are for TLS whose certificate was verified for the server's name, or for a connection that stays on this
      machine. CRAM-MD5 does not show the password, but an eavesdropper can try passwords against it.
    - Octets received behind the 220 to STARTTLS, before the handshake, are to end the connection: anybody on the way
      can have put them there.
-   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect; what the old one offered
-     is to be forgotten (RFC 3207 section 4.2).
+   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the
+     old one offered is to be forgotten (RFC 3207 section 4.2).
    - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the
      client certificate for EXTERNAL is the caller's to show.
    The program qmail-remote of the same source does all of this by itself.
 
-   Made by cbindgen from src/auth/bits.rs and src/ffi/auth.rs: do not edit. */
+   Made by cbindgen from src/auth/bits.rs, src/ffi/auth.rs and src/ffi/machine.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_H
 #define QMAIL_AUTH_H
@@ -55,7 +58,14 @@
 // EXTERNAL (RFC 4422 appendix A).
 #define AUTH_EXTERNAL 1024
 
-// What a function of this library answers instead of a length.
+// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. So the password may be shown.
+#define AUTH_FLAG_TLS_VERIFIED 1
+
+// For auth_begin: the password may be shown although the connection is no such TLS, since the administrator gave leave, or
+// since it does not leave this machine.
+#define AUTH_FLAG_CLEAR_ALLOWED 2
+
+// What a function of this library answers instead of a length. The last three are auth_begin's and auth_step's.
 enum auth_error {
   // A pointer is NULL, or a length more than any object has.
   AUTH_ERROR_NULL = -1,
@@ -63,7 +73,33 @@ enum auth_error {
   AUTH_ERROR_SPACE = -2,
   // The challenge is not base64. Send `*` to end the exchange; the server answers 501.
   AUTH_ERROR_CHALLENGE = -3,
+  // No login on this connection, on a new one perhaps. Close it; then connect to the same server again and call
+  // auth_begin there with the same machine, or try the mail later.
+  AUTH_ERROR_RECONNECT = -4,
+  // No login now: the server puts it off, or what it says has no place in a login. Try the mail later.
+  AUTH_ERROR_DEFERRED = -5,
+  // No login: nothing is offered, permitted or left to try, or user and password are refused. Somebody has to look at
+  // the set-up. Try the mail later.
+  AUTH_ERROR_FAILED = -6,
 };
+
+// One login, over one connection or two: which mechanism to try, what to send, when to stop. It is what qmail-remote of
+// the same source runs on. No more than three tries, two on a connection, since relays lock accounts; once the password
+// was shown and refused, only one more. Mechanisms: PLAIN, LOGIN, CRAM-MD5. Without a flag of auth_begin only
+// CRAM-MD5, which does not show the password.
+//
+// Made by auth_new, freed by auth_free. Not for two threads at once. This is all of it, with functions of the caller's
+// that send a line with CRLF and read a reply:
+//
+//     struct auth_machine *auth = auth_new("tim", "tanstaaftanstaaf");
+//     ptrdiff_t n = auth_begin(auth, ehlo.s, ehlo.len, AUTH_FLAG_TLS_VERIFIED, line, sizeof line);
+//     while (n > 0) {
+//         send(line, n);
+//         code = read_reply(&reply);
+//         n = auth_step(auth, code, reply.s, reply.len, line, sizeof line);
+//     }
+//     if (n != 0) printf("login failed: %s\n", auth_why(auth));
+struct auth_machine;
 
 #ifdef __cplusplus
 extern "C" {
@@ -135,6 +171,54 @@ ptrdiff_t auth_cram(const char *user,
                     size_t len,
                     char *out,
                     size_t size);
+
+// A login for this user and password, which are copied. NULL where one of them is NULL or empty.
+struct auth_machine *auth_new(const char *user, const char *password);
+
+// Begins on a connection whose EHLO reply is `ehlo`, in a form that auth_detect takes: over TLS, the one that came over TLS.
+// `flags` are of AUTH_FLAG_, about this connection. Once more on the next one, after AUTH_ERROR_RECONNECT.
+//
+// Returns a length: send so many octets of `out`, add CRLF, and give the reply to auth_step. They are secret: do not log
+// them, and clear `out` in the end. Or 0 or an auth_error, as auth_step. 512 octets of `size` are enough for each line of a
+// user and a password that are together no longer than 340; the caller owns the buffer, and no NUL is written.
+ptrdiff_t auth_begin(struct auth_machine *auth,
+                     const char *ehlo,
+                     size_t len,
+                     uint32_t flags,
+                     char *out,
+                     size_t size);
+
+// Goes on with the reply to what auth_begin or auth_step gave to send. `code` is the reply's; `reply` is the whole of it with
+// its codes, in wire form or as a classic qmail-remote.c keeps it. Or the connection has ended: `code` is 0 when the line
+// had gone out, -1 when it could not be sent, and `reply` does not count.
+//
+// Returns a length: send that, as in auth_begin. Or 0: logged in; go on with MAIL, without EHLO, HELO or RSET before it,
+// since each drops the login on some server. Or AUTH_ERROR_RECONNECT, AUTH_ERROR_DEFERRED, AUTH_ERROR_FAILED: there is no
+// login, auth_why says why, and no mail is to be sent. AUTH_ERROR_NULL and AUTH_ERROR_SPACE are such ends, too. All of
+// them are reasons to try the mail later, never to bounce it.
+//
+// RFC 4954 section 4.
+ptrdiff_t auth_step(struct auth_machine *auth,
+                    int code,
+                    const char *reply,
+                    size_t len,
+                    char *out,
+                    size_t size);
+
+// Why there is no login, after an auth_error: what was offered and tried, and what to do, in one line for a log or a report.
+// No secret is in it. NUL-terminated, good until the next call with the same machine.
+const char *auth_why(const struct auth_machine *auth);
+
+// Overwrites in `text`, which is of the server's words, what this login has sent, and the password, by `*`: a server may
+// repeat it. Do so before words of the server are shown anywhere, those of later replies too. `text` is a whole reply with
+// its codes and line ends. Without LF at its end, or with a last line that others follow (`250-`), it counts as cut, and
+// its last octets, as many as may be the beginning of a secret, are overwritten as well. NULL: nothing is done.
+void auth_mask(const struct auth_machine *auth,
+               char *text,
+               size_t len);
+
+// Clears the password from memory and frees the machine. NULL: nothing is done.
+void auth_free(struct auth_machine *auth);
 
 #ifdef __cplusplus
 }  // extern "C"

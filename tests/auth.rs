@@ -32,6 +32,7 @@ fn run(order: &[Mechanism], events: &[Event]) -> String {
         Step::Send(line) => said.push(String::from_utf8_lossy(&line).into_owned()),
         Step::Proceed => said.push("logged in".to_owned()),
         Step::Reconnect(_) => said.push("reconnect".to_owned()),
+        Step::Deferred(_) => said.push("put off".to_owned()),
         Step::Failed(_) => said.push("failed".to_owned()),
     };
     note(auth.begin(offer.clone(), Permission::Any, false));
@@ -103,23 +104,31 @@ fn no_more_tries_than_a_relay_bears() {
             &[Reply(535, ""), Reply(421, ""), Connected, Reply(504, "")],
             "AUTH CRAM-MD5, AUTH LOGIN, reconnect, AUTH LOGIN, failed",
         ),
-        (&[CramMd5, Plain], &[Reply(421, "")], "AUTH CRAM-MD5, failed"),
+        (&[CramMd5, Plain], &[Reply(421, "")], "AUTH CRAM-MD5, put off"),
         (
             &[CramMd5, Login],
             &[Reply(535, ""), Reply(334, ""), Reply(421, "")],
-            "AUTH CRAM-MD5, AUTH LOGIN, dQ==, failed",
+            "AUTH CRAM-MD5, AUTH LOGIN, dQ==, put off",
         ),
         // a 334 without end
-        (&[Plain], &[Reply(334, ""), Reply(334, ""), Reply(334, "")], "AUTH PLAIN AHUAcA==, AHUAcA==, *, failed"),
+        (&[Plain], &[Reply(334, ""), Reply(334, ""), Reply(334, "")], "AUTH PLAIN AHUAcA==, AHUAcA==, *, put off"),
         (
             &[Login],
             &[Reply(334, ""), Reply(334, ""), Reply(334, ""), Reply(501, "")],
             "AUTH LOGIN, dQ==, cA==, *, failed",
         ),
         // 4xx ends it, and so does what has no place there
-        (&plain_first, &[Reply(454, "")], "AUTH PLAIN AHUAcA==, failed"),
-        (&plain_first, &[Reply(250, "")], "AUTH PLAIN AHUAcA==, failed"),
+        (&plain_first, &[Reply(454, "")], "AUTH PLAIN AHUAcA==, put off"),
+        (&plain_first, &[Reply(250, "")], "AUTH PLAIN AHUAcA==, put off"),
         (&plain_first, &[Reply(235, "")], "AUTH PLAIN AHUAcA==, logged in"),
+        // 235 is one when it answers the last line of a login
+        (&plain_first, &[Reply(454, ""), Reply(235, "")], "AUTH PLAIN AHUAcA==, put off, put off"),
+        // a login is made once: its password is no more
+        (
+            &plain_first,
+            &[Reply(235, ""), Reply(334, ""), Reply(535, ""), Closed, Connected],
+            "AUTH PLAIN AHUAcA==, logged in, put off, put off, put off, put off",
+        ),
     ] {
         assert_eq!(run(order, events), expected);
     }

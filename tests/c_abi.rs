@@ -10,7 +10,7 @@ use support::{c, ehlo};
 fn a_c_program_reads_every_row_and_computes_the_rfcs_examples() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("auth");
-    c::program("auth.c", &program);
+    c::compile(&["tests/c/auth.c", "c-glue/smtp_auth.c"], &["-Ic-glue"], &program);
 
     // The rows in a form that C reads without parsing: id, LF, the bits as a decimal number, LF, the length, LF, octets.
     let mut rows = Vec::new();
@@ -48,18 +48,23 @@ fn bits(row: &ehlo::Row) -> u32 {
     named.fold(if row.offered() { AUTH_OFFERED } else { 0 }, |set, bit| set | bit)
 }
 
-/// What the archive adds to a program's name space is four names and a prefix, besides Rust's own and those of ring, which
+/// What the archive adds to a program's name space is ten names and a prefix, besides Rust's own and those of ring, which
 /// begin with its name and version.
 #[test]
 fn exported_names() {
     let output = Command::new("nm").args(["-g", "--defined-only"]).arg(c::archive()).output().unwrap();
     let listing = String::from_utf8_lossy(&output.stdout);
     let names: Vec<&str> = listing.lines().filter_map(|line| line.split(" T ").nth(1)).collect();
-    for name in ["auth_detect", "auth_plain", "auth_login", "auth_cram"] {
+    let parts = ["auth_detect", "auth_plain", "auth_login", "auth_cram"];
+    for name in parts.into_iter().chain(["auth_new", "auth_begin", "auth_step", "auth_why", "auth_mask", "auth_free"]) {
         assert_eq!(names.iter().filter(|exported| **exported == name).count(), 1, "{name}");
     }
     let others = names.iter().filter(|name| !name.starts_with(['_', '.']) && !name.starts_with("rust_"));
     let ours = |name: &str| ["qmail_auth_", "auth_", "ring_core_"].iter().any(|prefix| name.starts_with(prefix));
     let foreign: Vec<_> = others.filter(|name| !ours(name)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+    // smtp_auth.c is for others: it is in neither the archive nor the program.
+    let output = Command::new("nm").arg(support::program()).output().unwrap();
+    let listing = String::from_utf8_lossy(&output.stdout);
+    assert!(listing.contains(" T main\n") && !listing.contains(" smtp_auth\n"));
 }

@@ -42,23 +42,25 @@ fn the_public_header() {
     public.header = Some(
         "/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls\n   \
          back. All may be called from several threads at once. Out of memory ends the process by a signal.\n\n   \
-         TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any;\n   \
-         nothing is refused because it would go out in clear. So, of the caller:\n   \
+         auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones\n   \
+         before it are its parts, for programs that decide for themselves.\n\n   \
+         TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any.\n   \
+         auth_begin believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:\n   \
          - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They\n     \
            are for TLS whose certificate was verified for the server's name, or for a connection that stays on this\n     \
            machine. CRAM-MD5 does not show the password, but an eavesdropper can try passwords against it.\n   \
          - Octets received behind the 220 to STARTTLS, before the handshake, are to end the connection: anybody on the way\n     \
            can have put them there.\n   \
-         - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect; what the old one offered\n     \
-           is to be forgotten (RFC 3207 section 4.2).\n   \
+         - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the\n     \
+           old one offered is to be forgotten (RFC 3207 section 4.2).\n   \
          - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the\n     \
            client certificate for EXTERNAL is the caller's to show.\n   \
          The program qmail-remote of the same source does all of this by itself.\n\n   \
-         Made by cbindgen from src/auth/bits.rs and src/ffi/auth.rs: do not edit. */"
+         Made by cbindgen from src/auth/bits.rs, src/ffi/auth.rs and src/ffi/machine.rs: do not edit. */"
             .to_owned(),
     );
     public.include_guard = Some("QMAIL_AUTH_H".to_owned());
-    check("include/qmail_auth.h", &["src/auth/bits.rs", "src/ffi/auth.rs"], public);
+    check("include/qmail_auth.h", &["src/auth/bits.rs", "src/ffi/auth.rs", "src/ffi/machine.rs"], public);
 }
 
 #[test]

@@ -39,7 +39,10 @@ pub enum Step {
     /// Close, connect to the same relay again, and [`Auth::begin`] there. The text is that of [`Step::Failed`], for when
     /// no connection can be made.
     Reconnect(String),
-    /// There is no login. The text says why and what to do, without naming relay or user.
+    /// There is no login now: the relay puts it off, or what it says has no place in one. The text is as that of
+    /// [`Step::Failed`].
+    Deferred(String),
+    /// There is no login, and the set-up is to be looked at. The text says why and what to do, without naming relay or user.
     Failed(String),
 }
 
@@ -158,13 +161,15 @@ impl Auth {
             _ => self.end_try(End::Code(code)),
         }
         match code {
-            235 if !self.tries.last().is_some_and(|last| last.cancelled) => {
+            235 if self.accepted().is_some() => {
                 crate::secret::clear(&mut self.credentials.password);
                 Step::Proceed
             }
-            400..=499 => self.failed("the relay puts the login off; it is tried again with the next delivery"),
+            400..=499 => {
+                Step::Deferred(self.why("the relay puts the login off; it is tried again with the next delivery"))
+            }
             500..=599 => self.next(),
-            _ => self.failed("the relay's reply has no place in a login"),
+            _ => self.out_of_place(),
         }
     }
 
@@ -195,7 +200,7 @@ impl Auth {
 
     /// The mechanism that the relay accepted.
     pub fn accepted(&self) -> Option<Mechanism> {
-        self.tries.iter().find(|t| t.end == Some(End::Code(235))).map(|t| t.mechanism)
+        self.tries.iter().find(|t| t.end == Some(End::Code(235)) && !t.cancelled).map(|t| t.mechanism)
     }
 
     /// What was tried in vain: nothing before the first try, and nothing after a login.
@@ -214,10 +219,10 @@ impl Auth {
 
     /// Answers a `334`. Its text counts for a challenge only: prompts are empty, mistyped or no base64 at all.
     fn answer(&mut self, text: &[u8]) -> Step {
-        let Some(last) = self.tries.last_mut() else { return self.failed("the relay's reply has no place in a login") };
+        let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return self.out_of_place() };
         let Credentials { user, password, .. } = &self.credentials;
         let answer = match (last.mechanism, last.answers) {
-            _ if last.cancelled => return self.failed("the relay's reply has no place in a login"),
+            _ if last.cancelled => return self.out_of_place(),
             (Mechanism::Plain, 0) => Some(plain(user, password)), // also where the initial response was ignored
             (Mechanism::Login, 0) => Some(login(user)),
             (Mechanism::Login, 1) => Some(login(password)),
@@ -236,6 +241,9 @@ impl Auth {
 
     /// The next try, or why there is none.
     fn next(&mut self) -> Step {
+        if self.accepted().is_some() {
+            return self.out_of_place(); // the password is cleared, so it would be a wrong one
+        }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
         if self.tries.len() >= self.tries_allowed {
             return Step::Failed(self.nothing_left());
@@ -300,6 +308,7 @@ impl Auth {
 
     fn nothing_left(&self) -> String {
         let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
+        let source = &self.credentials.source;
         if !self.tries.is_empty() {
             let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
             let hint = match (self.permission, self.over_tls) {
@@ -311,7 +320,8 @@ impl Auth {
                 true if self.credentials.by_certificate => {
                     self.why("check the client certificate, and whom the relay knows it for")
                 }
-                true => self.why(&format!("check user and password in {}{hint}", self.credentials.source)),
+                true if source.is_empty() => self.why(&format!("check user and password{hint}")),
+                true => self.why(&format!("check user and password in {source}{hint}")),
                 false => self.why(&format!("the relay refused each way to log in{hint}")),
             }
         } else if !self.offer.offered {
@@ -325,16 +335,16 @@ impl Auth {
             let user = String::from_utf8_lossy(&self.credentials.user);
             self.why(&match self.over_tls {
                 true => "the password must not be shown to a relay whose certificate does not verify".to_owned(),
-                false => format!(
-                    "the password must not go out in clear; to allow it write the user as -{user} in {}",
-                    self.credentials.source
-                ),
+                false if source.is_empty() => "the password must not go out without TLS that is verified".to_owned(),
+                false => {
+                    format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
+                }
             })
         }
     }
 
-    fn failed(&self, why: &str) -> Step {
-        Step::Failed(self.why(why))
+    fn out_of_place(&self) -> Step {
+        Step::Deferred(self.why("the relay's reply has no place in a login"))
     }
 
     /// What was offered and tried, and then this.

@@ -17,7 +17,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A string that is masked where it stands whole: the password. Replies are kept without CR, and the names in a
+    /// A string that is masked where it stands whole: the password. Replies are mostly kept without CR, and the names in a
     /// certificate are shown with backslashes (RFC 4514 section 2.4), so neither counts.
     pub fn add_whole(&mut self, secret: &[u8]) {
         let secret: Vec<u8> = secret.iter().copied().filter(|c| !b"\r\\".contains(c)).collect();
@@ -35,6 +35,34 @@ impl Mask {
 
     /// A reply, or a part of one, with each secret replaced by `<secret>`, also where the reply's lines divide it.
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
+        let secret = self.secret_places(text);
+        let mut out = Vec::with_capacity(text.len());
+        for (i, &octet) in text.iter().enumerate() {
+            if !secret[i] {
+                out.push(octet);
+            } else if i == 0 || !secret[i - 1] {
+                out.extend_from_slice(b"<secret>");
+            }
+        }
+        out
+    }
+
+    /// The same in place: each octet of a secret becomes `*`. Where the text has no LF at its end, or a last line that others
+    /// follow, it was cut, and as many octets of its end as may be the beginning of a secret become `*` too.
+    pub fn blot(&self, text: &mut [u8]) {
+        let mut secret = self.secret_places(text);
+        let last = text.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
+        if last.last() != Some(&b'\n') || last.get(3) == Some(&b'-') {
+            let longest = self.fingerprints.iter().map(|(length, _)| *length).max().unwrap_or_default();
+            let places = places_that_count(text);
+            let first = places.get(places.len().saturating_sub(longest.saturating_sub(1)));
+            secret[first.copied().unwrap_or(text.len())..].fill(true);
+        }
+        text.iter_mut().zip(secret).filter(|(_, secret)| *secret).for_each(|(octet, _)| *octet = b'*');
+    }
+
+    /// For each octet whether it is of a secret, or between its parts.
+    fn secret_places(&self, text: &[u8]) -> Vec<bool> {
         let mut known = self.fingerprints.clone();
         known.sort_unstable();
         let places = places_that_count(text);
@@ -48,15 +76,7 @@ impl Mask {
                 }
             }
         }
-        let mut out = Vec::with_capacity(text.len());
-        for (i, &octet) in text.iter().enumerate() {
-            if !secret[i] {
-                out.push(octet);
-            } else if i == 0 || !secret[i - 1] {
-                out.extend_from_slice(b"<secret>");
-            }
-        }
-        out
+        secret
     }
 }
 
@@ -72,7 +92,7 @@ pub fn open_part(line: &[u8]) -> &[u8] {
     }
 }
 
-/// The places in a reply that are neither backslashes nor line ends, nor the code with its hyphen or blank at a line's start.
+/// The places in a reply that are neither backslashes nor of line ends, nor the code with its hyphen or blank at a line's start.
 fn places_that_count(text: &[u8]) -> Vec<usize> {
     let mut places = Vec::with_capacity(text.len());
     let mut start = 0;
@@ -80,7 +100,7 @@ fn places_that_count(text: &[u8]) -> Vec<usize> {
         let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- ".contains(&line[3]);
         let end = line.strip_suffix(b"\n").unwrap_or(line).len();
         let of_line = start + if code { 4 } else { 0 }..start + end;
-        places.extend(of_line.filter(|place| text[*place] != b'\\'));
+        places.extend(of_line.filter(|place| !b"\r\\".contains(&text[*place])));
         start += line.len();
     }
     places
@@ -112,8 +132,24 @@ mod tests {
         assert_eq!(masked("535-AG15dXN\n535-lcgBzM2\n535 NyZXQ"), "535-<secret>");
         assert_eq!(masked("535-your s3cr\n535 et pass"), "535-your <secret>");
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
+        assert_eq!(masked("535-AG15dXN\r\n535 lcgBzM2\r\n"), "535-<secret>\r\n");
         assert_eq!(masked("back\\slash,+; CN=back\\\\slash\\,\\+,O=x"), "<secret>; CN=<secret>,O=x");
         assert_eq!(masked("535 5.7.8 Error: authentication failed"), "535 5.7.8 Error: authentication failed");
         assert_eq!(masked(""), "");
+
+        let mut text = *b"535-your s3cr\n535 et pass, bWU=\n";
+        mask.blot(&mut text);
+        assert_eq!(text, *b"535-your ****************, ****\n");
+        for (cut, masked) in [
+            (&b"535-no, it is not s3cret pas"[..], &b"535-no, it is not **********"[..]),
+            (b"535-no, it is not back\\slash,", b"535-no, it is not ***********"),
+            (b"535-no, it is not s3cret pas\n", b"535-no, it is not ***********"),
+            (b"535 no, it is not s3cret pas\n", b"535 no, it is not s3cret pas\n"),
+        ] {
+            let mut text = cut.to_vec();
+            mask.blot(&mut text);
+            assert_eq!(text, masked);
+        }
+        mask.blot(&mut []);
     }
 }

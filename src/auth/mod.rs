@@ -26,7 +26,7 @@ pub struct Credentials {
     pub by_certificate: bool,
     /// The user was written `-user`: the password may cross the net in clear.
     pub clear_allowed: bool,
-    /// Where they were read, for reports: `control/smtproutes line 1`.
+    /// Where they were read, for reports: `control/smtproutes line 1`. Empty where a C program has them from somewhere.
     pub source: String,
 }
 

@@ -4,7 +4,7 @@ use super::{octets, text};
 use crate::auth;
 use std::ffi::c_char;
 
-/// What a function of this library answers instead of a length.
+/// What a function of this library answers instead of a length. The last three are auth_begin's and auth_step's.
 #[allow(non_camel_case_types)] // the C name
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -15,6 +15,14 @@ pub enum auth_error {
     Space = -2,
     /// The challenge is not base64. Send `*` to end the exchange; the server answers 501.
     Challenge = -3,
+    /// No login on this connection, on a new one perhaps. Close it; then connect to the same server again and call
+    /// auth_begin there with the same machine, or try the mail later.
+    Reconnect = -4,
+    /// No login now: the server puts it off, or what it says has no place in a login. Try the mail later.
+    Deferred = -5,
+    /// No login: nothing is offered, permitted or left to try, or user and password are refused. Somebody has to look at
+    /// the set-up. Try the mail later.
+    Failed = -6,
 }
 
 /// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0. It says what is offered, not
@@ -128,7 +136,7 @@ pub unsafe extern "C" fn auth_cram(
 ///
 /// # Safety
 /// `out` is NULL or points to `size` octets that can be written.
-unsafe fn write(answer: &[u8], out: *mut c_char, size: usize) -> isize {
+pub(super) unsafe fn write(answer: &[u8], out: *mut c_char, size: usize) -> isize {
     if out.is_null() {
         return auth_error::Null as isize;
     }

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod check;
 pub mod delivery;
+pub mod machine;
 pub mod search;
 
 use std::ffi::{CStr, c_char};

@@ -17,12 +17,17 @@ impl Reply {
         self.code / 100
     }
 
-    /// The text of the last line behind its code and the blank; empty where there is none (`334` alone is sent).
+    /// [`last_text`] of it.
     pub fn last_text(&self) -> &[u8] {
-        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
-        let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
-        last.get(4..).unwrap_or_default()
+        last_text(&self.text)
     }
+}
+
+/// The text of a reply's last line behind its code and the blank; empty where there is none (`334` alone is sent).
+pub fn last_text(reply: &[u8]) -> &[u8] {
+    let text = reply.strip_suffix(b"\n").unwrap_or(reply);
+    let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
+    last.get(4..).unwrap_or_default()
 }
 
 /// Why the octets are no reply.

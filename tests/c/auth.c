@@ -1,9 +1,9 @@
-/* The public ABI from C: every row of a file through auth_detect, the RFCs' examples, and each error. */
+/* The public ABI, and smtp_auth, from C: every row of a file through auth_detect, the RFCs' examples, logins, and each error. */
 
 #include <stdio.h>
 #include <string.h>
 
-#include "qmail_auth.h"
+#include "smtp_auth.h"
 
 static int wrong = 0;
 
@@ -82,12 +82,132 @@ static void errors(void)
     check(auth_detect("250 AUTH PLAIN\r\n", 0) == 0, "no reply");
 }
 
+static int step(struct auth_machine *auth, int code, const char *reply, const char *expected)
+{
+    char out[64];
+    ptrdiff_t n = auth_step(auth, code, reply, reply == NULL ? 0 : strlen(reply), out, sizeof out);
+
+    return is(out, n, expected);
+}
+
+static void logins(void)
+{
+    static const char ehlo[] = "250-host\n250 AUTH PLAIN LOGIN CRAM-MD5\n";
+    static const char challenge[] = "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n";
+    char user[] = "tim";
+    char password[] = "tanstaaftanstaaf";
+    char text[] = "535-tanstaaf\r\n535 tanstaaf, AHRpbQB0\r\n";
+    char out[64];
+    struct auth_machine *auth = auth_new(user, password);
+    ptrdiff_t n;
+
+    memset(user, 'x', strlen(user)); /* they were copied */
+    memset(password, 'x', strlen(password));
+    check(strcmp(auth_why(auth), "") == 0, "nothing went wrong yet");
+    n = auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out);
+    check(is(out, n, "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm"), "PLAIN first over TLS");
+    check(step(auth, 504, "504 no\r\n", "AUTH LOGIN"), "LOGIN next");
+    check(auth_step(auth, 0, NULL, 0, out, sizeof out) == AUTH_ERROR_RECONNECT, "closed");
+    check(strcmp(auth_why(auth), "offered PLAIN, LOGIN, CRAM-MD5; tried PLAIN (504), LOGIN (connection closed); "
+                                 "the relay refused each way to log in") == 0, "why");
+    n = auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out);
+    check(is(out, n, "AUTH CRAM-MD5"), "without a flag");
+    check(step(auth, 334, challenge, "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"), "CRAM-MD5 of RFC 2195");
+    check(auth_step(auth, 235, "235 ok\n", 7, out, sizeof out) == 0, "logged in");
+    auth_mask(auth, text, strlen(text));
+    check(strcmp(text, "535-**********************, ********\r\n") == 0, "masked after the login");
+    check(auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out) == AUTH_ERROR_DEFERRED, "a login is made once");
+    auth_free(auth);
+
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    check(auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out) == 13, "begun");
+    check(auth_step(auth, 454, "454 later\n", 10, out, sizeof out) == AUTH_ERROR_DEFERRED, "put off");
+    auth_free(auth);
+
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    check(auth_begin(auth, "250 host\n", 9, 0, out, sizeof out) == AUTH_ERROR_FAILED, "no AUTH");
+    auth_free(auth);
+}
+
+static int sent = 0;
+
+static int send_the_second(const char *line, size_t len)
+{
+    check(is(line, (ptrdiff_t)len, "AUTH PLAIN AHRpbQB4"), "the same line again");
+    return sent++ == 0 ? -1 : 0;
+}
+
+static int accept_it(char **text, size_t *len)
+{
+    static char reply[] = "235 ok\n";
+
+    *text = reply;
+    *len = strlen(reply);
+    return 235;
+}
+
+/* A line that could not be sent was no try, so it is made again on the next connection. */
+static void not_sent(void)
+{
+    static const char ehlo[] = "250 AUTH PLAIN LOGIN\n";
+    struct auth_machine *auth = NULL;
+    struct smtp_auth_io io = {send_the_second, accept_it, &auth};
+
+    check(smtp_auth(&io, ehlo, strlen(ehlo), "tim", "x", AUTH_FLAG_TLS_VERIFIED) == AUTH_ERROR_RECONNECT, "not sent");
+    check(smtp_auth(&io, ehlo, strlen(ehlo), NULL, NULL, AUTH_FLAG_TLS_VERIFIED) == 0, "sent");
+    check(sent == 2, "two lines");
+    auth_free(auth);
+}
+
+static void errors_of_logins(void)
+{
+    static const char ehlo[] = "250 AUTH PLAIN\n";
+    static const int codes[] = {-2147483647, -1, 0, 1, 99, 100, 235, 334, 454, 535, 600, 65536, 65771, 2147483647};
+    char out[64];
+    char text[] = "535 x\n";
+    size_t i;
+    struct auth_machine *auth = auth_new("tim", "x");
+
+    check(auth_new(NULL, "x") == NULL, "NULL user");
+    check(auth_new("tim", NULL) == NULL, "NULL password");
+    check(auth_new("", "x") == NULL, "empty user");
+    check(auth_new("tim", "") == NULL, "empty password");
+    check(auth_begin(NULL, ehlo, strlen(ehlo), 0, out, sizeof out) == AUTH_ERROR_NULL, "begin, NULL machine");
+    check(auth_step(NULL, 235, "235\n", 4, out, sizeof out) == AUTH_ERROR_NULL, "step, NULL machine");
+    check(strcmp(auth_why(NULL), "user or password is missing") == 0, "why, NULL machine");
+    auth_mask(NULL, text, strlen(text));
+    auth_mask(auth, NULL, 5);
+    auth_mask(auth, text, 0);
+    check(strcmp(text, "535 x\n") == 0, "nothing is masked");
+    auth_free(NULL);
+    check(auth_begin(auth, NULL, 4, 0, out, sizeof out) == AUTH_ERROR_NULL, "NULL reply to EHLO");
+    check(auth_step(auth, 334, NULL, 4, out, sizeof out) == AUTH_ERROR_NULL, "NULL reply");
+    check(auth_step(auth, 235, "235\n", 4, out, sizeof out) == AUTH_ERROR_DEFERRED, "235 before AUTH");
+    check(auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_CLEAR_ALLOWED, NULL, 64) == AUTH_ERROR_NULL, "NULL buffer");
+    auth_free(auth);
+    auth = auth_new("tim", "x");
+    memset(out, 'x', sizeof out);
+    check(auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_CLEAR_ALLOWED, out, 18) == AUTH_ERROR_SPACE, "one less");
+    check(out[0] == 'x', "nothing is written on an error");
+    check(strcmp(auth_why(auth), "user and password are too long for this program") == 0, "why, no space");
+    auth_free(auth);
+    for (i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        auth = auth_new("tim", "x");
+        check(auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_CLEAR_ALLOWED, out, 19) == 19, "the length");
+        check((auth_step(auth, codes[i], "", 0, out, sizeof out) == 0) == (codes[i] == 235), "any code");
+        auth_free(auth);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int count = argc > 1 ? rows(argv[1]) : 0;
 
     examples();
     errors();
+    logins();
+    not_sent();
+    errors_of_logins();
     if (wrong == 0)
         printf("%d replies, all right\n", count);
     return wrong;

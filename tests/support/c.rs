@@ -22,9 +22,15 @@ pub fn archive() -> PathBuf {
 
 /// Compiles a file of tests/c into a program.
 pub fn program(source: &str, output: &Path) {
+    compile(&[Path::new("tests/c").join(source).to_str().unwrap()], &[], output);
+}
+
+/// Compiles files of the source tree, strictly and with these flags, into a program.
+pub fn compile(sources: &[&str], flags: &[&str], output: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"]).arg(root.join("include"));
-    cc.arg("-o").arg(output).arg(root.join("tests/c").join(source)).arg(archive()).args(NATIVE_LIBRARIES);
+    cc.args(flags).arg("-o").arg(output).args(sources.iter().map(|source| root.join(source)));
+    cc.arg(archive()).args(NATIVE_LIBRARIES);
     assert!(cc.status().unwrap().success(), "{cc:?}");
 }

@@ -8,6 +8,7 @@ pub mod chroot;
 pub mod deb;
 pub mod ehlo;
 pub mod exim;
+pub mod host;
 pub mod login;
 pub mod namespace;
 pub mod postfix;

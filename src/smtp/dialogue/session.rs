@@ -179,7 +179,7 @@ impl Dialogue {
                 self.send_mail(); // and no EHLO or RSET before it: either drops the login on some server
             }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),
-            Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
+            Step::Deferred(why) | Step::Failed(why) => self.finish(self.words().login_failed(&why, reply)),
         }
     }
 }
