@@ -7,9 +7,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use support::c;
+use support::text::{read, source, sources};
 
 /// Pages of others that ours refer to: qmail's, Debian's, and qmail-remote-check, which comes with the program of that name.
 const OTHERS: [(&str, &str); 16] = [
@@ -30,14 +31,6 @@ const OTHERS: [(&str, &str); 16] = [
     ("qmail-tcpok", "8"),
     ("qmail-tcpto", "8"),
 ];
-
-fn source(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(source(path)).unwrap()
-}
 
 /// All pages of the package: `qmail-auth.3` and so on.
 fn pages() -> Vec<PathBuf> {
@@ -81,19 +74,13 @@ fn groff_has_nothing_to_say() {
     }
 }
 
-/// All Rust sources in a directory and below.
-fn sources(directory: &Path) -> String {
-    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    paths.map(|path| if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() }).collect()
-}
-
 /// A name of a control file is a string of small letters in src/control, alone or behind the directory of a relay.
 #[test]
 fn every_control_file_has_its_place() {
     let page = read("debian/qmail-remote-auth.8");
     let items: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix(".It Pa control/")).collect();
     let mut names = BTreeSet::new();
-    let sources = sources(&source("src/control"));
+    let sources = sources(&source("src/control"), &[]).concat();
     for line in sources.lines().filter(|line| !line.trim_start().starts_with("//")) {
         let strings = line.split('"').skip(1).step_by(2);
         let bare = strings.map(|string| string.strip_prefix("{directory}/").unwrap_or(string));
@@ -114,7 +101,7 @@ fn the_program_says_so() {
     let page = read("debian/qmail-remote-auth.8").replace("\\\n", "");
     let diagnostics = section(&page, ".Sh DIAGNOSTICS", ".Sh ");
     // In the page and in the sources a text can go on in the next line, behind a backslash.
-    let said: String = sources(&source("src")).split("\\\n").map(str::trim_start).collect();
+    let said: String = sources(&source("src"), &[]).concat().split("\\\n").map(str::trim_start).collect();
     let texts: Vec<&str> =
         diagnostics.lines().filter_map(|line| line.strip_prefix(".It Sy \"")?.strip_suffix('"')).collect();
     assert!(texts.len() > 50, "{texts:?}");

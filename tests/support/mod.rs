@@ -17,6 +17,7 @@ pub mod relay;
 pub mod rspawn;
 pub mod script;
 pub mod server;
+pub mod text;
 
 use qmail_auth::addresses::Address;
 use qmail_auth::delivery::Delivery;
