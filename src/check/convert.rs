@@ -147,11 +147,21 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
         "set -eu",
         "umask 077",
         "export LC_ALL=C",
+        "new= fresh=",
+        r#"trap 'rm -f "$new"; [ ! -d "$fresh" ] || rmdir "$fresh"' EXIT"#,
+        "# A new directory comes with its owner and mode, or mail would be put off that meets it without.",
+        "directory() {",
+        r#"    if [ -d "$1" ]; then return; fi"#,
+        r#"    fresh=$(mktemp -d "$1.XXXXXX")"#,
+        &format!(r#"    chown root:{group} "$fresh""#),
+        r#"    chmod 750 "$fresh""#,
+        r#"    mv -T "$fresh" "$1""#,
+        "}",
+        &format!("cd {}", shell_path(&control)),
+        &format!("old={}", shell_path(&file)),
     ]
     .map(str::to_owned)
     .into();
-    script.push(format!("cd {}", shell_path(&control)));
-    script.push(format!("old={}", shell_path(&file)));
     script.push("# The lines as they are now, up to the password.".to_owned());
     for Move { number, before, .. } in moves {
         let text = shell_word(before);
@@ -162,29 +172,26 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
         script.push("}".to_owned());
     }
     let mut sync = Vec::new();
-    script.push("[ -d relays ] || {".to_owned());
-    script.push("    mkdir relays".to_owned());
-    script.push(format!("    chown root:{group} relays"));
-    script.push("    chmod 750 relays".to_owned());
-    script.push("}".to_owned());
     let mut done: Vec<&str> = Vec::new();
     for Move { number, before, directory, login, is_there, .. } in moves {
         if *is_there || done.contains(&&directory[..]) {
             continue;
         }
-        done.push(directory);
         let path = shell_word(directory.as_bytes());
         let sign: &[u8] = if login.clear_allowed { b"-" } else { b"" };
         let user = shell_word(&[sign, &login.user].concat());
         let length = before.len();
-        script.push(format!("mkdir -p {path}"));
+        if done.is_empty() {
+            script.push("directory relays".to_owned());
+        }
+        script.push(format!("directory {path}"));
         script.push(format!(r"printf '%s\n' {user} >{path}/user"));
         script
             .push(format!(r#"sed -n '{number}{{s/^.\{{{length}\}}//;s/[[:blank:]]*$//;p;}}' "$old" >{path}/password"#));
-        script.push(format!("chown root:{group} {path} {path}/user {path}/password"));
+        script.push(format!("chown root:{group} {path}/user {path}/password"));
         script.push(format!("chmod 640 {path}/user {path}/password"));
-        script.push(format!("chmod 750 {path}"));
-        sync.push(format!("{path}/user {path}/password {path}"));
+        sync.push(format!("{path}/user {path}/password {path} relays "));
+        done.push(directory);
     }
     script.push("# The lines as they will be:".to_owned());
     let mut edits = String::new();
@@ -193,10 +200,9 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
         edits += &format!(r" -e '{number}s/^\(.\{{{stays}\}}\).*/\1/'");
     }
     script.push(r#"new=$(mktemp "$old.XXXXXX")"#.to_owned());
-    script.push(r#"trap 'rm -f "$new"' EXIT"#.to_owned());
     script.push(r#"cp -p "$old" "$new" # for its owner and mode"#.to_owned());
     script.push(format!(r#"sed{edits} "$old" >"$new""#));
-    script.push(format!(r#"sync {} relays "$new" # or a power cut could leave empty files"#, sync.join(" ")));
+    script.push(format!(r#"sync {}"$new" # or a power cut could leave empty files"#, sync.concat()));
     script.push(r#"mv -f "$new" "$old""#.to_owned());
     script.push(")".to_owned());
     script
