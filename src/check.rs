@@ -52,7 +52,7 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             Err(0)
         }
         Err(why) => {
-            eprint!("qmail-remote-check: {why}\n{USAGE}");
+            eprint!("qmail-remote-check: {}\n{USAGE}", printable(why.as_bytes()));
             Err(IMPROPER)
         }
     }

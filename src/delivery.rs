@@ -94,7 +94,9 @@ impl Delivery {
     /// A delivery that goes as far as `goal` and sends no mail, to find out what would become of one. Its report is a K when
     /// it comes to that.
     pub fn check(host: &[u8], sender: &[u8], goal: Goal, surroundings: &Surroundings, log: Log) -> Delivery {
-        let planned = plan(&Mail { host, sender, recipients: &[] }, goal, surroundings, &log);
+        // Whoever it is, the part behind the @ is judged as that of a mail.
+        let recipient = if host.is_empty() { Vec::new() } else { [b"postmaster@", host].concat() };
+        let planned = plan(&Mail { host, sender, recipients: &[&recipient] }, goal, surroundings, &log);
         Delivery::start(planned, log)
     }
 

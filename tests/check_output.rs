@@ -56,6 +56,8 @@ fn arguments() {
         (&["--", "--json"][..], "control/smtproutes line 1: the port is no number"),
         (&["--", "--json", "a@example.net"], "control/authsenders line 1: the port is no number"),
         (&["example.org", "a b\n@example.net"], "bounce: The sender address contains a control character. (#5.1.3)"),
+        (&["exa mple.org"], "bounce: The recipient address "),
+        (&["example.org\x01"], "bounce: The recipient address contains a control character. (#5.1.3)"),
         (&["a..b"], "bounce: Sorry, I couldn't find any host named a..b. (#5.1.2)"),
     ] {
         let checked = run(command(&home, arguments));

@@ -47,6 +47,21 @@ fn a_password_with_a_cr() {
     assert!(verdict.contains("535 no <secret> of mine"), "{verdict}");
 }
 
+/// From a login before, and repeats it in a form that is not sent now.
+#[test]
+fn a_server_that_knows_the_secret() {
+    for (case, table) in [
+        ("before anything is sent", &[("CONNECT", "554 AG15dXNlcgBzZWNyZXRwYXNz")][..]),
+        ("LOGIN's form after PLAIN", &[("AUTH PLAIN", "535 c2VjcmV0cGFzcw=="), ("AUTH LOGIN", "535 c2VjcmV0cGFzcw==")]),
+        (
+            "a tab behind the code",
+            &[("AUTH PLAIN", "535-secret\r\n535\tpass"), ("AUTH LOGIN", "535-secret\r\n535\tpass")],
+        ),
+    ] {
+        assert_deferred(case, Rules::offering(&["AUTH PLAIN LOGIN"]).answering(table), &["<secret>"]);
+    }
+}
+
 #[test]
 fn a_server_that_echoes_the_secret() {
     for lines in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {

@@ -100,7 +100,12 @@ impl Auth {
     /// A machine for these credentials that tries mechanisms in the order configured, and no others, if one is.
     pub fn new(credentials: Credentials, configured: Option<Vec<Mechanism>>) -> Auth {
         let mut mask = Mask::default();
-        mask.add_whole(&credentials.password);
+        if !credentials.by_certificate {
+            // In each form that a relay may repeat, whichever is sent: it can know them from a login before.
+            mask.add_whole(&credentials.password);
+            mask.add_sent(&plain(&credentials.user, &credentials.password));
+            mask.add_sent(&login(&credentials.password));
+        }
         Auth {
             credentials,
             configured,
@@ -142,6 +147,7 @@ impl Auth {
         let usual: &[Mechanism] = if over_tls { &Mechanism::OVER_TLS } else { &Mechanism::IN_CLEAR };
         self.order = self.configured.as_deref().unwrap_or(usual).to_vec();
         self.order.retain(|mechanism| (*mechanism == Mechanism::External) == self.credentials.by_certificate);
+        self.end_try(End::Closed); // nothing of the connection before is answered on this one
         self.offer = offer;
         self.permission = permission;
         self.over_tls = over_tls;

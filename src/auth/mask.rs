@@ -35,7 +35,18 @@ impl Mask {
 
     /// A reply, or a part of one, with each secret replaced by `<secret>`, also where the reply's lines divide it.
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let secret = self.secret_places(text);
+        Mask::replaced(text, &self.secret_places(text))
+    }
+
+    /// The same for a text that was cut, wherever that was: as many octets of its end as may be the beginning of a secret
+    /// become one.
+    pub fn apply_cut(&self, text: &[u8]) -> Vec<u8> {
+        let mut secret = self.secret_places(text);
+        self.hide_end(text, &mut secret);
+        Mask::replaced(text, &secret)
+    }
+
+    fn replaced(text: &[u8], secret: &[bool]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
         for (i, &octet) in text.iter().enumerate() {
             if !secret[i] {
@@ -53,12 +64,16 @@ impl Mask {
         let mut secret = self.secret_places(text);
         let last = text.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
         if last.last() != Some(&b'\n') || last.get(3) == Some(&b'-') {
-            let longest = self.fingerprints.iter().map(|(length, _)| *length).max().unwrap_or_default();
-            let places = places_that_count(text);
-            let first = places.get(places.len().saturating_sub(longest.saturating_sub(1)));
-            secret[first.copied().unwrap_or(text.len())..].fill(true);
+            self.hide_end(text, &mut secret);
         }
         text.iter_mut().zip(secret).filter(|(_, secret)| *secret).for_each(|(octet, _)| *octet = b'*');
+    }
+
+    fn hide_end(&self, text: &[u8], secret: &mut [bool]) {
+        let longest = self.fingerprints.iter().map(|(length, _)| *length).max().unwrap_or_default();
+        let places = places_that_count(text);
+        let first = places.get(places.len().saturating_sub(longest.saturating_sub(1)));
+        secret[first.copied().unwrap_or(text.len())..].fill(true);
     }
 
     /// For each octet whether it is of a secret, or between its parts.
@@ -92,12 +107,12 @@ pub fn open_part(line: &[u8]) -> &[u8] {
     }
 }
 
-/// The places in a reply that are neither backslashes nor of line ends, nor the code with its hyphen or blank at a line's start.
+/// The places in a reply that are neither backslashes nor of line ends, nor the code with its hyphen, blank or tab at a line's start.
 fn places_that_count(text: &[u8]) -> Vec<usize> {
     let mut places = Vec::with_capacity(text.len());
     let mut start = 0;
     for line in text.split_inclusive(|c| *c == b'\n') {
-        let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- ".contains(&line[3]);
+        let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
         let end = line.strip_suffix(b"\n").unwrap_or(line).len();
         let of_line = start + if code { 4 } else { 0 }..start + end;
         places.extend(of_line.filter(|place| !b"\r\\".contains(&text[*place])));

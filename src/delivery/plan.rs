@@ -43,7 +43,7 @@ pub struct Mail<'a> {
     pub host: &'a [u8],
     /// The envelope sender.
     pub sender: &'a [u8],
-    /// None for a check.
+    /// At least one.
     pub recipients: &'a [&'a [u8]],
 }
 

@@ -35,6 +35,18 @@ pub struct auth_machine {
     why: CString,
 }
 
+/// Why there is no login where the caller is at fault.
+const NULL: &str = "a pointer is NULL, or a length is more than any object has";
+
+impl auth_machine {
+    /// Ends what is under way, since its reply is unknown.
+    fn null(&mut self) -> isize {
+        self.machine.closed(true);
+        self.why = CString::new(NULL).unwrap_or_default();
+        auth_error::Null as isize
+    }
+}
+
 /// A login for this user and password, which are copied. NULL where one of them is NULL or empty.
 ///
 /// # Safety
@@ -76,9 +88,9 @@ pub unsafe extern "C" fn auth_begin(
     size: usize,
 ) -> isize {
     // SAFETY: the contract of this function, also that of octets().
-    let Some((auth, ehlo)) = (unsafe { auth.as_mut().zip(octets(ehlo, len)) }) else {
-        return auth_error::Null as isize;
-    };
+    let (auth, ehlo) = unsafe { (auth.as_mut(), octets(ehlo, len)) };
+    let Some(auth) = auth else { return auth_error::Null as isize };
+    let Some(ehlo) = ehlo else { return auth.null() };
     let over_tls = flags & AUTH_FLAG_TLS_VERIFIED != 0;
     let permission = match over_tls || flags & AUTH_FLAG_CLEAR_ALLOWED != 0 {
         true => Permission::Any,
@@ -117,7 +129,7 @@ pub unsafe extern "C" fn auth_step(
     let Some(auth) = auth else { return auth_error::Null as isize };
     let step = match (code, reply) {
         (..=0, _) => auth.machine.closed(code == 0),
-        (_, None) => return auth_error::Null as isize,
+        (_, None) => return auth.null(),
         (_, Some(reply)) => auth.machine.step(u16::try_from(code).unwrap_or(u16::MAX), last_text(reply)),
     };
     // SAFETY: likewise that of answer().
@@ -175,7 +187,12 @@ unsafe fn answer(auth: &mut auth_machine, step: Step, out: *mut c_char, size: us
         // SAFETY: the contract of this function is that of write().
         Step::Send(line) => match unsafe { write(&line, out, size) } {
             length @ 0.. => return length,
-            error => (error, "user and password are too long for this program".to_owned()),
+            error => {
+                auth.machine.closed(false); // what could not be handed out is never answered
+                let null = error == auth_error::Null as isize;
+                let why = if null { NULL } else { "user and password are too long for this program" };
+                (error, why.to_owned())
+            }
         },
         Step::Reconnect(why) => (auth_error::Reconnect as isize, why),
         Step::Deferred(why) => (auth_error::Deferred as isize, why),

@@ -232,7 +232,11 @@ impl Dialogue {
                     self.reply(&reply, input);
                 }
                 Some(Err(error)) => {
-                    self.tell_masked(self.reader.text(), |text| Event::NoReply(text));
+                    if self.envelope.log.is_on() {
+                        let text = self.reader.text(); // up to where it was no reply any more, so a secret may be cut
+                        let masked = self.mask().map(|mask| mask.apply_cut(text));
+                        self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
+                    }
                     self.abandon(self.words().no_reply(error));
                 }
             }

@@ -10,7 +10,7 @@ pub struct Envelope {
     pub helohost: Vec<u8>,
     /// The sender's path (see [`super::address::path`]).
     pub sender: Vec<u8>,
-    /// The recipients' paths; at least one, if it is to be sent.
+    /// The recipients' paths; at least one.
     pub recipients: Vec<Vec<u8>>,
     /// Whom to speak to.
     pub relay: Relay,

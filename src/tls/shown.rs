@@ -62,6 +62,11 @@ impl Shown<'_> {
     }
 
     fn masked(&self, words: &str) -> String {
-        self.mask.map_or_else(|| words.to_owned(), |mask| String::from_utf8_lossy(&mask.apply(words.as_bytes())).into())
+        let Some(mask) = self.mask else { return words.to_owned() };
+        let masked = match words.strip_suffix("...") {
+            Some(begin) => [&mask.apply_cut(begin.as_bytes())[..], b"..."].concat(), // certificate cut a long name here
+            None => mask.apply(words.as_bytes()),
+        };
+        String::from_utf8_lossy(&masked).into()
     }
 }

@@ -129,6 +129,32 @@ static void logins(void)
     auth_free(auth);
 }
 
+/* What was under way when a call failed is over: no answer comes to it, and no login of it. */
+static void after_an_error(void)
+{
+    static const char ehlo[] = "250 AUTH LOGIN\n";
+    char out[64];
+    struct auth_machine *auth = auth_new("tim", "tanstaaftanstaaf");
+    ptrdiff_t n = auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out);
+
+    check(is(out, n, "AUTH LOGIN"), "begun over TLS");
+    check(auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out) == AUTH_ERROR_FAILED, "nothing to use in clear");
+    check(auth_step(auth, 334, "334 \n", 5, out, sizeof out) == AUTH_ERROR_DEFERRED, "no answer in clear");
+    auth_free(auth);
+
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    check(auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out) == 10, "begun again");
+    check(auth_begin(auth, NULL, 4, 0, out, sizeof out) == AUTH_ERROR_NULL, "NULL");
+    check(strncmp(auth_why(auth), "a pointer is NULL", 17) == 0, "why NULL");
+    check(auth_step(auth, 334, "334 \n", 5, out, sizeof out) == AUTH_ERROR_DEFERRED, "no answer after NULL");
+    auth_free(auth);
+
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    check(auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, 3) == AUTH_ERROR_SPACE, "a small buffer");
+    check(auth_step(auth, 235, "235 ok\n", 7, out, sizeof out) == AUTH_ERROR_DEFERRED, "no login by a line never sent");
+    auth_free(auth);
+}
+
 static int sent = 0;
 
 static int send_the_second(const char *line, size_t len)
@@ -206,6 +232,7 @@ int main(int argc, char **argv)
     examples();
     errors();
     logins();
+    after_an_error();
     not_sent();
     errors_of_logins();
     if (wrong == 0)
