@@ -1,13 +1,17 @@
 //! qmail-remote-check: what would become of a mail, step by step, without sending one.
 //!
 //! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `facts` says what an event is about,
-//! `text` and `json` write that, and `recorder` is the log between them, with the last line. `config` is `--config`, which
-//! uses no network.
+//! `text` and `json` write that, and `recorder` is the log between them, with the last line. `config` is `--config` and
+//! `convert` is `--convert`, which use no network; `lines` is what both have read.
 
 pub mod arguments;
 pub mod config;
+pub mod convert;
+mod directories;
 mod facts;
 mod json;
+mod lines;
+mod notes;
 mod readers;
 mod recorder;
 mod text;
@@ -19,6 +23,7 @@ use crate::smtp::envelope::Goal;
 use arguments::{Command, USAGE};
 use recorder::Recorder;
 use std::ffi::OsString;
+use std::path::Path;
 use std::rc::Rc;
 
 const NO_HOME: &str = "no home of qmail: neither /var/qmail nor /var/lib/qmail has control; QMAILHOME may name it";
@@ -36,16 +41,8 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             let log = Log::to(Rc::new(Recorder::new(options, uid)));
             Ok(Delivery::check(&host, &sender, goal, surroundings, log))
         }
-        Ok(Command::Config) => match home::find(surroundings) {
-            Some(home) => {
-                println!("{}", config::config(&home).join("\n"));
-                Err(0)
-            }
-            None => {
-                eprintln!("qmail-remote-check: {NO_HOME}");
-                Err(1)
-            }
-        },
+        Ok(Command::Config) => Err(said(surroundings, config::config)),
+        Ok(Command::Convert) => Err(said(surroundings, convert::convert)),
         Ok(Command::Help) => {
             print!("{USAGE}");
             Err(0)
@@ -57,6 +54,21 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
         Err(why) => {
             eprint!("qmail-remote-check: {why}\n{USAGE}");
             Err(IMPROPER)
+        }
+    }
+}
+
+/// Prints what there is to say of the home. The exit status: 1 where something is wrong there, or there is none.
+fn said(surroundings: &Surroundings, of: fn(&Path) -> (Vec<String>, bool)) -> u8 {
+    match home::find(surroundings) {
+        Some(home) => {
+            let (lines, is_wrong) = of(&home);
+            println!("{}", lines.join("\n"));
+            u8::from(is_wrong)
+        }
+        None => {
+            eprintln!("qmail-remote-check: {NO_HOME}");
+            1
         }
     }
 }

@@ -33,6 +33,7 @@ fn arguments() {
         (&["-x"], "invalid option '-x'"),
         (&["example.org", "a@example.net", "b@example.org"], "unexpected argument \"b@example.org\""),
         (&["--config", "example.org"], "--config stands alone"),
+        (&["--json", "--convert"], "--convert stands alone"),
         (&["friend@example.org"], "HOST is only what stands behind the @"),
     ] {
         let checked = run(command(&home, arguments));
@@ -47,7 +48,7 @@ fn arguments() {
     }
     // This is the other thing that it does.
     let checked = run(command(&home, &["--config"]));
-    assert_eq!((checked.status, checked.stdout), (Some(0), format!("home {}\n", home.path().display())));
+    assert!(checked.status == Some(0) && checked.stdout.starts_with(&format!("home {}\n", home.path().display())));
     // Behind -- nothing is an option; the sender counts.
     home.control("smtproutes", "--json:[127.0.0.1]:0\n");
     home.control("authsenders", "a@example.net:[127.0.0.2]:0\n");

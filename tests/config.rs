@@ -13,40 +13,57 @@ fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
-/// What it says in a home with these lines, but for the first line and those of files with secrets.
-fn said(smtproutes: &[u8], authsenders: &[u8]) -> Vec<String> {
+/// What it says in a home with these lines, but for the first two lines and those of files with secrets.
+fn said(smtproutes: &[u8], authsenders: &[u8], expected_status: i32) -> Vec<String> {
     let home = Home::new();
     home.control("smtproutes", smtproutes);
     home.control("authsenders", authsenders);
-    let (status, text) = check(&home, &["--config"]);
-    assert_eq!(status, Some(0), "{text}");
+    said_in(&home, expected_status)
+}
+
+fn said_in(home: &Home, expected_status: i32) -> Vec<String> {
+    let (status, text) = check(home, &["--config"]);
+    assert_eq!(status, Some(expected_status), "{text}");
     for secret in ["secret", "c2VjcmV0"] {
         assert!(!text.replace(" holds a secret: ", "").contains(secret), "{text}");
     }
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], format!("home {}", home.path().display()));
-    lines[1..].iter().filter(|line| !line.contains(" holds a secret: ")).map(|line| (*line).to_owned()).collect()
+    assert!(lines[1].starts_with("each connection: EHLO client.example.net, "), "{text}");
+    lines[2..].iter().filter(|line| !line.contains(" holds a secret: ")).map(|line| (*line).to_owned()).collect()
 }
 
+const MX: &str = "no line of control/smtproutes: mail for all other hosts goes to the domain's mail exchangers";
+
 #[test]
-fn routes_and_senders_with_a_login() {
-    let none: [&str; 0] = [];
-    assert_eq!(said(b"", b""), none);
+fn routes_and_senders() {
+    assert_eq!(said(b"", b"", 0), [MX]);
     assert_eq!(
-        said(b"example.org:relay:587\n:\n# x:relay user secretpass\nno colon\n", b"@example.org:relay\na@b:\n"),
-        none
+        said(b"example.org:relay:587\n:\n# all mail: by x\n", b"@example.org:relay\na@b:\n", 0),
+        [
+            "control/smtproutes line 1: mail for example.org goes to relay:587 without a login",
+            "control/smtproutes line 2: mail for all other hosts goes to the domain's mail exchangers",
+            "control/authsenders line 1: mail from @example.org goes to relay:25 without a login, or with that of its route \
+             where this has the same relay",
+            "control/authsenders line 2: mail from a@b goes as if there were no such file",
+        ]
     );
     assert_eq!(
         said(
             b"example.org:relay:587 user secretpass\n.example.org:[2001:db8::1]|-user|secretpass\n:relay\n",
-            b"boss@example.org:relay:465|boss|secretpass\n@example.org|another|secretpass\n:relay user secretpass\n"
+            b"boss@example.org:relay:465|boss|secretpass\n@example.org|another|secretpass\n:relay user secretpass\n",
+            0
         ),
         [
             "control/smtproutes line 1: mail for example.org goes to relay:587 with a login as user",
             "control/smtproutes line 2: mail for .example.org goes to 2001:db8::1:25 with a login as user",
+            "warning: control/smtproutes line 2: a login on port 25; most relays want it on 587 or 465",
+            "warning: control/smtproutes line 2: -user: its password may go out in clear where there is no TLS",
+            "control/smtproutes line 3: mail for all other hosts goes to relay:25 without a login",
             "control/authsenders line 1: mail from boss@example.org goes to relay:465 with a login as boss",
             "control/authsenders line 2: mail from @example.org logs in as another at its route's relay",
             "control/authsenders line 3: mail from all other senders goes to relay:25 with a login as user",
+            "warning: control/authsenders line 3: a login on port 25; most relays want it on 587 or 465",
         ]
     );
 }
@@ -54,11 +71,53 @@ fn routes_and_senders_with_a_login() {
 #[test]
 fn lines_that_put_mail_off() {
     assert_eq!(
-        said(b"example.org:relay|user\n:relay:smtp user secretpass\n", b"example.org secretpass\n"),
+        said(b"example.org:relay|user\n:relay:smtp user secretpass\n", b"example.org secretpass\n", 1),
         [
-            "control/smtproutes line 1: a user without a password; mail for example.org is put off",
-            "control/smtproutes line 2: the port is no number from 1 to 65535; mail for all other hosts is put off",
-            "control/authsenders line 1: neither sender:relay nor sender|user|password can be seen in it; mail is put off",
+            "warning: control/smtproutes line 1: a user without a password; mail for example.org is put off",
+            "warning: control/smtproutes line 2: the port is no number from 1 to 65535; mail for all other hosts is put off",
+            "warning: control/authsenders line 1: neither sender:relay nor sender|user|password can be seen in it; mail is put off",
+        ]
+    );
+    let lines = said(b"example.org:relay\n", b"a@b|user|secretpass\n", 1);
+    let why =
+        "a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off";
+    assert!(lines.contains(&format!("warning: control/authsenders line 1: {why}")), "{lines:?}");
+    let home = Home::new();
+    home.control("smtproutes", ":relay:587 user secretpass\r\n");
+    let lines = said_in(&home, 1);
+    assert!(lines[0].ends_with("the password or the name; mail for all other hosts is put off"), "{lines:?}");
+    assert_eq!(lines[1], "warning: control/smtproutes: a CR at the end of line 1, which counts as a part of it");
+}
+
+#[test]
+fn lines_that_do_not_count() {
+    assert_eq!(
+        said(
+            b"relay|user|secretpass\nA.org:one\na.ORG:587|u|secretpass\n# :relay user secretpass\n@b.org:relay\n",
+            b"example.org:relay\n<a@b>:relay\n:relay\n",
+            0
+        ),
+        [
+            "warning: control/smtproutes line 1: no colon, so it does not count",
+            "warning: control/smtproutes line 2: mail for A.org goes by line 3, which has the same key, so this does not count",
+            "control/smtproutes line 3: mail for a.ORG goes to 587:25 with a login as u",
+            "warning: control/smtproutes line 3: the relay is a number; was the colon that begins the line forgotten?",
+            "warning: control/smtproutes line 3: a login on port 25; most relays want it on 587 or 465",
+            "warning: control/smtproutes line 4: a comment with a login in it; if that is still good, delete it",
+            "control/smtproutes line 5: mail for @b.org goes to relay:25 without a login",
+            "warning: control/smtproutes line 5: the part of an address behind its @ has no @, so it does not count",
+            "control/authsenders line 1: mail from example.org goes to relay:25 without a login, or with that of its route \
+             where this has the same relay",
+            "warning: control/authsenders line 1: a sender is a whole address, or the end of one from an @ or a . on, so it \
+             does not count",
+            "control/authsenders line 2: mail from <a@b> goes to relay:25 without a login, or with that of its route \
+             where this has the same relay",
+            "warning: control/authsenders line 2: an address is without < and > here, so it does not count",
+            "control/authsenders line 3: mail from all other senders goes to relay:25 without a login, or with that of its \
+             route where this has the same relay",
+            MX,
+            "warning: control/authsenders line 3: takes the mail of all senders, so no line of control/smtproutes says where \
+             mail goes",
         ]
     );
 }
@@ -66,14 +125,87 @@ fn lines_that_put_mail_off() {
 /// Where a colon was forgotten, the first one there is may be the password's.
 #[test]
 fn what_may_be_a_secret_or_moves_the_cursor_is_not_said() {
+    let why = "has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?";
     assert_eq!(
-        said(b"relay|user|secret:relay|a|b\nrelay user secret:relay a b\nx\x1b[2J.example\xc2\x9b1m:relay a b\n", b""),
+        said(
+            b"relay|user|se:cretpart\nrelay user se:cretpart a b\nx\x1b[2J.example\xc2\x9b1m:relay:587 a b\n",
+            b"a@b user se:cretpart\n",
+            0
+        ),
         [
-            "control/smtproutes line 1: mail for a name with a blank or a bar in it goes to relay:25 with a login as a",
-            "control/smtproutes line 2: mail for a name with a blank or a bar in it goes to relay:25 with a login as a",
-            "control/smtproutes line 3: mail for x?[2J.example?1m goes to relay:25 with a login as a",
+            format!("warning: control/smtproutes line 1: no host {why}"),
+            format!("warning: control/smtproutes line 2: no host {why}"),
+            "control/smtproutes line 3: mail for x?[2J.example?1m goes to relay:587 with a login as a".to_owned(),
+            format!("warning: control/authsenders line 1: no sender {why}"),
+            MX.to_owned(),
         ]
     );
+}
+
+/// A line that cannot be understood, or that does not count, has a secret as others have.
+#[test]
+fn a_file_with_a_secret() {
+    for (line, has_secret) in [
+        ("relay|user|secretpass", true),
+        (":relay:x secretpass", true),
+        (":relay user secretpass\n:other", true),
+        ("# :relay user secretpass", true),
+        ("#relay is : somewhere", false),
+        (":relay:587", false),
+    ] {
+        let home = Home::new();
+        let path = home.control("smtproutes", format!("{line}\n"));
+        let (_, text) = check(&home, &["--config"]);
+        assert_eq!(text.contains(&format!("{} holds a secret: ", path.display())), has_secret, "{line}: {text}");
+        assert!(!text.contains("secretpass"), "{text}");
+    }
+}
+
+#[test]
+fn relays_and_files() {
+    let home = Home::new();
+    home.control("smtproutes", "a.org:one:587\nb.org:two:587 u secretpass\n:three:587\n");
+    for (name, content) in [
+        ("one/user", "\u{feff}first\n"),
+        ("one/password", "secretpass \r\nmore\r\n"),
+        ("one/tls", "encrypt\n"),
+        ("one/mechanisms", "login SCRAM-SHA-1 plain\n"),
+        ("two/user", "unused\n"),
+        ("two/password", "secretpass \n"),
+        ("two/pasword", "secretpass\n"),
+        ("three/tls", "verify\n"),
+        ("three/cafile", "control/none.pem\n"),
+        ("four/user", "nobody\n"),
+    ] {
+        home.control(&format!("relays/{name}"), content);
+    }
+    let lines = said_in(&home, 1);
+    let pem = home.path().join("control/none.pem").display().to_string();
+    for line in [
+        "control/smtproutes line 1: mail for a.org goes to one:587 with a login as \u{feff}first (control/relays/one), TLS policy \
+         encrypt (control/relays/one/tls), mechanisms LOGIN, PLAIN (control/relays/one/mechanisms)",
+        "warning: control/smtproutes line 1: control/relays/one/tls: no certificate is checked, so whoever stands between can \
+         read the password and the mail",
+        "warning: control/relays/one/user: begins with a byte order mark, which counts as a part of the first line",
+        "warning: control/relays/one/password: a CR at the end of line 1 and 1 more, which counts as a part of it",
+        "warning: control/relays/two: no route uses the login, since each to this relay has its own",
+        "warning: control/relays/two/password: blanks at the line's end, which here count as a part of the password",
+        "warning: control/relays/two/pasword: no file of this name is read; the names are user, password, tls, cafile, \
+         mechanisms, clientcert, clientkey",
+        "warning: control/relays/four: no route is to a relay of this name",
+        &format!(
+            "control/smtproutes line 3: mail for all other hosts goes to three:587 without a login, TLS policy verify \
+             (control/relays/three/tls), CAs {pem} (of control/relays/three/cafile)"
+        ),
+        &format!(
+            "warning: {pem} (of control/relays/three/cafile): No such file or directory; mail by control/smtproutes line 3 is put off"
+        ),
+    ] {
+        assert!(lines.iter().any(|said| said == line), "not said: {line}\nbut: {lines:#?}");
+    }
+    home.control("relays/three/tls", "Verify\n");
+    let why = "control/relays/three/tls: not one of verify, encrypt, may, none; mail for all other hosts is put off";
+    assert!(said_in(&home, 1).contains(&format!("warning: {why}")));
 }
 
 #[test]
@@ -92,20 +224,23 @@ fn who_can_read_what() {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
         let (_, text) = check(&home, &["--config"]);
         for file in [&password, &key] {
-            let begin = format!("{} holds a secret: mode {mode:04o} ", file.display());
+            let mark = if mode == 0o644 { "warning: " } else { "" };
+            let begin = format!("{mark}{} holds a secret: mode {mode:04o} ", file.display());
             let line = text.lines().find(|line| line.starts_with(&begin));
             assert!(line.is_some_and(|line| line.contains(&format!(", readable {words}"))), "{begin}: {text}");
         }
     }
     fs::remove_file(&key).unwrap();
-    let (_, text) = check(&home, &["--config"]);
-    assert!(text.contains("key.pem holds a secret: No such file or directory"), "{text}");
+    let (status, text) = check(&home, &["--config"]);
+    let why = "key.pem (of control/relays/relay.example/clientkey): No such file or directory; mail by control/smtproutes line 1 \
+               is put off";
+    assert!(status == Some(1) && text.contains(why), "{text}");
 }
 
 #[test]
 fn usage_and_no_home() {
     let home = Home::new();
-    for arguments in [[].as_slice(), &["--konfig"], &["--config", "more"]] {
+    for arguments in [[].as_slice(), &["--konfig"], &["--config", "more"], &["--convert", "--config"]] {
         assert_eq!(check(&home, arguments).0, Some(2), "{arguments:?}");
     }
     fs::remove_dir_all(home.path().join("control")).unwrap();

@@ -13,12 +13,13 @@ use support::c;
 use support::text::{read, source, sources};
 
 /// Pages of others that ours refer to: qmail's, Debian's, and qmail-remote-check, which comes with the program of that name.
-const OTHERS: [(&str, &str); 16] = [
+const OTHERS: [(&str, &str); 17] = [
     ("cat", "1"),
     ("dpkg", "1"),
     ("dpkg-divert", "1"),
     ("openssl", "1"),
     ("pkg-config", "1"),
+    ("sh", "1"),
     ("explicit_bzero", "3"),
     ("qmail-control", "5"),
     ("dpkg-reconfigure", "8"),

@@ -51,15 +51,21 @@ fn lintian_has_nothing_to_say() {
     assert_eq!(output(&mut lintian), "");
 }
 
+/// Also by someone with flags of their own, in directories with a blank in their names.
 #[test]
 fn the_same_octets_from_another_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    copy_tree(&path("elsewhere/tree"));
+    copy_tree(&path("else where/tree"));
     fs::create_dir(path("cargo")).unwrap();
     output(Command::new("cp").arg("-a").arg(cargo_home().join("registry")).arg(path("cargo")));
-    let env = [("CARGO_HOME", &*path("cargo")), ("CARGO_TARGET_DIR", &*path("target"))];
-    let others = build(&path("elsewhere/tree"), &path("out"), &env);
+    let env = [
+        ("CARGO_HOME", &*path("cargo")),
+        ("CARGO_TARGET_DIR", &*path("tar get")),
+        ("RUSTFLAGS", Path::new("-Copt-level=1")),
+        ("CFLAGS", Path::new("-O1")),
+    ];
+    let others = build(&path("else where/tree"), &path("out"), &env);
     for (ours, others) in [(&packages().program, &others.program), (&packages().dev, &others.dev)] {
         assert_eq!(ours.file_name(), others.file_name());
         assert!(fs::read(ours).unwrap() == fs::read(others).unwrap(), "{} differs", ours.display());
@@ -243,6 +249,49 @@ fn the_library_is_multi_arch() {
         assert!(header.contains(&format!("{name}(")), "{name} can be seen, and is not in the header");
     }
     assert!(defined.contains("auth_detect\n"), "{defined}");
+}
+
+/// std is in every library of Rust: neither may get the other's.
+#[test]
+fn the_library_stands_beside_another_of_rust() {
+    const OTHER: &str = r#"
+        #[unsafe(no_mangle)]
+        pub extern "C" fn other() -> i32 {
+            std::panic::catch_unwind(|| panic!()).map_or(0, |()| 1)
+        }
+    "#;
+    const MAIN: &str = r#"
+        #include <qmail_auth.h>
+        int other(void);
+        int main(void) { return auth_detect("250 AUTH PLAIN", 14) == (AUTH_OFFERED | AUTH_PLAIN) ? other() : 2; }
+    "#;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    output(Command::new("dpkg-deb").arg("--extract").arg(&packages().dev).arg(dir.path()));
+    fs::write(path("other.rs"), OTHER).unwrap();
+    fs::write(path("main.c"), MAIN).unwrap();
+    output(
+        Command::new("rustc").args(["--edition=2024", "--crate-type=staticlib", "other.rs"]).current_dir(dir.path()),
+    );
+    let tuple = output(Command::new("dpkg-architecture").arg("-qDEB_HOST_MULTIARCH"));
+    let library = format!("usr/lib/{}/libqmail_auth.a", tuple.trim());
+    for libraries in [[&*library, "libother.a"], ["libother.a", &*library]] {
+        for options in [["-pie", "-O2"], ["-static", "-O2"], ["-O2", "-flto"]] {
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c99", "-Iusr/include", "main.c"]).args(libraries).args(options).current_dir(dir.path());
+            output(&mut cc);
+            assert_eq!(output(&mut Command::new(path("a.out"))), "", "{libraries:?} {options:?}");
+        }
+    }
+}
+
+/// cargo-deb alone would make packages of the same names that are none.
+#[test]
+fn only_the_script_makes_packages() {
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(["deb", "--no-build", "--offline"]).current_dir(TREE).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && words.contains("script/deb makes the packages"), "{words}");
 }
 
 /// The whole story: the package, one line in control/smtproutes, and the mail goes out with a login over TLS that is checked.

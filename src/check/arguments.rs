@@ -8,13 +8,16 @@ use std::os::unix::ffi::OsStringExt;
 /// For `--help`, and below what is wrong with the arguments.
 pub const USAGE: &str = "\
 usage: qmail-remote-check [--dialogue] [--json] [--no-login] HOST [SENDER]
-       qmail-remote-check --config | --help | --version
+       qmail-remote-check --config | --convert | --help | --version
 Shows what would become of a mail from SENDER (or a bounce) to HOST, the part behind
 the @ of its recipient: route, connection, TLS, login. Sends no mail.
   --dialogue  show each line, both ways, and when
   --json      write one JSON object
   --no-login  stop before AUTH
-  --config    say what the control files mean, and who can read secrets; no network
+  --config    say what the control files mean, what is wrong with them, and who can
+              read secrets; no network. Exit status 1 where mail would be put off
+  --convert   print the shell commands that move the logins of smtproutes into
+              control/relays, without the secrets; changes nothing itself
 Exit status: 0 it would go out, 1 it would not, 2 arguments.
 Run it as qmail runs qmail-remote: user qmailr, group qmail.
 ";
@@ -25,6 +28,8 @@ pub enum Command {
     Check(Options),
     /// To say what the control files mean.
     Config,
+    /// To say how the logins of smtproutes get into control/relays.
+    Convert,
     /// To show [`USAGE`].
     Help,
     /// To show the version.
@@ -50,23 +55,25 @@ pub struct Options {
 /// Understands the arguments, or says why it cannot.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut login, mut dialogue, mut json, mut config) = (true, false, false, false);
+    let (mut login, mut dialogue, mut json) = (true, false, false);
+    let mut alone = None;
     let mut values = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
             Long("dialogue") => dialogue = true,
             Long("json") => json = true,
             Long("no-login") => login = false,
-            Long("config") => config = true,
+            Long("config") if alone.is_none() => alone = Some(("--config", Command::Config)),
+            Long("convert") if alone.is_none() => alone = Some(("--convert", Command::Convert)),
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Value(value) if values.len() < 2 => values.push(value.into_vec()),
             other => return Err(other.unexpected().to_string()),
         }
     }
-    if config {
-        let alone = login && !dialogue && !json && values.is_empty();
-        return if alone { Ok(Command::Config) } else { Err("--config stands alone".to_owned()) };
+    if let Some((name, command)) = alone {
+        let is_alone = login && !dialogue && !json && values.is_empty();
+        return if is_alone { Ok(command) } else { Err(format!("{name} stands alone")) };
     }
     let mut values = values.into_iter();
     let host = values.next().ok_or("no HOST")?;

@@ -1,126 +1,210 @@
-//! The control files in words: which route has a login, and who can read each file with a secret. No network, and never
-//! the secret.
+//! `--config`: the control files in words, what is wrong with them, and who can read each file with a secret. No network, and
+//! never the secret.
 
-use super::readers::readers;
+use super::directories;
+use super::lines::{Line, Lines, Stray};
+use super::notes::Notes;
 use crate::auth::Credentials;
+use crate::control::Route;
 use crate::control::files::{Control, ControlError};
+use crate::control::routes;
 use crate::control::senders::{self, Sender};
-use crate::control::{Route, relays, routes};
 use crate::event::Log;
-use crate::report::os_error;
-use std::path::{Path, PathBuf};
+use crate::tls::policy::TlsPolicy;
+use std::path::Path;
 
-/// What there is to say about the control files of this home, a line each.
-pub fn config(home: &Path) -> Vec<String> {
+/// What there is to say about the control files of this home, a line each; and whether they put mail off.
+pub fn config(home: &Path) -> (Vec<String>, bool) {
     let control = Control { home: home.to_owned(), log: Log::default() };
-    let mut report = Report { home, lines: vec![format!("home {}", home.display())], secrets: Vec::new() };
-    for result in [report.routes(&control), report.senders(&control), report.relays(&control)] {
-        if let Err(ControlError(why)) = result {
-            report.lines.push(format!("{why}; mail is put off"));
+    let mut notes = Notes::default();
+    notes.say(format!("home {}", home.display()));
+    general(&control, &mut notes);
+    let [smtproutes, authsenders] = [routes::FILE, senders::FILE].map(|file| {
+        Lines::read(&control, file).unwrap_or_else(|ControlError(why)| {
+            notes.warn_of_delay(&format!("{why}; mail is put off"));
+            Lines::default()
+        })
+    });
+    for (lines, file) in [(&smtproutes, routes::FILE), (&authsenders, senders::FILE)] {
+        let mut strays = lines.strays.iter().peekable();
+        for line in &lines.lines {
+            while let Some((number, stray)) = strays.next_if(|(number, _)| *number < line.number) {
+                say_stray(&format!("control/{file} line {number}"), stray, &mut notes);
+            }
+            say_line(line, file, &mut notes);
         }
+        strays.for_each(|(number, stray)| say_stray(&format!("control/{file} line {number}"), stray, &mut notes));
     }
-    for path in std::mem::take(&mut report.secrets) {
-        let who = readers(&path).unwrap_or_else(|error| os_error(&error));
-        report.lines.push(format!("{} holds a secret: {who}", path.display()));
-    }
-    // Names come out of files, and the lines go to a terminal.
-    let printable = |line: String| line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    report.lines.into_iter().map(printable).collect()
+    between_the_files(&smtproutes, &authsenders, &mut notes);
+    directories::look(&control, &smtproutes, &authsenders, &mut notes);
+    notes.end()
 }
 
-struct Report<'a> {
-    home: &'a Path,
-    lines: Vec<String>,
-    /// The files that hold one.
-    secrets: Vec<PathBuf>,
+/// What does not depend on the mail.
+fn general(control: &Control, notes: &mut Notes) {
+    let mut off = |ControlError(why)| notes.warn_of_delay(&format!("{why}; mail is put off"));
+    let hello = control.helohost().map_err(&mut off).ok();
+    let outgoingip = control.ip("outgoingip").map_err(&mut off).ok().flatten();
+    let mut seconds = |name: &str, default| control.number(name, default).map_err(&mut off).ok();
+    let (connect, remote) = (seconds("timeoutconnect", 60), seconds("timeoutremote", 1200));
+    let said = [
+        hello.map(|name| format!("EHLO {}", String::from_utf8_lossy(&name))),
+        outgoingip.map(|ip| format!("from {ip}")),
+        connect.map(|seconds| format!("timeoutconnect {seconds} seconds")),
+        remote.map(|seconds| format!("timeoutremote {seconds} seconds")),
+    ];
+    notes.say(format!("each connection: {}", said.into_iter().flatten().collect::<Vec<_>>().join(", ")));
 }
 
-impl Report<'_> {
-    fn routes(&mut self, control: &Control) -> Result<(), ControlError> {
-        let Some(content) = control.read(routes::FILE)? else { return Ok(()) };
-        for (key, value, number) in routes::entries(&content).filter(|(_, value, _)| !value.is_empty()) {
-            let route = routes::understand(value, number);
-            self.route(control, &format!("mail for {}", name(key, "all other hosts")), routes::FILE, route);
-        }
-        Ok(())
-    }
-
-    fn senders(&mut self, control: &Control) -> Result<(), ControlError> {
-        let Some(content) = control.read(senders::FILE)? else { return Ok(()) };
-        for entry in senders::entries(&content) {
-            let (key, value, number) = entry?;
-            if value.is_empty() {
-                continue;
-            }
-            let mail = format!("mail from {}", name(key, "all other senders"));
-            match senders::understand(value, number) {
-                Ok(None) => {}
-                Ok(Some(Sender::Login(login))) => {
-                    self.lines.push(format!(
-                        "{}: {mail} logs in as {} at its route's relay",
-                        login.source,
-                        user(&login)
-                    ));
-                    self.secret(senders::FILE);
-                }
-                Ok(Some(Sender::Relay(route))) => self.route(control, &mail, senders::FILE, Ok(*route)),
-                Err(error) => self.route(control, &mail, senders::FILE, Err(error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// A line about a route that has a login, or would have one if it could be understood.
-    fn route(&mut self, control: &Control, mail: &str, file: &str, route: Result<Route, ControlError>) {
-        if route.as_ref().is_ok_and(|route| route.credentials.is_some()) {
-            self.secret(file);
-        }
-        let said = match route.and_then(|route| relays::complete(control, route)) {
-            Err(ControlError(why)) => format!("{why}; {mail} is put off"),
-            Ok(Route { credentials: None, .. }) => return,
-            Ok(Route { host, port, source, credentials: Some(login), .. }) => {
-                let from = if login.source == source { String::new() } else { format!(" ({})", login.source) };
-                let who = match login.by_certificate {
-                    true => "its client certificate".to_owned(),
-                    false => user(&login),
-                };
-                format!("{source}: {mail} goes to {host}:{port} with a login as {who}{from}")
-            }
-        };
-        self.lines.push(said);
-    }
-
-    /// The passwords and keys in control/relays.
-    fn relays(&mut self, control: &Control) -> Result<(), ControlError> {
-        let mut relays = control.names("relays")?;
-        relays.sort();
-        for relay in relays {
-            let password = format!("relays/{relay}/password");
-            if control.exists(&password)? {
-                self.secret(&password);
-            }
-            if let Some(path) = control.first_line(&format!("relays/{relay}/clientkey"))? {
-                let path = String::from_utf8_lossy(&path).into_owned();
-                self.secrets.push(self.home.join(path));
-            }
-        }
-        Ok(())
-    }
-
-    fn secret(&mut self, control_file: &str) {
-        let path = self.home.join("control").join(control_file);
-        if !self.secrets.contains(&path) {
-            self.secrets.push(path);
+fn say_stray(source: &str, stray: &Stray, notes: &mut Notes) {
+    match stray {
+        Stray::Ignored => notes.warn(&format!("{source}: no colon, so it does not count")),
+        Stray::Unclear(ControlError(why)) => notes.warn_of_delay(&format!("{why}; mail is put off")),
+        Stray::Comment => {
+            notes.warn(&format!("{source}: a comment with a login in it; if that is still good, delete it"))
         }
     }
 }
 
-fn name(key: &[u8], default: &str) -> String {
-    match key {
-        [] => default.to_owned(),
-        // Perhaps a line whose key was forgotten, and the colon is one of the password.
-        _ if key.iter().any(|c| b" \t|".contains(c)) => "a name with a blank or a bar in it".to_owned(),
-        _ => String::from_utf8_lossy(key).into_owned(),
+fn say_line(line: &Line, file: &str, notes: &mut Notes) {
+    let Line { source, key, .. } = line;
+    let of_senders = file == senders::FILE;
+    if line.is_doubtful() {
+        let what = if of_senders { "sender" } else { "host" };
+        return notes.warn(&format!(
+            "{source}: no {what} has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?"
+        ));
+    }
+    let mail = match (&key[..], of_senders) {
+        ([], false) => "mail for all other hosts".to_owned(),
+        ([], true) => "mail from all other senders".to_owned(),
+        (key, false) => format!("mail for {}", String::from_utf8_lossy(key)),
+        (key, true) => format!("mail from {}", String::from_utf8_lossy(key)),
+    };
+    if let Some(number) = line.replaced_by {
+        return notes
+            .warn(&format!("{source}: {mail} goes by line {number}, which has the same key, so this does not count"));
+    }
+    match &line.says {
+        Ok(None) if of_senders => notes.say(format!("{source}: {mail} goes as if there were no such file")),
+        Ok(None) => notes.say(format!("{source}: {mail} goes to the domain's mail exchangers")),
+        Ok(Some(Sender::Login(login))) => {
+            notes.say(format!("{source}: {mail} logs in as {} at its route's relay", user(login)));
+            say_clear(login, source, notes);
+        }
+        Ok(Some(Sender::Relay(route))) => say_route(route, &mail, of_senders, notes),
+        Err(ControlError(why)) => notes.warn_of_delay(&format!("{why}; {mail} is put off")),
+    }
+    if let Some(why) = misses(key, of_senders) {
+        notes.warn(&format!("{source}: {why}, so it does not count"));
+    }
+}
+
+/// Why a key fits nothing.
+fn misses(key: &[u8], of_senders: bool) -> Option<&'static str> {
+    let has = |c: u8| key.contains(&c);
+    match (key, of_senders) {
+        ([], _) => None,
+        (_, false) if has(b'@') => Some("the part of an address behind its @ has no @"),
+        (_, true) if has(b'<') || has(b'>') => Some("an address is without < and > here"),
+        ([b'.', ..], true) => None,
+        (_, true) if !has(b'@') => Some("a sender is a whole address, or the end of one from an @ or a . on"),
+        _ => None,
+    }
+}
+
+/// A route that is understood.
+fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
+    let Route { host, port, source, credentials, security, mechanisms } = route;
+    let login = match credentials {
+        None if of_senders => "without a login, or with that of its route where this has the same relay".to_owned(),
+        None => "without a login".to_owned(),
+        Some(login) => {
+            let from = if login.source == *source { String::new() } else { format!(" ({})", login.source) };
+            let who = if login.by_certificate { "its client certificate".to_owned() } else { user(login) };
+            format!("with a login as {who}{from}")
+        }
+    };
+    let mut said = format!("{source}: {mail} goes to {host}:{port} {login}");
+    let directory = security.directory.as_deref().unwrap_or_default();
+    if let Some(word) = word(security.policy) {
+        said += &format!(", TLS policy {word} ({directory}/tls)");
+    }
+    if let Some(file) = &security.cafile {
+        said += &format!(", CAs {file}");
+    }
+    if let Some((certificate, key)) = &security.client {
+        said += &format!(", client certificate {certificate} with key {key}");
+    }
+    if let Some(mechanisms) = mechanisms {
+        let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+        said += &format!(", mechanisms {} ({directory}/mechanisms)", names.join(", "));
+    }
+    notes.say(said);
+    if host.bytes().all(|c| c.is_ascii_digit()) {
+        notes.warn(&format!("{source}: the relay is a number; was the colon that begins the line forgotten?"));
+    }
+    let Some(login) = credentials else { return };
+    if *port == 25 {
+        notes.warn(&format!("{source}: a login on port 25; most relays want it on 587 or 465"));
+    }
+    say_clear(login, source, notes);
+    let risk = match security.policy {
+        TlsPolicy::Unset | TlsPolicy::Verify => return,
+        _ if login.by_certificate && security.policy != TlsPolicy::Encrypt => return,
+        TlsPolicy::Encrypt => "no certificate is checked, so whoever stands between can read the password and the mail",
+        TlsPolicy::May => {
+            "without TLS that verifies the login is by CRAM-MD5 alone, and the mail can be read on its way"
+        }
+        TlsPolicy::None => "there is no TLS, so the login is by CRAM-MD5 alone, and the mail can be read on its way",
+    };
+    notes.warn(&format!("{source}: {directory}/tls: {risk}"));
+}
+
+fn say_clear(login: &Credentials, source: &str, notes: &mut Notes) {
+    if login.clear_allowed {
+        let user = user(login);
+        let of = &login.source;
+        let of = if of == source { String::new() } else { format!(" ({of})") };
+        notes.warn(&format!("{source}: -{user}{of}: its password may go out in clear where there is no TLS"));
+    }
+}
+
+/// The word that the file has for a policy.
+fn word(policy: TlsPolicy) -> Option<&'static str> {
+    match policy {
+        TlsPolicy::Unset => None,
+        TlsPolicy::Verify => Some("verify"),
+        TlsPolicy::Encrypt => Some("encrypt"),
+        TlsPolicy::May => Some("may"),
+        TlsPolicy::None => Some("none"),
+    }
+}
+
+/// What a line of one file does to the other.
+fn between_the_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
+    let goes_somewhere = |line: &&Line| !line.value.is_empty() && !line.is_doubtful();
+    let has_default = smtproutes.that_count().any(|line| line.key.is_empty());
+    if !has_default {
+        notes.say(
+            "no line of control/smtproutes: mail for all other hosts goes to the domain's mail exchangers".to_owned(),
+        );
+    }
+    let default_goes_by_mx = !smtproutes.that_count().filter(goes_somewhere).any(|line| line.key.is_empty());
+    let logins = authsenders.that_count().filter(|line| matches!(line.says, Ok(Some(Sender::Login(_)))));
+    for Line { source, .. } in logins.filter(|line| default_goes_by_mx && !line.is_doubtful()) {
+        notes.warn_of_delay(&format!(
+            "{source}: a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off"
+        ));
+    }
+    let takes_all = authsenders.that_count().find(|line| line.key.is_empty() && !line.value.is_empty());
+    let leave_all = authsenders.that_count().all(|line| matches!(line.says, Ok(Some(Sender::Relay(_))) | Err(_)));
+    if let (Some(line), true, true) = (takes_all, leave_all, smtproutes.that_count().any(|line| goes_somewhere(&line)))
+    {
+        notes.warn(&format!(
+            "{}: takes the mail of all senders, so no line of control/smtproutes says where mail goes",
+            line.source
+        ));
     }
 }
 

@@ -1,48 +1,76 @@
 //! Who can read a file with a secret, in words.
 
+use super::notes::shell_path;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The user that qmail-rspawn, and so qmail-remote, runs as.
-const QMAILR: &str = "qmailr";
+pub const QMAILR: &str = "qmailr";
 
-/// Mode, owner and group of a file, and who can read it; what to do where that is everyone, or not qmail.
-pub fn readers(path: &Path) -> io::Result<String> {
-    let file = fs::metadata(path)?;
-    let owner = name_of("/etc/passwd", file.uid());
-    let group = name_of("/etc/group", file.gid());
-    let mut words = format!("mode {:04o} {owner}:{group}, ", file.mode() & 0o7777);
-    words += &match (can_read(path, None)?, file.mode() & 0o040 != 0) {
-        (true, _) => "readable by every user of this machine".to_owned(),
-        (false, true) => format!("readable by group {group}"),
-        (false, false) => format!("readable by user {owner} alone"),
-    };
-    let qmailr = ids_of(QMAILR);
-    let for_qmailr = match qmailr {
-        Some(ids) => can_read(path, Some(ids))?,
-        None => true, // nobody to ask about
-    };
-    if can_read(path, None)? || !for_qmailr {
-        if !for_qmailr {
-            words += &format!(", not by {QMAILR}, as which qmail-remote runs, so mail is put off");
-        }
-        let group = qmailr.map_or("qmail".to_owned(), |(_, gid)| name_of("/etc/group", gid));
-        let path = quoted(path);
-        words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
-    }
-    Ok(words)
+/// Who can read a file.
+pub struct Readers {
+    /// Mode, owner, group, and who can read it; what to do where that is everyone, or not qmail.
+    pub words: String,
+    /// Every user of this machine.
+    pub everybody: bool,
+    /// qmail-remote. True where there is no such user.
+    pub qmailr: bool,
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
-    match path.chars().all(is_plain) {
-        true => path.into_owned(),
-        false => format!("'{}'", path.replace('\'', "'\\''")),
+/// Who can read a file with a secret, by the modes of it and of all directories above.
+pub fn readers(path: &Path) -> io::Result<Readers> {
+    let file = fs::metadata(path)?;
+    let (owner, group, mut words) = owners(&file);
+    let everybody = can_read(path, None)?;
+    words += &match (everybody, file.mode() & 0o040 != 0) {
+        (true, _) => ", readable by every user of this machine".to_owned(),
+        (false, true) => format!(", readable by group {group}"),
+        (false, false) => format!(", readable by user {owner} alone"),
+    };
+    let qmailr = is_for_qmailr(path)?;
+    if !qmailr {
+        words += NOT_FOR_QMAILR;
     }
+    if everybody || !qmailr {
+        let path = shell_path(path);
+        let group = qmail_group();
+        words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
+    }
+    Ok(Readers { words, everybody, qmailr })
+}
+
+const NOT_FOR_QMAILR: &str = ", not by qmailr, as which qmail-remote runs, so mail is put off";
+
+/// What is wrong with a file without a secret, which qmail-remote must be able to read. None where it can.
+pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
+    let (.., words) = owners(&fs::metadata(path)?);
+    Ok((!is_for_qmailr(path)?).then(|| format!("{words}, cannot be read{}", &NOT_FOR_QMAILR[", not".len()..])))
+}
+
+/// There is such a user on this machine.
+pub fn has_qmailr() -> bool {
+    ids_of(QMAILR).is_some()
+}
+
+/// The group of that user; that of qmail's manual where there is no such user.
+pub fn qmail_group() -> String {
+    ids_of(QMAILR).map_or("qmail".to_owned(), |(_, gid)| name_of("/etc/group", gid))
+}
+
+fn is_for_qmailr(path: &Path) -> io::Result<bool> {
+    match ids_of(QMAILR) {
+        Some(ids) => can_read(path, Some(ids)),
+        None => Ok(true), // nobody to ask about
+    }
+}
+
+/// The names of owner and group, and `mode 0640 root:qmail`.
+fn owners(file: &Metadata) -> (String, String, String) {
+    let (owner, group) = (name_of("/etc/passwd", file.uid()), name_of("/etc/group", file.gid()));
+    let words = format!("mode {:04o} {owner}:{group}", file.mode() & 0o7777);
+    (owner, group, words)
 }
 
 /// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group: the mode of

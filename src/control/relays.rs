@@ -11,12 +11,22 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
+/// The files that a relay's directory may have.
+pub const NAMES: [&str; 7] = ["user", "password", "tls", "cafile", "mechanisms", "clientcert", "clientkey"];
+
+/// A relay's directory, `control/relays/smtp.example.jp`, whether it is there or not; None where the name can be no
+/// directory's.
+pub fn directory(host: &str) -> Option<String> {
+    let name = normal(host);
+    is_legal(&name).then(|| format!("control/relays/{name}"))
+}
+
 /// Adds to a route what control/relays says of its relay. What the route's own line says of the login wins.
 pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
     route.security.cafile = pem_file(control, "tlscafile")?;
     let name = normal(&route.host);
     let directory = format!("relays/{name}");
-    route.security.directory = is_legal(&name).then(|| format!("control/{directory}"));
+    route.security.directory = self::directory(&route.host);
     if !control.exists("relays")? {
         return Ok(route);
     }
@@ -92,8 +102,8 @@ fn not_under_another_name(control: &Control, name: &str) -> Result<(), ControlEr
     Ok(())
 }
 
-/// The user and the password; with a client certificate, the password or both may be missing.
-fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
+/// The user and the password in `relays/HOST`; with a client certificate, the password or both may be missing.
+pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
     let user_file = format!("{directory}/user");
     let password_file = format!("{directory}/password");
     let user = control.first_line(&user_file)?;

@@ -24,10 +24,12 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
 
 /// The key of each line, what stands behind its colon, and its number.
 pub fn entries(content: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
-    // Stock does not see lines without a colon.
-    lines(content).filter_map(|(line, number)| {
-        memchr::memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..], number))
-    })
+    lines(content).filter_map(|(line, number)| entry(line, number))
+}
+
+/// The same of one line. Stock does not see a line without a colon.
+pub fn entry(line: &[u8], number: usize) -> Option<(&[u8], &[u8], usize)> {
+    memchr::memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..], number))
 }
 
 /// The route that stands behind the colon of this line.
@@ -75,11 +77,16 @@ impl<'a> Best<'a> {
 /// Understands what stands behind the key's colon.
 pub fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
     check_ends(value)?;
-    let end = value.iter().position(|c| b" \t|".contains(c)).unwrap_or(value.len());
+    let end = relay_end(value);
     let (host, port) = relay(&value[..end])?;
     let credentials = login(&value[end..], source)?;
     let security = Security::default();
     Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None })
+}
+
+/// How many octets of what stands behind the key's colon are the relay and its port; a login may follow.
+pub fn relay_end(value: &[u8]) -> usize {
+    value.iter().position(|c| b" \t|".contains(c)).unwrap_or(value.len())
 }
 
 /// What would be taken for a part of the line's last word, or end it early elsewhere.

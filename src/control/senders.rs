@@ -33,15 +33,18 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
 
 /// The key of each line, what is for it, and the number of the line. An error where that cannot be told.
 pub fn entries(content: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], usize), ControlError>> {
-    routes::lines(content).map(|(line, number)| {
-        // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
-        let (key, value) = split(line).ok_or_else(|| {
-            ControlError(format!(
-                "control/{FILE} line {number}: neither sender:relay nor sender|user|password can be seen in it"
-            ))
-        })?;
-        Ok((key, value, number))
-    })
+    routes::lines(content).map(|(line, number)| entry(line, number))
+}
+
+/// The same of one line.
+pub fn entry(line: &[u8], number: usize) -> Result<(&[u8], &[u8], usize), ControlError> {
+    // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
+    let (key, value) = split(line).ok_or_else(|| {
+        ControlError(format!(
+            "control/{FILE} line {number}: neither sender:relay nor sender|user|password can be seen in it"
+        ))
+    })?;
+    Ok((key, value, number))
 }
 
 /// What the line says for its key. None: nothing of its own.

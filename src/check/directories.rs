@@ -1,0 +1,167 @@
+//! control/relays as a whole, and each control file as a file: who can read it, and what an editor left in it.
+
+use super::lines::{Line, Lines};
+use super::notes::Notes;
+use super::readers;
+use crate::control::files::{Control, ControlError};
+use crate::control::relays::NAMES;
+use crate::control::senders::{self, Sender};
+use crate::control::{Route, routes};
+use crate::report::os_error;
+use crate::tls::policy::{Check, PemFile};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Where all relays have them.
+const GENERAL: [&str; 6] = ["me", "helohost", "timeoutconnect", "timeoutremote", "outgoingip", "tlscafile"];
+
+/// Says what is wrong with directories and files, and last who can read each file with a secret.
+pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
+    let mut relays = control.names("relays").unwrap_or_else(|error| {
+        put_off(error, notes);
+        Vec::new()
+    });
+    relays.sort();
+    let mut files: Vec<String> = GENERAL.map(str::to_owned).into();
+    files.extend([routes::FILE, senders::FILE].map(str::to_owned));
+    for relay in &relays {
+        look_at_relay(control, relay, [smtproutes, authsenders], notes);
+        files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
+    }
+    let mut secrets: Vec<PathBuf> = Vec::new();
+    let mut others: Vec<PathBuf> = Vec::new();
+    for name in files {
+        let Some(has_secret) = look_at_file(control, &name, notes) else { continue };
+        let has_secret = match &name[..] {
+            routes::FILE => smtproutes.has_secret,
+            senders::FILE => authsenders.has_secret,
+            _ => has_secret,
+        };
+        let path = control.home.join("control").join(&name);
+        if has_secret { secrets.push(path) } else { others.push(path) }
+    }
+    for (line, route) in [smtproutes, authsenders].into_iter().flat_map(routes_of) {
+        look_at_pem_files(line, route, notes);
+        if let Some((_, key)) = &route.security.client {
+            if key.path.exists() && !secrets.contains(&key.path) {
+                secrets.push(key.path.clone());
+            }
+        }
+    }
+    for path in others {
+        if let Ok(Some(words)) = readers::not_for_qmailr(&path) {
+            notes.warn_of_delay(&format!("{}: {words}", path.display()));
+        }
+    }
+    for path in secrets {
+        who_can_read(&path, notes);
+    }
+}
+
+fn put_off(ControlError(why): ControlError, notes: &mut Notes) {
+    notes.warn_of_delay(&format!("{why}; mail is put off"));
+}
+
+/// The routes that count, with their lines.
+fn routes_of(lines: &Lines) -> impl Iterator<Item = (&Line, &Route)> {
+    lines.that_count().filter(|line| !line.is_doubtful()).filter_map(|line| match &line.says {
+        Ok(Some(Sender::Relay(route))) => Some((line, &**route)),
+        _ => None,
+    })
+}
+
+/// A directory that no route uses, a login there that none takes, a file whose name is not known.
+fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut Notes) {
+    let directory = format!("control/relays/{relay}");
+    let mut named =
+        lines.into_iter().flat_map(Lines::that_count).filter(|line| line.directory.as_ref() == Some(&directory));
+    if !named.any(|line| !line.is_doubtful()) {
+        notes.warn(&format!("{directory}: no route is to a relay of this name"));
+    } else {
+        let has_login = ["user", "password"].map(|name| control.exists(&format!("relays/{relay}/{name}")));
+        let takes = |line: &Line| match &line.says {
+            Ok(Some(Sender::Relay(route))) => route.credentials.as_ref().is_some_and(|login| login.source == directory),
+            Err(_) => line.directory.as_ref() == Some(&directory),
+            _ => false,
+        };
+        if has_login.contains(&Ok(true)) && !lines.into_iter().flat_map(Lines::that_count).any(takes) {
+            notes.warn(&format!("{directory}: no route uses the login, since each to this relay has its own"));
+        }
+    }
+    for name in control.names(&format!("relays/{relay}")).unwrap_or_default() {
+        if !NAMES.contains(&&name[..]) {
+            notes
+                .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
+        }
+    }
+}
+
+/// What an editor leaves, or a system with other line ends. None where there is no such file; else whether it is a password.
+fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> {
+    let path = control.home.join("control").join(name);
+    let content = match control.read(name) {
+        Ok(content) => content?,
+        Err(ControlError(why)) => {
+            let for_qmailr = match readers::not_for_qmailr(&path) {
+                Ok(None) if readers::has_qmailr() => format!(" for this user; {} can read it", readers::QMAILR),
+                Ok(Some(words)) => format!("; {words}"),
+                _ => "; mail is put off".to_owned(),
+            };
+            notes.warn_of_delay(&format!("{why}{for_qmailr}"));
+            return control.exists(name).is_ok_and(|there| there).then_some(name.ends_with("/password"));
+        }
+    };
+    if content.starts_with(b"\xef\xbb\xbf") {
+        notes.warn(&format!("control/{name}: begins with a byte order mark, which counts as a part of the first line"));
+    }
+    let lines = content.split(|c| *c == b'\n').zip(1..);
+    let with_cr: Vec<usize> = lines.filter(|(line, _)| line.ends_with(b"\r")).map(|(_, number)| number).collect();
+    if let [first, rest @ ..] = &with_cr[..] {
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        notes.warn(&format!("control/{name}: a CR at the end of line {first}{more}, which counts as a part of it"));
+    }
+    let is_password = name.ends_with("/password");
+    let first = content.split(|c| *c == b'\n').next().unwrap_or_default();
+    if is_password && first.ends_with(b" ") || first.ends_with(b"\t") && is_password {
+        notes.warn(&format!("control/{name}: blanks at the line's end, which here count as a part of the password"));
+    }
+    Some(is_password)
+}
+
+/// Each file that the route needs: there, and to be read.
+fn look_at_pem_files(line: &Line, route: &Route, notes: &mut Notes) {
+    let security = &route.security;
+    let is_needed = security.policy.check(route.credentials.as_ref()) != Check::Skip;
+    let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
+    let source = &line.source;
+    let files: Vec<(&PemFile, bool)> = own.chain(security.cafile.iter().map(|file| (file, is_needed))).collect();
+    for (file, is_needed) in files {
+        let why = match file.path.is_file() {
+            false if file.path.exists() => "no regular file".to_owned(),
+            _ => match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
+                (Err(error), _) => os_error(&error),
+                (_, Ok(Some(words))) => words,
+                _ => continue,
+            },
+        };
+        match is_needed {
+            true => notes.warn_of_delay(&format!("{file}: {why}; mail by {source} is put off")),
+            false => notes.warn(&format!("{file}: {why}")),
+        }
+    }
+}
+
+fn who_can_read(path: &Path, notes: &mut Notes) {
+    let path_name = path.display();
+    match readers::readers(path) {
+        Ok(readers) => {
+            let said = format!("{path_name} holds a secret: {}", readers.words);
+            match (readers.qmailr, readers.everybody) {
+                (false, _) => notes.warn_of_delay(&said),
+                (true, true) => notes.warn(&said),
+                (true, false) => notes.say(said),
+            }
+        }
+        Err(error) => notes.warn(&format!("{path_name} holds a secret: {}", os_error(&error))),
+    }
+}
