@@ -122,7 +122,7 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     }
     let is_password = name.ends_with("/password");
     let first = content.split(|c| *c == b'\n').next().unwrap_or_default();
-    if is_password && first.ends_with(b" ") || first.ends_with(b"\t") && is_password {
+    if is_password && (first.ends_with(b" ") || first.ends_with(b"\t")) {
         notes.warn(&format!("control/{name}: blanks at the line's end, which here count as a part of the password"));
     }
     Some(is_password)
