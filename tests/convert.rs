@@ -108,32 +108,29 @@ fn each_password_arrives_octet_for_octet() {
             (b".example.org:[192.0.2.1];465|my $user's|", b"my $user's"),
             (b"EXAMPLE.com:Smtp.Example.JP.|\\u\xe4\xff%d|", b"\\u\xe4\xff%d"),
         ] {
-            for after in [[&b"\n"[..], b"", b" \t\n"][turn % 3]] {
-                let home = Home::new();
-                let line = [b"# a comment\n# nul\0\xff\nother.net:\n", before, password, after].concat();
-                let smtproutes = home.control("smtproutes", line);
-                fs::set_permissions(&smtproutes, fs::Permissions::from_mode(0o604)).unwrap();
-                let meant = meanings(&home);
-                let (status, commands) = convert(&home);
-                assert_eq!(status, Some(0));
-                assert_hidden(&commands, user, password);
-                let output = sh(&home, &commands);
-                assert!(output.status.success(), "{}\n{commands}", String::from_utf8_lossy(&output.stderr));
-                assert_eq!(meanings(&home), meant, "{commands}");
-                let after = fs::read(&smtproutes).unwrap();
-                let end = before.iter().rposition(|c| b" \t|".contains(c)).unwrap();
-                assert!(!after.windows(password.len()).any(|part| part == password), "{commands}");
-                assert!(
-                    !after.ends_with(&before[..end]) && after.starts_with(b"# a comment\n# nul\0\xff\nother.net:\n")
-                );
-                assert_eq!(smtproutes.metadata().unwrap().mode() & 0o7777, 0o604);
-                // Again: nothing happens.
-                let now = control_files(&home);
-                assert!(!sh(&home, &commands).status.success());
-                assert_eq!(control_files(&home), now);
-                let (_, commands) = convert(&home);
-                assert_eq!(commands, "# There is no login in control/smtproutes that can be moved.\n");
-            }
+            let after = [&b"\n"[..], b"", b" \t\n"][turn % 3];
+            let home = Home::new();
+            let line = [b"# a comment\n# nul\0\xff\nother.net:\n", before, password, after].concat();
+            let smtproutes = home.control("smtproutes", line);
+            fs::set_permissions(&smtproutes, fs::Permissions::from_mode(0o604)).unwrap();
+            let meant = meanings(&home);
+            let (status, commands) = convert(&home);
+            assert_eq!(status, Some(0));
+            assert_hidden(&commands, user, password);
+            let output = sh(&home, &commands);
+            assert!(output.status.success(), "{}\n{commands}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(meanings(&home), meant, "{commands}");
+            let after = fs::read(&smtproutes).unwrap();
+            let end = before.iter().rposition(|c| b" \t|".contains(c)).unwrap();
+            assert!(!after.windows(password.len()).any(|part| part == password), "{commands}");
+            assert!(!after.ends_with(&before[..end]) && after.starts_with(b"# a comment\n# nul\0\xff\nother.net:\n"));
+            assert_eq!(smtproutes.metadata().unwrap().mode() & 0o7777, 0o604);
+            // Again: nothing happens.
+            let now = control_files(&home);
+            assert!(!sh(&home, &commands).status.success());
+            assert_eq!(control_files(&home), now);
+            let (_, commands) = convert(&home);
+            assert_eq!(commands, "# There is no login in control/smtproutes that can be moved.\n");
         }
     }
 }
