@@ -34,8 +34,8 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
-/* Runs a delivery to its end, and writes its report, or what a check prints, to descriptor 1. Does not return when that
-   fails. */
-void run(struct qmail_auth_delivery *delivery);
+/* Runs a delivery to its end, and writes its report, or what a check prints, to descriptor 1. Does not return when a report
+   cannot be written. Returns 0, or -1 when what a check prints cannot be. */
+int run(struct qmail_auth_delivery *delivery);
 
 #endif

@@ -110,9 +110,8 @@ static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qm
     qmail_auth_delivery_disconnected(delivery);
 }
 
-/* A report that is cut would be read as another one, so it is written whole or the process dies by a signal, which
-   qmail-rspawn takes for a deferral. */
-static void write_report(const char *octets, size_t len)
+/* Returns 0, or -1 where not all could be written. */
+static int write_whole(const char *octets, size_t len)
 {
     struct pollfd p = {1, POLLOUT, 0};
 
@@ -125,12 +124,21 @@ static void write_report(const char *octets, size_t len)
         } else if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             (void)poll(&p, 1, 1000);
         } else if (n == 0 || errno != EINTR) {
-            abort();
+            return -1;
         }
     }
+    return 0;
 }
 
-void run(struct qmail_auth_delivery *delivery)
+/* A report that is cut would be read as another one, so it is written whole or the process dies by a signal, which
+   qmail-rspawn takes for a deferral. */
+static void write_report(const char *octets, size_t len)
+{
+    if (write_whole(octets, len) == -1)
+        abort();
+}
+
+int run(struct qmail_auth_delivery *delivery)
 {
     struct qmail_auth_want want;
     int s = -1;
@@ -147,8 +155,11 @@ void run(struct qmail_auth_delivery *delivery)
         case QMAIL_AUTH_WHAT_MEASURE: measure(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
-        case QMAIL_AUTH_WHAT_PRINT: write_report(want.octets, want.len); break;
-        case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return;
+        case QMAIL_AUTH_WHAT_PRINT:
+            if (write_whole(want.octets, want.len) == -1)
+                return -1;
+            break;
+        case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return 0;
         }
     }
 }

@@ -33,8 +33,7 @@ int main(int argc, char **argv)
                                  (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);
     if (check == NULL)
         return status;
-    run(check);
-    status = qmail_auth_check_status(check);
+    status = run(check) == 0 ? qmail_auth_check_status(check) : 1;
     qmail_auth_delivery_free(check);
     return status;
 }

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
                                        getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid());
-    run(delivery);
+    (void)run(delivery); /* it is no check */
     qmail_auth_delivery_free(delivery);
     return 0;
 }

@@ -23,6 +23,7 @@ use crate::smtp::envelope::Goal;
 use arguments::{Command, USAGE};
 use recorder::Recorder;
 use std::ffi::OsString;
+use std::io::{Write, stdout};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -43,14 +44,8 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
         }
         Ok(Command::Config) => Err(said(surroundings, config::config)),
         Ok(Command::Convert) => Err(said(surroundings, convert::convert)),
-        Ok(Command::Help) => {
-            print!("{USAGE}");
-            Err(0)
-        }
-        Ok(Command::Version) => {
-            println!("qmail-remote-check {}", env!("CARGO_PKG_VERSION"));
-            Err(0)
-        }
+        Ok(Command::Help) => Err(print(USAGE)),
+        Ok(Command::Version) => Err(print(concat!("qmail-remote-check ", env!("CARGO_PKG_VERSION"), "\n"))),
         Err(why) => {
             eprint!("qmail-remote-check: {}\n{USAGE}", printable(why.as_bytes()));
             Err(IMPROPER)
@@ -58,13 +53,17 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
     }
 }
 
+/// Prints this. The exit status: 1 where it cannot be printed.
+fn print(text: &str) -> u8 {
+    u8::from(stdout().write_all(text.as_bytes()).is_err())
+}
+
 /// Prints what there is to say of the home. The exit status: 1 where something is wrong there, or there is none.
 fn said(surroundings: &Surroundings, of: fn(&Path) -> (Vec<String>, bool)) -> u8 {
     match home::find(surroundings) {
         Some(home) => {
             let (lines, is_wrong) = of(&home);
-            println!("{}", lines.join("\n"));
-            u8::from(is_wrong)
+            print(&(lines.join("\n") + "\n")) | u8::from(is_wrong)
         }
         None => {
             eprintln!("qmail-remote-check: {NO_HOME}");

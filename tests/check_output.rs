@@ -66,6 +66,18 @@ fn arguments() {
     }
 }
 
+/// What cannot be printed is no OK.
+#[test]
+fn a_full_disk() {
+    let home = Home::with_route("127.0.0.1:1 myuser secretpass");
+    for arguments in [&["example.org"][..], &["--json", "example.org"], &["--config"], &["--help"], &["--version"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let status =
+            command(&home, arguments).stdin(Stdio::null()).stdout(full).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}: {status}");
+    }
+}
+
 /// qmail-remote pays for none of this.
 #[test]
 fn not_in_qmail_remote() {
