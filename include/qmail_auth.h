@@ -189,7 +189,8 @@ ptrdiff_t auth_begin(struct auth_machine *auth,
                      size_t size);
 
 // Goes on with the reply to what auth_begin or auth_step gave to send. `code` is the reply's; `reply` is the whole of it with
-// its codes, in wire form or as a classic qmail-remote.c keeps it. Or the connection has ended: `code` is 0 when the line
+// its codes and line ends, in wire form or as a classic qmail-remote.c keeps it. Without LF at its end, or with a last line that
+// others follow (`334-`), it counts as cut, and a challenge in it is cancelled. Or the connection has ended: `code` is 0 when the line
 // had gone out, -1 when it could not be sent, and `reply` does not count.
 //
 // Returns a length: send that, as in auth_begin. Or 0: logged in; go on with MAIL, without EHLO, HELO or RSET before it,
@@ -211,8 +212,8 @@ const char *auth_why(const struct auth_machine *auth);
 
 // Overwrites in `text`, which is of the server's words, what this login has sent, and the password, by `*`: a server may
 // repeat it. Do so before words of the server are shown anywhere, those of later replies too. `text` is a whole reply with
-// its codes and line ends. Without LF at its end, or with a last line that others follow (`250-`), it counts as cut, and
-// its last octets, as many as may be the beginning of a secret, are overwritten as well. NULL: nothing is done.
+// its codes and line ends. Of one that counts as cut, as in auth_step, the last octets, as many as may be the beginning of a
+// secret, are overwritten as well. NULL: nothing is done.
 void auth_mask(const struct auth_machine *auth,
                char *text,
                size_t len);

@@ -213,7 +213,7 @@ fn logins_that_fail() {
     broken(
         "the one mechanism that is configured is not offered",
         || loopback(Rules::offering(&["AUTH PLAIN"])).control("relays/127.0.0.1/mechanisms", "CRAM-MD5\n"),
-        &["none of what the relay offers can be used; configured: CRAM-MD5"],
+        &["none of what the relay offers can be used; that would be: CRAM-MD5"],
     );
     let closing = || {
         loopback(Rules::default().hooked(|event, _| match event {
@@ -235,11 +235,34 @@ fn logins_that_fail() {
                     Event::Command("AUTH LOGIN" | "AUTH CRAM-MD5") => Action::Default,
                     Event::Answer { mechanism: "LOGIN", .. } if said.len() == 3 => Action::Default,
                     Event::Command(line) if !line.starts_with("AUTH") => Action::Default,
-                    _ => Action::reply(format!("535-{all}\r\n535 \x1b[2J\u{e9} secretpass {}", all.to_uppercase())),
+                    _ => Action::reply(format!(
+                        "535-{all}\r\n535-s e\0cretpass 73656372\r\n535-6574\r\n535 \x1b[2J\u{e9} secretpass {}",
+                        all.to_uppercase()
+                    )),
                 }
             }))
         };
-        broken(offered, echo, &["Remote host said: 535-EHLO client.example.net / AUTH", "\\x1b[2J\\xc3\\xa9 <secret>"]);
+        broken(
+            offered,
+            echo,
+            &[
+                "Remote host said: 535-EHLO client.example.net / AUTH",
+                "535-<secret> <secret> 535 \\x1b[2J\\xc3\\xa9 <secret>",
+            ],
+        );
+    }
+}
+
+/// What would end the mail is in hand already.
+#[test]
+fn a_reply_behind_the_last() {
+    let says = ["would wait: ", "a reply came out of step"];
+    broken("behind 235", answering("AUTH", "235 ok\r\n421 4.7.0 bye"), &says);
+    for ehlo in ["250 smtp.example.jp\r\n250 stray\r\n", "250 smtp.example.jp\r\n250-stray\r\n"] {
+        let rules = || Rules { ehlo_raw: Some(ehlo.into()), auth_required: false, ..Rules::default() };
+        let setting = || Setting::new("127.0.0.1", rules(), "").control("timeoutremote", "1\n");
+        let checked = broken(ehlo, setting, &["would wait: "]);
+        assert!(ehlo.contains('-') || checked.last_line().contains(says[1]), "{}", checked.stdout);
     }
 }
 

@@ -135,7 +135,8 @@ fn what_may_be_a_secret_or_moves_the_cursor_is_not_said() {
         [
             format!("warning: control/smtproutes line 1: no host {why}"),
             format!("warning: control/smtproutes line 2: no host {why}"),
-            "control/smtproutes line 3: mail for x?[2J.example?1m goes to relay:587 with a login as a".to_owned(),
+            "control/smtproutes line 3: mail for x\\x1b[2J.example\\xc2\\x9b1m goes to relay:587 with a login as a"
+                .to_owned(),
             format!("warning: control/authsenders line 1: no sender {why}"),
             MX.to_owned(),
         ]
@@ -182,7 +183,7 @@ fn relays_and_files() {
     let lines = said_in(&home, 1);
     let pem = home.path().join("control/none.pem").display().to_string();
     for line in [
-        "control/smtproutes line 1: mail for a.org goes to one:587 with a login as \u{feff}first (control/relays/one), TLS policy \
+        "control/smtproutes line 1: mail for a.org goes to one:587 with a login as \\xef\\xbb\\xbffirst (control/relays/one), TLS policy \
          encrypt (control/relays/one/tls), mechanisms LOGIN, PLAIN (control/relays/one/mechanisms)",
         "warning: control/smtproutes line 1: control/relays/one/tls: no certificate is checked, so whoever stands between can \
          read the password and the mail",
@@ -230,6 +231,16 @@ fn who_can_read_what() {
             assert!(line.is_some_and(|line| line.contains(&format!(", readable {words}"))), "{begin}: {text}");
         }
     }
+    // The group may read the file, and cannot get at it.
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let (_, text) = check(&home, &["--config"]);
+    let line = text.lines().find(|line| line.starts_with(&format!("{} holds a secret: mode 0640", password.display())));
+    assert!(line.is_some_and(|line| line.contains(", readable by user ") && !line.contains("by group")), "{text}");
+    // What turns the text around is not printed.
+    home.control("relays/relay.example/clientcert", "\u{202e}mep.pem\n");
+    assert!(check(&home, &["--config"]).1.contains("\\xe2\\x80\\xaemep.pem (of control/relays/"));
+    home.control("relays/relay.example/clientcert", "certificate.pem\n");
     fs::remove_file(&key).unwrap();
     let (status, text) = check(&home, &["--config"]);
     let why = "key.pem (of control/relays/relay.example/clientkey): No such file or directory; mail by control/smtproutes line 1 \

@@ -126,6 +126,11 @@ fn forms_of_the_exchange() {
             ("ANSWER CRAM-MD5 dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "235 ok"),
         ]);
         assert_eq!(Host { login: " tim tanstaaftanstaaf", ..host }.mail(rules).0.letters(), "K");
+        // A challenge that the host has cut is not answered: what would be sent counts as a wrong password.
+        let challenge = format!("334-{}\r\n334 PDE4OTYuNjk3MTcw", "x".repeat(5000 - 4 - 1 - 4 - 8));
+        let rules = Rules::default().answering(&[("AUTH CRAM-MD5", &challenge)]);
+        let log = host.assert_mail("a challenge cut", rules, "PLAIN");
+        assert_eq!(log.commands()[1..3], ["AUTH CRAM-MD5", "*"]);
         // Longer than a command line; with blanks.
         let long: &str = format!(" myuser {}", "p q".repeat(930)).leak();
         let rules = Rules::offering(&["AUTH PLAIN"]).login("myuser", &long[8..]);

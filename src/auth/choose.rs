@@ -102,7 +102,7 @@ impl Auth {
         let mut mask = Mask::default();
         if !credentials.by_certificate {
             // In each form that a relay may repeat, whichever is sent: it can know them from a login before.
-            mask.add_whole(&credentials.password);
+            mask.add_password(&credentials.password);
             mask.add_sent(&plain(&credentials.user, &credentials.password));
             mask.add_sent(&login(&credentials.password));
         }
@@ -335,8 +335,9 @@ impl Auth {
         } else if self.permitted().next().is_some() {
             self.why("the relay closed the connection before a login")
         } else if usable.is_empty() {
-            let known: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
-            self.why(&format!("none of what the relay offers can be used; configured: {}", list(&known, known.len())))
+            let usable: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
+            let usable = list(&usable, usable.len());
+            self.why(&format!("none of what the relay offers can be used; that would be: {usable}"))
         } else {
             let user = String::from_utf8_lossy(&self.credentials.user);
             self.why(&match self.over_tls {

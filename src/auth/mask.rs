@@ -17,15 +17,23 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A string that is masked where it stands whole: the password. Replies are mostly kept without CR, and the names in a
-    /// certificate are shown with backslashes (RFC 4514 section 2.4), so neither counts.
-    pub fn add_whole(&mut self, secret: &[u8]) {
-        let secret: Vec<u8> = secret.iter().copied().filter(|c| !b"\r\\".contains(c)).collect();
+    /// The password: masked where it stands whole, and its hexadecimal digits.
+    pub fn add_password(&mut self, password: &[u8]) {
+        self.add_whole(password);
+        let mut digits = Secret::with_room(2 * password.len());
+        for octet in password {
+            digits.extend([octet >> 4, octet & 0xf].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        }
+        self.add_sent(&digits);
+    }
+
+    fn add_whole(&mut self, secret: &[u8]) {
+        let secret: Vec<u8> = secret.iter().copied().filter(counts).collect();
         let secret = &*Secret::from(secret);
         self.fingerprints.push((secret.len(), fingerprint(secret)));
     }
 
-    /// A base64 string that was sent: masked whole or in pieces.
+    /// A base64 string that was sent, or may be known from before: masked whole or in pieces.
     pub fn add_sent(&mut self, base64: &[u8]) {
         if base64.len() < RUN {
             return self.add_whole(base64);
@@ -58,12 +66,11 @@ impl Mask {
         out
     }
 
-    /// The same in place: each octet of a secret becomes `*`. Where the text has no LF at its end, or a last line that others
-    /// follow, it was cut, and as many octets of its end as may be the beginning of a secret become `*` too.
+    /// The same in place: each octet of a secret becomes `*`. Where the reply [is cut](is_cut), so does as much of its end as may
+    /// be the beginning of a secret.
     pub fn blot(&self, text: &mut [u8]) {
         let mut secret = self.secret_places(text);
-        let last = text.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
-        if last.last() != Some(&b'\n') || last.get(3) == Some(&b'-') {
+        if is_cut(text) {
             self.hide_end(text, &mut secret);
         }
         text.iter_mut().zip(secret).filter(|(_, secret)| *secret).for_each(|(octet, _)| *octet = b'*');
@@ -95,6 +102,12 @@ impl Mask {
     }
 }
 
+/// The reply has no LF at its end, or a last line that others follow.
+pub fn is_cut(reply: &[u8]) -> bool {
+    let last = reply.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
+    last.last() != Some(&b'\n') || last.get(3) == Some(&b'-')
+}
+
 /// As much of a line of a login as may be shown; what follows, unless the line is `*`, is a secret. It is told by its place
 /// and not by the fingerprints: a password that is a word of ours must not show by its absence.
 pub fn open_part(line: &[u8]) -> &[u8] {
@@ -107,15 +120,20 @@ pub fn open_part(line: &[u8]) -> &[u8] {
     }
 }
 
-/// The places in a reply that are neither backslashes nor of line ends, nor the code with its hyphen, blank or tab at a line's start.
+/// A relay may fold what it repeats, and the names in a certificate are shown with backslashes (RFC 4514 section 2.4). So neither
+/// those nor blanks and control characters count, here and there.
+fn counts(octet: &u8) -> bool {
+    *octet > b' ' && !b"\\\x7f".contains(octet)
+}
+
+/// The places in a reply of what counts, without the code with its hyphen, blank or tab at a line's start.
 fn places_that_count(text: &[u8]) -> Vec<usize> {
     let mut places = Vec::with_capacity(text.len());
     let mut start = 0;
     for line in text.split_inclusive(|c| *c == b'\n') {
         let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
-        let end = line.strip_suffix(b"\n").unwrap_or(line).len();
-        let of_line = start + if code { 4 } else { 0 }..start + end;
-        places.extend(of_line.filter(|place| !b"\r\\".contains(&text[*place])));
+        let of_line = start + if code { 4 } else { 0 }..start + line.len();
+        places.extend(of_line.filter(|place| counts(&text[*place])));
         start += line.len();
     }
     places
@@ -134,8 +152,8 @@ mod tests {
     #[test]
     fn secrets_whole_cut_folded_and_in_capitals() {
         let mut mask = Mask::default();
-        mask.add_whole(b"s3cret pass");
-        mask.add_whole(b"back\\slash,+");
+        mask.add_password(b"s3cret pass");
+        mask.add_password(b"back\\slash,+");
         mask.add_sent(b"AG15dXNlcgBzM2NyZXQgcGFzcw==");
         mask.add_sent(b"bWU=");
         let masked = |text: &str| String::from_utf8(mask.apply(text.as_bytes())).unwrap();
@@ -149,6 +167,7 @@ mod tests {
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
         assert_eq!(masked("535-AG15dXN\r\n535 lcgBzM2\r\n"), "535-<secret>\r\n");
         assert_eq!(masked("back\\slash,+; CN=back\\\\slash\\,\\+,O=x"), "<secret>; CN=<secret>,O=x");
+        assert_eq!(masked("535 s3 cr\0et\tp ass or 73336372\n65742070 in hex"), "535 <secret> or <secret> in hex");
         assert_eq!(masked("535 5.7.8 Error: authentication failed"), "535 5.7.8 Error: authentication failed");
         assert_eq!(masked(""), "");
 
@@ -156,9 +175,9 @@ mod tests {
         mask.blot(&mut text);
         assert_eq!(text, *b"535-your ****************, ****\n");
         for (cut, masked) in [
-            (&b"535-no, it is not s3cret pas"[..], &b"535-no, it is not **********"[..]),
+            (&b"535-no, it is not s3cret pas"[..], &b"535-no, it is no************"[..]),
             (b"535-no, it is not back\\slash,", b"535-no, it is not ***********"),
-            (b"535-no, it is not s3cret pas\n", b"535-no, it is not ***********"),
+            (b"535-no, it is not s3cret pas\n", b"535-no, it is no*************"),
             (b"535 no, it is not s3cret pas\n", b"535 no, it is not s3cret pas\n"),
         ] {
             let mut text = cut.to_vec();

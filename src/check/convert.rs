@@ -4,7 +4,8 @@
 //! A login is moved only where all mail keeps its route and its login by that; of the others a comment says why not.
 
 use super::lines::{Line, Lines, Stray};
-use super::notes::{printable, shell_path, shell_word};
+use super::notes::{shell_path, shell_word};
+use super::printable;
 use super::readers::qmail_group;
 use crate::auth::Credentials;
 use crate::control::files::{Control, ControlError};
@@ -23,7 +24,7 @@ pub fn convert(home: &Path) -> (Vec<String>, bool) {
         Ok(lines) => (lines, false),
         Err(ControlError(why)) => (vec![format!("# {why}; nothing can be moved.")], true),
     };
-    (lines.iter().map(|line| printable(line)).collect(), is_wrong)
+    (lines.iter().map(|line| printable(line.as_bytes())).collect(), is_wrong)
 }
 
 fn commands(control: &Control) -> Result<Vec<String>, ControlError> {
@@ -196,7 +197,7 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
     script.push("# The lines as they will be:".to_owned());
     let mut edits = String::new();
     for Move { number, before, stays, .. } in moves {
-        script.push(format!("#   line {number}  {}", super::printable(&before[..*stays])));
+        script.push(format!("#   line {number}  {}", printable(&before[..*stays])));
         edits += &format!(r" -e '{number}s/^\(.\{{{stays}\}}\).*/\1/'");
     }
     script.push(r#"new=$(mktemp "$old.XXXXXX")"#.to_owned());

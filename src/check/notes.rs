@@ -1,5 +1,6 @@
 //! What `--config` has to say: lines, some of them warnings, and whether mail is put off by what was found.
 
+use super::printable;
 use std::path::Path;
 
 /// The lines, in their order.
@@ -12,12 +13,12 @@ pub struct Notes {
 impl Notes {
     /// Something that is as it should be.
     pub fn say(&mut self, line: String) {
-        self.lines.push(printable(&line));
+        self.lines.push(printable(line.as_bytes()));
     }
 
     /// Something to look at. It is said once.
     pub fn warn(&mut self, line: &str) {
-        let line = printable(&format!("warning: {line}"));
+        let line = format!("warning: {}", printable(line.as_bytes()));
         if !self.lines.contains(&line) {
             self.lines.push(line);
         }
@@ -33,11 +34,6 @@ impl Notes {
     pub fn end(self) -> (Vec<String>, bool) {
         (self.lines, self.puts_off)
     }
-}
-
-/// Names come out of files, and the lines go to a terminal.
-pub fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// A path as a word of a shell's command line: a `'` and all that is not ASCII can stand in it.

@@ -9,6 +9,9 @@ use std::path::Path;
 /// The user that qmail-rspawn, and so qmail-remote, runs as.
 pub const QMAILR: &str = "qmailr";
 
+/// A user who owns nothing: no file system has this number for one.
+const NOBODY: u32 = u32::MAX;
+
 /// Who can read a file.
 pub struct Readers {
     /// Mode, owner, group, and who can read it; what to do where that is everyone, or not qmail.
@@ -24,7 +27,7 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     let file = fs::metadata(path)?;
     let (owner, group, mut words) = owners(&file);
     let everybody = can_read(path, None)?;
-    words += &match (everybody, file.mode() & 0o040 != 0) {
+    words += &match (everybody, can_read(path, Some((NOBODY, file.gid())))?) {
         (true, _) => ", readable by every user of this machine".to_owned(),
         (false, true) => format!(", readable by group {group}"),
         (false, false) => format!(", readable by user {owner} alone"),

@@ -3,7 +3,7 @@
 use super::auth::{auth_error, write};
 use super::{octets, text};
 use crate::auth::choose::{Auth, Permission, Step};
-use crate::auth::{Credentials, detect};
+use crate::auth::{Credentials, detect, mask};
 use crate::smtp::reply::last_text;
 use std::ffi::{CString, c_char, c_int};
 
@@ -37,6 +37,9 @@ pub struct auth_machine {
 
 /// Why there is no login where the caller is at fault.
 const NULL: &str = "a pointer is NULL, or a length is more than any object has";
+
+/// No base64, so as a challenge it is cancelled.
+const CUT: &[u8] = b"*";
 
 impl auth_machine {
     /// Ends what is under way, since its reply is unknown.
@@ -102,7 +105,8 @@ pub unsafe extern "C" fn auth_begin(
 }
 
 /// Goes on with the reply to what auth_begin or auth_step gave to send. `code` is the reply's; `reply` is the whole of it with
-/// its codes, in wire form or as a classic qmail-remote.c keeps it. Or the connection has ended: `code` is 0 when the line
+/// its codes and line ends, in wire form or as a classic qmail-remote.c keeps it. Without LF at its end, or with a last line that
+/// others follow (`334-`), it counts as cut, and a challenge in it is cancelled. Or the connection has ended: `code` is 0 when the line
 /// had gone out, -1 when it could not be sent, and `reply` does not count.
 ///
 /// Returns a length: send that, as in auth_begin. Or 0: logged in; go on with MAIL, without EHLO, HELO or RSET before it,
@@ -130,7 +134,11 @@ pub unsafe extern "C" fn auth_step(
     let step = match (code, reply) {
         (..=0, _) => auth.machine.closed(code == 0),
         (_, None) => return auth.null(),
-        (_, Some(reply)) => auth.machine.step(u16::try_from(code).unwrap_or(u16::MAX), last_text(reply)),
+        (_, Some(reply)) => {
+            // Half a challenge would be answered with what the server counts as a wrong password.
+            let text = if mask::is_cut(reply) { CUT } else { last_text(reply) };
+            auth.machine.step(u16::try_from(code).unwrap_or(u16::MAX), text)
+        }
     };
     // SAFETY: likewise that of answer().
     unsafe { answer(auth, step, out, size) }
@@ -150,8 +158,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_machine) -> *const c_char {
 
 /// Overwrites in `text`, which is of the server's words, what this login has sent, and the password, by `*`: a server may
 /// repeat it. Do so before words of the server are shown anywhere, those of later replies too. `text` is a whole reply with
-/// its codes and line ends. Without LF at its end, or with a last line that others follow (`250-`), it counts as cut, and
-/// its last octets, as many as may be the beginning of a secret, are overwritten as well. NULL: nothing is done.
+/// its codes and line ends. Of one that counts as cut, as in auth_step, the last octets, as many as may be the beginning of a
+/// secret, are overwritten as well. NULL: nothing is done.
 ///
 /// # Safety
 /// `auth` is NULL or lives; `text` is NULL or points to `len` octets that can be written.

@@ -1,11 +1,12 @@
 //! The dialogue of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
-//! `session`, up to the login, and in `transaction`, for the mail.
+//! `session`, up to the login, and in `transaction`, for the mail; `received` is how the server's octets become replies.
 //!
 //! TLS is begun where the policy wants it, and all that was learnt before is forgotten (RFC 3207 section 4.2).
 //!
 //! Replies are matched one to one to commands. A reply whose first octet was in hand before its command was given to
 //! the kernel answers nothing: it ends the delivery with Z, except that an early refusal of the message counts as one.
 
+mod received;
 mod session;
 mod transaction;
 
@@ -20,7 +21,6 @@ use crate::auth::mask::Mask;
 use crate::event::Event;
 use crate::report::{RecipientReport, Verdict};
 use crate::tls::policy::TlsPolicy;
-use crate::tls::{Failure, Session};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -114,6 +114,8 @@ pub struct Dialogue {
     measuring: Option<Measuring>,
     /// EHLO was put off, so it is not known what the server can do.
     hello_deferred: bool,
+    /// All that a check is for is done.
+    is_checked: bool,
     ending: Option<Ending>,
 }
 
@@ -150,6 +152,7 @@ impl Dialogue {
             message: None,
             measuring: None,
             hello_deferred: false,
+            is_checked: false,
             ending: None,
         };
         if dialogue.envelope.relay.implicit_tls {
@@ -177,101 +180,16 @@ impl Dialogue {
         (self.ending.unwrap_or_else(|| Ending::Report(Vec::new(), died)), self.envelope, self.auth)
     }
 
-    /// The server sent this.
-    pub fn received(&mut self, now: u64, octets: &[u8]) {
-        let Some(session) = self.channel.tls() else {
-            self.read(now, octets);
-            return self.check_deadline(now);
-        };
-        let was_handshaking = session.is_handshaking();
-        let mut plain = Vec::new();
-        let decrypted = self.channel.decrypt(octets, &mut plain);
-        self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
-        if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
-            self.deadline = now.saturating_add(self.envelope.timeout);
-            if let Some(session) = self.channel.tls() {
-                self.envelope.log.tell(&Event::Tls(session.shown(self.mask())));
-            }
-            if !self.envelope.relay.implicit_tls {
-                self.say_hello();
-            }
-        }
-        self.read(now, &plain);
-        if self.ending.is_none() {
-            match decrypted {
-                Err(failure) => self.tls_failed(failure),
-                Ok(()) if self.channel.tls().is_some_and(Session::is_closed) => self.closed(),
-                Ok(()) => {}
-            }
-        }
-        self.check_deadline(now);
+    /// The kernel took this many octets.
+    pub fn sent(&mut self, now: u64, count: usize) {
+        self.deadline = now.saturating_add(self.envelope.timeout);
+        self.channel.sent(count);
     }
 
-    /// Octets that make no reply do not put the deadline off, however many come.
-    fn check_deadline(&mut self, now: u64) {
-        if self.ending.is_none() && now >= self.deadline {
-            self.timed_out();
-        }
-    }
-
-    /// The server said this.
-    fn read(&mut self, now: u64, mut input: &[u8]) {
-        while !input.is_empty() && self.ending.is_none() {
-            if self.reader.is_empty() {
-                if let [b'\r', rest @ ..] = input {
-                    input = rest; // of a line that ended in LF CR; it begins no reply
-                    continue;
-                }
-                self.early = self.unanswered.front().is_none_or(|(_, end)| !self.channel.is_sent(*end));
-            }
-            match self.reader.read(&mut input) {
-                None => {}
-                Some(Ok(reply)) => {
-                    self.deadline = now.saturating_add(self.envelope.timeout);
-                    self.tls_holds = self.channel.tls().is_some();
-                    self.reply(&reply, input);
-                }
-                Some(Err(error)) => {
-                    if self.envelope.log.is_on() {
-                        let text = self.reader.text(); // up to where it was no reply any more, so a secret may be cut
-                        let masked = self.mask().map(|mask| mask.apply_cut(text));
-                        self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
-                    }
-                    self.abandon(self.words().no_reply(error));
-                }
-            }
-        }
-    }
-
-    /// The server has said its last: it closed, or the connection is lost.
-    pub fn closed(&mut self) {
-        if self.is_starting_tls() {
-            let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
-            let when = if done { "right after the handshake" } else { "in the handshake" };
-            return self.tls_failed(Failure::Relay(format!("the relay closed the connection {when}")));
-        }
-        match self.unanswered.front() {
-            Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
-            _ => self.lost(None),
-        }
-    }
-
-    /// The deadline passed, and the server had said nothing.
-    pub fn timed_out(&mut self) {
-        if self.is_starting_tls() {
-            return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
-        }
-        self.lost(Some(self.envelope.timeout));
-    }
-
-    fn lost(&mut self, silence: Option<u64>) {
-        self.envelope.log.tell(&Event::Lost(self.waits_for(), silence));
-        self.abandon(self.words().died());
-    }
-
-    /// What the next reply would be to.
-    fn waits_for(&self) -> &'static str {
-        self.unanswered.front().map_or("nothing", |(command, _)| command.name())
+    /// The kernel takes no more.
+    pub fn send_failed(&mut self) {
+        self.write_failed = true;
+        self.channel.clear();
     }
 
     /// Tells what the server said, its words masked.
@@ -284,18 +202,6 @@ impl Dialogue {
 
     fn mask(&self) -> Option<&Mask> {
         self.auth.as_ref().map(Auth::mask)
-    }
-
-    /// The kernel took this many octets.
-    pub fn sent(&mut self, now: u64, count: usize) {
-        self.deadline = now.saturating_add(self.envelope.timeout);
-        self.channel.sent(count);
-    }
-
-    /// The kernel takes no more.
-    pub fn send_failed(&mut self) {
-        self.write_failed = true;
-        self.channel.clear();
     }
 
     fn words(&self) -> Words<'_> {
@@ -342,8 +248,8 @@ impl Dialogue {
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {
-        self.envelope.log.tell(&Event::Sent(&line));
         if !self.write_failed {
+            self.envelope.log.tell(&Event::Sent(&line));
             self.channel.put_line(&line);
         }
         self.expect(command);

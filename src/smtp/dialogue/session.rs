@@ -140,7 +140,7 @@ impl Dialogue {
                 let step = auth.begin(offer, permission, over_tls);
                 self.envelope.log.tell(&Event::Mechanisms(auth.choice()));
                 match step {
-                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.finish_check(),
+                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.is_checked = true,
                     step => self.login(step, None),
                 }
             }
@@ -168,8 +168,8 @@ impl Dialogue {
     fn login(&mut self, step: Step, reply: Option<&Reply>) {
         match step {
             Step::Send(line) => {
-                self.envelope.log.tell(&Event::SentSecret(mask::open_part(&line)));
                 if !self.write_failed {
+                    self.envelope.log.tell(&Event::SentSecret(mask::open_part(&line)));
                     self.channel.put_secret_line(&line);
                 }
                 self.expect(Command::Auth);

@@ -22,7 +22,8 @@ impl Dialogue {
             };
         }
         if self.envelope.goal != Goal::Sent {
-            return self.finish_check();
+            self.is_checked = true;
+            return;
         }
         if (size || eight_bit_mime) && *measured == Measured::No {
             self.measuring = Some(Measuring::default());
@@ -45,11 +46,6 @@ impl Dialogue {
             (0..self.envelope.recipients.len()).for_each(|number| self.send_rcpt(number));
             self.send(Command::Data, b"DATA".to_vec());
         }
-    }
-
-    /// All that a check is for is done.
-    pub(super) fn finish_check(&mut self) {
-        self.finish(Verdict::new(Letter::K, ""));
     }
 
     pub(super) fn mail_reply(&mut self, reply: &Reply) {

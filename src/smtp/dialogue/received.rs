@@ -1,0 +1,111 @@
+//! What the server does: octets, which become replies one by one, its end, or nothing at all.
+
+use super::Command;
+use super::Dialogue;
+use crate::event::Event;
+use crate::report::{Letter, Verdict};
+use crate::tls::{Failure, Session};
+
+impl Dialogue {
+    /// The server sent this.
+    pub fn received(&mut self, now: u64, octets: &[u8]) {
+        match self.channel.tls() {
+            None => self.read(now, octets),
+            Some(session) => {
+                let was_handshaking = session.is_handshaking();
+                self.received_over_tls(now, octets, was_handshaking);
+            }
+        }
+        // Not before all that is in hand is read: a reply that answers nothing would be the end of a mail, too.
+        if self.is_checked && self.ending.is_none() && self.reader.is_empty() {
+            self.finish(Verdict::new(Letter::K, ""));
+        }
+        // Octets that make no reply do not put the deadline off, however many come.
+        if self.ending.is_none() && now >= self.deadline {
+            self.timed_out();
+        }
+    }
+
+    fn received_over_tls(&mut self, now: u64, octets: &[u8], was_handshaking: bool) {
+        let mut plain = Vec::new();
+        let decrypted = self.channel.decrypt(octets, &mut plain);
+        self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
+        if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
+            self.deadline = now.saturating_add(self.envelope.timeout);
+            if let Some(session) = self.channel.tls() {
+                self.envelope.log.tell(&Event::Tls(session.shown(self.mask())));
+            }
+            if !self.envelope.relay.implicit_tls {
+                self.say_hello();
+            }
+        }
+        self.read(now, &plain);
+        if self.ending.is_none() {
+            match decrypted {
+                Err(failure) => self.tls_failed(failure),
+                Ok(()) if self.channel.tls().is_some_and(Session::is_closed) => self.closed(),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// The server said this.
+    fn read(&mut self, now: u64, mut input: &[u8]) {
+        while !input.is_empty() && self.ending.is_none() {
+            if self.reader.is_empty() {
+                if let [b'\r', rest @ ..] = input {
+                    input = rest; // of a line that ended in LF CR; it begins no reply
+                    continue;
+                }
+                self.early = self.unanswered.front().is_none_or(|(_, end)| !self.channel.is_sent(*end));
+            }
+            match self.reader.read(&mut input) {
+                None => {}
+                Some(Ok(reply)) => {
+                    self.deadline = now.saturating_add(self.envelope.timeout);
+                    self.tls_holds = self.channel.tls().is_some();
+                    self.reply(&reply, input);
+                }
+                Some(Err(error)) => {
+                    if self.envelope.log.is_on() {
+                        let text = self.reader.text(); // up to where it was no reply any more, so a secret may be cut
+                        let masked = self.mask().map(|mask| mask.apply_cut(text));
+                        self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
+                    }
+                    self.abandon(self.words().no_reply(error));
+                }
+            }
+        }
+    }
+
+    /// The server has said its last: it closed, or the connection is lost.
+    pub fn closed(&mut self) {
+        if self.is_starting_tls() {
+            let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
+            let when = if done { "right after the handshake" } else { "in the handshake" };
+            return self.tls_failed(Failure::Relay(format!("the relay closed the connection {when}")));
+        }
+        match self.unanswered.front() {
+            Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
+            _ => self.lost(None),
+        }
+    }
+
+    /// The deadline passed, and the server had said nothing.
+    pub fn timed_out(&mut self) {
+        if self.is_starting_tls() {
+            return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
+        }
+        self.lost(Some(self.envelope.timeout));
+    }
+
+    fn lost(&mut self, silence: Option<u64>) {
+        self.envelope.log.tell(&Event::Lost(self.waits_for(), silence));
+        self.abandon(self.words().died());
+    }
+
+    /// What the next reply would be to.
+    pub(super) fn waits_for(&self) -> &'static str {
+        self.unanswered.front().map_or("nothing", |(command, _)| command.name())
+    }
+}
