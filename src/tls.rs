@@ -4,15 +4,19 @@
 //! read inside the verifier, so only when a chain has come that is to be verified.
 
 mod certificate;
+mod pem;
 pub mod policy;
 pub mod shown;
 
+use crate::report::os_error;
 use certificate::{Examined, Flaw};
+use memchr::memmem::Finder;
+use pem::FORM;
 use policy::{Check, PemFile, Security};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::{Error::Io, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
@@ -27,12 +31,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use webpki::EndEntityCert;
 
 /// What Debian's package ca-certificates makes.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// What a PEM file is known by, for whoever has put another kind of file there.
-const PEM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
 
 /// Why there is no TLS, in words with what to do about it.
 #[derive(Debug)]
@@ -203,27 +205,6 @@ impl Session {
     }
 }
 
-fn read(file: &PemFile) -> Result<impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>, Failure> {
-    must_be_regular(file)?;
-    CertificateDer::pem_file_iter(&file.path).map_err(|error| unreadable(file, &error))
-}
-
-/// A FIFO would be waited for, and a device read without end.
-fn must_be_regular(file: &PemFile) -> Result<(), Failure> {
-    match std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
-        true => Err(Failure::SetUp(format!("{file}: not a regular file"))),
-        false => Ok(()),
-    }
-}
-
-fn unreadable(file: &PemFile, error: &pem::Error) -> Failure {
-    let why = match error {
-        pem::Error::Io(error) => crate::report::os_error(error),
-        other => other.to_string(),
-    };
-    Failure::SetUp(format!("{file}: {why}"))
-}
-
 fn set_up(error: &Error) -> Failure {
     Failure::SetUp(error.to_string())
 }
@@ -247,14 +228,13 @@ struct ClientCertificate {
 impl ClientCertificate {
     fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, Failure> {
         let Some((file, key_file)) = &security.client else { return Ok(None) };
-        let chain = read(file)?.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(file, &error))?;
-        if chain.is_empty() {
-            return Err(Failure::SetUp(format!("{file}: no certificate in it {PEM}")));
-        }
-        must_be_regular(key_file)?;
-        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| match error {
-            pem::Error::Io(_) => unreadable(key_file, &error),
-            _ => Failure::SetUp(format!("{key_file}: no key in it {PEM}, or one that is encrypted")),
+        let chain = pem::chain(file).map_err(Failure::SetUp)?.into_iter().map(CertificateDer::from).collect();
+        pem::must_be_regular(key_file).map_err(Failure::SetUp)?;
+        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| {
+            Failure::SetUp(match error {
+                Io(error) => format!("{key_file}: {}", os_error(&error)),
+                _ => format!("{key_file}: no key in it {FORM}, or one that is encrypted"),
+            })
         })?;
         let certificate = CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| Failure::SetUp(format!("{file} and {key_file} do not go together: {error}")))?;
@@ -298,7 +278,7 @@ impl ServerCertVerifier for Verifier {
         if self.check == Check::Skip {
             return Ok(ServerCertVerified::assertion());
         }
-        let (answer, finding) = match self.anchors(end_entity) {
+        let (answer, finding) = match self.anchors(end_entity, intermediates) {
             Err(set_up) => (Err(Error::General("no CAs".to_owned())), Err(set_up)),
             Ok((anchors, pinned)) => {
                 let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
@@ -384,26 +364,27 @@ impl Verifier {
         verify_server_name(&leaf, chain.name)
     }
 
-    /// The CAs, and whether the leaf itself stands among them in a cafile. What cannot be parsed is passed over.
-    fn anchors(&self, leaf: &CertificateDer) -> Result<(RootCertStore, bool), Failure> {
+    /// The CAs that can have issued what the relay sent, and whether the leaf itself stands among them in a cafile. Few of them are
+    /// taken for such: only those in which the name of an issuer stands. What cannot be parsed is passed over.
+    fn anchors(&self, leaf: &CertificateDer, others: &[CertificateDer]) -> Result<(RootCertStore, bool), Failure> {
         let file = self.trusted();
+        let text = pem::text(&file).map_err(|why| self.no_cas(why))?;
+        let sent = [leaf].into_iter().chain(others);
+        let sent: Vec<_> = sent.filter_map(|certificate| EndEntityCert::try_from(certificate).ok()).collect();
+        let issuers: Vec<Finder> = sent.iter().map(|certificate| Finder::new(certificate.issuer())).collect();
         let (mut anchors, mut pinned, mut is_empty) = (RootCertStore::empty(), false, true);
-        let certificates = read(&file).map_err(|failure| self.no_cas(failure))?;
-        for certificate in certificates {
-            match certificate {
-                Ok(certificate) => {
-                    is_empty = false;
-                    pinned |= self.cafile.is_some() && certificate == *leaf;
-                    if self.cafile.is_none() || certificate::vouches_for_others(&certificate) {
-                        let _ = anchors.add(certificate);
-                    }
-                }
-                Err(error @ pem::Error::Io(_)) => return Err(unreadable(&file, &error)),
-                Err(_) => {}
+        pem::each_certificate(&text, |certificate| {
+            let Some(certificate) = certificate else { return };
+            is_empty = false;
+            pinned |= self.cafile.is_some() && certificate == leaf.as_ref();
+            if issuers.iter().any(|issuer| issuer.find(certificate).is_some())
+                && (self.cafile.is_none() || certificate::vouches_for_others(certificate))
+            {
+                let _ = anchors.add(CertificateDer::from(certificate.to_vec()));
             }
-        }
+        });
         match is_empty {
-            true => Err(self.no_cas(Failure::SetUp(format!("{file}: no certificate in it {PEM}")))),
+            true => Err(self.no_cas(format!("{file}: no certificate in it {FORM}"))),
             false => Ok((anchors, pinned)),
         }
     }
@@ -414,13 +395,11 @@ impl Verifier {
         self.cafile.clone().unwrap_or_else(bundle)
     }
 
-    fn no_cas(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::SetUp(why) if self.cafile.is_none() => {
-                Failure::SetUp(format!("no CAs to verify the relay's certificate with: {why}; install that package"))
-            }
-            other => other,
-        }
+    fn no_cas(&self, why: String) -> Failure {
+        Failure::SetUp(match self.cafile {
+            None => format!("no CAs to verify the relay's certificate with: {why}; install that package"),
+            Some(_) => why,
+        })
     }
 }
 

@@ -15,11 +15,13 @@ const NO_REPORTS: [&str; 4] = [
 ];
 
 /// Texts that are in no report, or that say what went well.
-const NONE_NEEDED: [(&str, &str); 13] = [
+const NONE_NEEDED: [(&str, &str); 15] = [
     ("accepted message", "delivered; README has an example in What goes out how"),
     ("MAIL FROM", "goes to the relay"),
     ("RCPT TO", "goes to the relay"),
     ("Remote host said", "what follows is the relay's"),
+    ("BEGIN CERTIFICATE", "is looked for"),
+    ("END CERTIFICATE", "the same"),
     ("os error", "is looked for, to be cut off"),
     ("MX of", "whom the system's words are about"),
     ("mail exchanger of", "the same"),
