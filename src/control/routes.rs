@@ -40,8 +40,9 @@ pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
 
 /// The lines that say something, without blanks at their ends, and their numbers.
 pub fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    let lines = content.split(|c| *c == b'\n').map(strip_blanks).zip(1..);
-    lines.filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
+    let ends = memchr::memchr_iter(b'\n', content).chain([content.len()]); // there may be thousands of lines
+    let lines = ends.scan(0, |start, end| Some(&content[std::mem::replace(start, end + 1)..end]));
+    lines.map(strip_blanks).zip(1..).filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
 }
 
 /// The line that is for a name: that of the longest key, the last of several. A key is the whole name, its end from one of

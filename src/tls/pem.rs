@@ -105,7 +105,7 @@ mod tests {
             let mut text = between.clone() + "\n";
             for der in &certificates {
                 let body = BASE64_STANDARD.encode(der);
-                let lines: Vec<&str> = body.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap()).collect();
+                let lines: Vec<&str> = body.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
                 text += &format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n{between}\n", lines.join("\n"));
             }
             let text = if crlf { text.replace('\n', "\r\n") } else { text };
