@@ -84,6 +84,10 @@ fn lines_that_put_mail_off() {
     let why =
         "a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off";
     assert!(lines.contains(&format!("warning: control/authsenders line 1: {why}")), "{lines:?}");
+    // The route can be there and name no relay.
+    let lines = said(b"inside.example:\na.example:\n:relay\n", b"a@b|user|secretpass\n:relay\n", 1);
+    let why = "a login for the relay of the route, but control/smtproutes line 1 names none; mail from there that goes by it is put off";
+    assert!(lines.contains(&format!("warning: control/authsenders line 1: {why}")), "{lines:?}");
     let home = Home::new();
     home.control("smtproutes", ":relay:587 user secretpass\r\n");
     let lines = said_in(&home, 1);

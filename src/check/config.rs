@@ -198,12 +198,19 @@ fn between_the_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes)
             "no line of control/smtproutes: mail for all other hosts goes to the domain's mail exchangers".to_owned(),
         );
     }
-    let default_goes_by_mx = !smtproutes.that_count().filter(goes_somewhere).any(|line| line.key.is_empty());
+    let without_relay = smtproutes.that_count().find(|line| line.value.is_empty() && !line.is_doubtful());
     let logins = authsenders.that_count().filter(|line| matches!(line.says, Ok(Some(Sender::Login(_)))));
-    for Line { source, .. } in logins.filter(|line| default_goes_by_mx && !line.is_doubtful()) {
-        notes.warn_of_delay(&format!(
-            "{source}: a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off"
-        ));
+    for Line { source, .. } in logins.filter(|line| !line.is_doubtful()) {
+        if !has_default {
+            notes.warn_of_delay(&format!(
+                "{source}: a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off"
+            ));
+        }
+        if let Some(Line { source: route, .. }) = without_relay {
+            notes.warn_of_delay(&format!(
+                "{source}: a login for the relay of the route, but {route} names none; mail from there that goes by it is put off"
+            ));
+        }
     }
     let takes_all = authsenders.that_count().find(|line| line.key.is_empty() && !line.value.is_empty());
     let leave_all = authsenders.that_count().all(|line| matches!(line.says, Ok(Some(Sender::Relay(_))) | Err(_)));

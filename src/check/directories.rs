@@ -2,7 +2,7 @@
 
 use super::lines::{Line, Lines};
 use super::notes::Notes;
-use super::readers;
+use super::readers::{self, Readers};
 use crate::control::files::{Control, ControlError};
 use crate::control::relays::NAMES;
 use crate::control::senders::{self, Sender};
@@ -65,9 +65,13 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
             notes.warn_of_delay(&format!("{}: {words}", path.display()));
         }
     }
-    unused.retain(|path| readers::readers(path).is_ok_and(|readers| readers.everybody));
-    for path in secrets.iter().chain(&unused) {
-        who_can_read(path, notes);
+    for path in secrets {
+        who_can_read(&path, notes);
+    }
+    for path in unused {
+        if let Ok(Readers { words, everybody: true, .. }) = readers::readers(&path) {
+            notes.warn(&format!("{} holds a secret: {words}", path.display()));
+        }
     }
 }
 
