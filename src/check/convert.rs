@@ -184,7 +184,9 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
             let sign: &[u8] = if login.clear_allowed { b"-" } else { b"" };
             let user = shell_word(&[sign, &login.user].concat());
             let length = before.len();
-            script.push("directory relays".to_owned());
+            if done.is_empty() {
+                script.push("directory relays".to_owned());
+            }
             script.push(format!("directory {path}"));
             script.push(format!(r"printf '%s\n' {user} >{path}/user"));
             script.push(format!(
