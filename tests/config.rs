@@ -290,7 +290,18 @@ fn what_qmail_cannot_get_at() {
     let line = text.lines().find(|line| line.contains(" holds a secret: ")).unwrap();
     let end = format!("so mail is put off; {} keeps it out", relay.display());
     assert!(status == Some(1) && line.starts_with("warning: ") && line.ends_with(&end), "{text}");
+    // qmailr can read it as its owner, and a group as well that is not qmail's.
     set(&relay, 0o755);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd.replace("qmailr:x:7796", "qmailr:x:0")).unwrap();
+    for (mode, mark, end) in [(0o640, "warning: ", "&& chmod 640 "), (0o600, "", ", readable by user root alone")] {
+        set(&password, mode);
+        let (status, text) = check(&home, &["--config"]);
+        let line = text.lines().find(|line| line.contains(" holds a secret: ")).unwrap();
+        let begins = line.starts_with(&format!("{mark}{} holds", password.display()));
+        assert!(status == Some(0) && begins && line.contains(end), "{text}");
+    }
+    fs::write("/etc/passwd", passwd).unwrap();
     fs::remove_file(&password).unwrap();
     fs::create_dir(&password).unwrap();
     let why = "warning: control/relays/relay.example/password: Is a directory; mail is put off".to_owned();

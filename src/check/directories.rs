@@ -69,7 +69,7 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         who_can_read(&path, notes);
     }
     for path in unused {
-        if let Ok(Readers { words, everybody: true, .. }) = readers::readers(&path) {
+        if let Ok(Readers { words, others: true, .. }) = readers::readers(&path) {
             notes.warn(&format!("{} holds a secret: {words}", path.display()));
         }
     }
@@ -177,7 +177,7 @@ fn who_can_read(path: &Path, notes: &mut Notes) {
     match readers::readers(path) {
         Ok(readers) => {
             let said = format!("{path_name} holds a secret: {}", readers.words);
-            match (readers.qmailr, readers.everybody) {
+            match (readers.qmailr, readers.others) {
                 (false, _) => notes.warn_of_delay(&said),
                 (true, true) => notes.warn(&said),
                 (true, false) => notes.say(said),

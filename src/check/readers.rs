@@ -14,10 +14,10 @@ const NOBODY: u32 = u32::MAX;
 
 /// Who can read a file.
 pub struct Readers {
-    /// Mode, owner, group, and who can read it; what to do where that is everyone, or not qmail.
+    /// Mode, owner, group, and who can read it; what to do where that is others, or not qmail.
     pub words: String,
-    /// Every user of this machine.
-    pub everybody: bool,
+    /// Every user of this machine, or a group that is not qmail's.
+    pub others: bool,
     /// qmail-remote. True where there is no such user.
     pub qmailr: bool,
 }
@@ -27,7 +27,9 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     let file = fs::metadata(path)?;
     let (owner, group, mut words) = owners(&file);
     let everybody = can_read(path, None)?;
-    words += &match (everybody, can_read(path, Some((NOBODY, file.gid())))?) {
+    let by_group = can_read(path, Some((NOBODY, file.gid())))?;
+    let others = everybody || by_group && ids_of(QMAILR).is_some_and(|(_, gid)| gid != file.gid());
+    words += &match (everybody, by_group) {
         (true, _) => ", readable by every user of this machine".to_owned(),
         (false, true) => format!(", readable by group {group}"),
         (false, false) => format!(", readable by user {owner} alone"),
@@ -39,12 +41,12 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     }
     if let Some(directory) = barrier.filter(|at| at.is_dir()) {
         words += &keeps_out(&directory);
-    } else if everybody || !qmailr {
+    } else if others || !qmailr {
         let path = shell_path(path);
         let group = qmail_group();
         words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
     }
-    Ok(Readers { words, everybody, qmailr })
+    Ok(Readers { words, others, qmailr })
 }
 
 const NOT_FOR_QMAILR: &str = ", not by qmailr, as which qmail-remote runs, so mail is put off";
