@@ -4,8 +4,10 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output};
 use support::Home;
+use support::namespace::inside_with;
 
 fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-remote-check"));
@@ -82,6 +84,10 @@ fn lines_that_put_mail_off() {
     let why =
         "a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off";
     assert!(lines.contains(&format!("warning: control/authsenders line 1: {why}")), "{lines:?}");
+    // The route can be there and name no relay.
+    let lines = said(b"inside.example:\na.example:\n:relay\n", b"a@b|user|secretpass\n:relay\n", 1);
+    let why = "a login for the relay of the route, but control/smtproutes line 1 names none; mail from there that goes by it is put off";
+    assert!(lines.contains(&format!("warning: control/authsenders line 1: {why}")), "{lines:?}");
     let home = Home::new();
     home.control("smtproutes", ":relay:587 user secretpass\r\n");
     let lines = said_in(&home, 1);
@@ -126,6 +132,7 @@ fn lines_that_do_not_count() {
 #[test]
 fn what_may_be_a_secret_or_moves_the_cursor_is_not_said() {
     let why = "has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?";
+    let rare = "hardly any sender has a blank or a bar in it, so this is not looked into; was a colon forgotten?";
     assert_eq!(
         said(
             b"relay|user|se:cretpart\nrelay user se:cretpart a b\nx\x1b[2J.example\xc2\x9b1m:relay:587 a b\n",
@@ -137,7 +144,7 @@ fn what_may_be_a_secret_or_moves_the_cursor_is_not_said() {
             format!("warning: control/smtproutes line 2: no host {why}"),
             "control/smtproutes line 3: mail for x\\x1b[2J.example\\xc2\\x9b1m goes to relay:587 with a login as a"
                 .to_owned(),
-            format!("warning: control/authsenders line 1: no sender {why}"),
+            format!("warning: control/authsenders line 1: {rare}"),
             MX.to_owned(),
         ]
     );
@@ -246,6 +253,84 @@ fn who_can_read_what() {
     let why = "key.pem (of control/relays/relay.example/clientkey): No such file or directory; mail by control/smtproutes line 1 \
                is put off";
     assert!(status == Some(1) && text.contains(why), "{text}");
+}
+
+/// What qmail-remote, which runs as qmailr, does in these homes; asked by root, who can read everything.
+#[test]
+fn what_qmail_cannot_get_at() {
+    let etc = [("passwd", "root:x:0:0:::\nqmailr:x:7796:2108:::\n"), ("group", "root:x:0:\nqmail:x:2108:\n")];
+    if !inside_with("what_qmail_cannot_get_at", &etc, "true") {
+        return;
+    }
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let home = Home::new();
+    home.control("smtproutes", ":relay.example\n");
+    let control = home.path().join("control");
+    let relays = control.join("relays");
+    let relay = relays.join("relay.example");
+    fs::create_dir_all(&relay).unwrap();
+    for open in [home.path(), &control, &relays, &relay] {
+        set(open, 0o755);
+    }
+    assert_eq!(check(&home, &["--config"]).0, Some(0));
+    // It is looked into, even where it is empty.
+    for shut in [&relays, &relay] {
+        set(shut, 0o700);
+        let why = "mode 0700 root:root, cannot be entered by qmailr, as which qmail-remote runs, so mail is put off";
+        let lines = said_in(&home, 1);
+        assert!(lines.contains(&format!("warning: {}: {why}", shut.display())), "{lines:#?}");
+        set(shut, 0o755);
+    }
+    // A chown of the file would be no help.
+    let password = home.control("relays/relay.example/password", "secretpass\n");
+    home.control("relays/relay.example/user", "user\n");
+    set(&password, 0o644);
+    set(&relay, 0o700);
+    let (status, text) = check(&home, &["--config"]);
+    let line = text.lines().find(|line| line.contains(" holds a secret: ")).unwrap();
+    let end = format!("so mail is put off; {} keeps it out", relay.display());
+    assert!(status == Some(1) && line.starts_with("warning: ") && line.ends_with(&end), "{text}");
+    // qmailr can read it as its owner, and a group as well that is not qmail's.
+    set(&relay, 0o755);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd.replace("qmailr:x:7796", "qmailr:x:0")).unwrap();
+    for (mode, mark, end) in [(0o640, "warning: ", "&& chmod 640 "), (0o600, "", ", readable by user root alone")] {
+        set(&password, mode);
+        let (status, text) = check(&home, &["--config"]);
+        let line = text.lines().find(|line| line.contains(" holds a secret: ")).unwrap();
+        let begins = line.starts_with(&format!("{mark}{} holds", password.display()));
+        assert!(status == Some(0) && begins && line.contains(end), "{text}");
+    }
+    fs::write("/etc/passwd", passwd).unwrap();
+    fs::remove_file(&password).unwrap();
+    fs::create_dir(&password).unwrap();
+    let why = "warning: control/relays/relay.example/password: Is a directory; mail is put off".to_owned();
+    let lines = said_in(&home, 1);
+    assert!(lines.contains(&why), "{lines:#?}");
+    fs::remove_dir_all(&relay).unwrap();
+    // What no mail comes to.
+    home.control("relays/README", "none of it\n");
+    set(&home.control("relays/unused.example/password", "secretpass\n"), 0o600);
+    let lines = said_in(&home, 0);
+    for why in ["control/relays/README: no directory", "control/relays/unused.example: no route is to a relay"] {
+        assert!(lines.iter().any(|line| line.contains(why)), "{why}: {lines:#?}");
+    }
+    set(&relays.join("unused.example"), 0o755);
+    set(&relays.join("unused.example/password"), 0o644);
+    let (status, text) = check(&home, &["--config"]);
+    let line = text.lines().find(|line| line.contains("unused.example/password holds a secret: ")).unwrap();
+    assert!(status == Some(0) && line.starts_with("warning: ") && line.contains("by every user"), "{text}");
+}
+
+#[test]
+fn no_time_to_wait() {
+    for name in ["timeoutconnect", "timeoutremote"] {
+        let home = Home::new();
+        home.control(name, "0\n");
+        let (status, text) = check(&home, &["--config"]);
+        let why = format!("warning: control/{name}: 0 seconds are over at once; mail is put off\n");
+        assert!(status == Some(1) && text.contains(&why), "{text}");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn control_files(home: &Home) -> BTreeMap<String, Vec<u8>> {
 }
 
 const HOSTS: [&str; 5] = ["example.org", "a.example.org", "example.com", "other.net", "EXAMPLE.COM"];
-const SENDERS: [&str; 4] = ["me@example.net", "boss@example.net", "x@other.example", ""];
+const SENDERS: [&str; 5] = ["me@example.net", "boss@example.net", "x@other.example", "a b@example.net", ""];
 
 fn meanings(home: &Home) -> Vec<String> {
     HOSTS.iter().flat_map(|host| SENDERS.map(|sender| meaning(home, host, sender))).collect()
@@ -177,13 +177,20 @@ fn a_run_that_is_cut_short() {
         ["fresh=$", "directory ", "printf ", "sed -n ", "chown ", "chmod ", "new=$", "cp ", "sed -e", "sync ", "mv "];
     let is_write = |step: &str| writes.iter().any(|write| step.trim_start().starts_with(write));
     for at in (0..steps.len()).filter(|at| is_write(steps[*at])) {
-        let cut = [&steps[..at], &["false"], &steps[at..]].concat().join("\n");
-        assert!(!sh(&home, &cut).status.success(), "{cut}");
-        assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());
-        assert_eq!(meanings(&home), meant);
-        for name in control_files(&home).keys() {
-            let left = ["smtproutes.", "relays.", "example.jp."].iter().any(|part| name.contains(part));
-            assert!(!left, "{name} is left");
+        for end in ["false", "sh -c 'kill -INT $PPID'", "sh -c 'kill -KILL $PPID'"] {
+            let cut = [&steps[..at], &[end], &steps[at..]].concat().join("\n");
+            assert!(!sh(&home, &cut).status.success(), "{cut}");
+            assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());
+            assert_eq!(meanings(&home), meant);
+            for (name, content) in control_files(&home) {
+                let is_left = ["smtproutes.", "relays.", "example.jp."].iter().any(|part| name.contains(part));
+                // Nobody can clear up after a KILL, but no secret is left.
+                let has_secret = ["secret", "word"].iter().any(|part| String::from_utf8_lossy(&content).contains(part));
+                assert!(!is_left || end.contains("KILL") && !has_secret, "{name} is left by {end}");
+                if is_left {
+                    fs::remove_file(name).unwrap();
+                }
+            }
         }
     }
     // A pipe that breaks off: nothing is run at all.
@@ -228,6 +235,11 @@ fn what_stays() {
             "@a.org:relay:26\n",
             "line 1 stays: control/authsenders line 1 goes to the same relay without",
         ),
+        (
+            ":relay u secret1\n",
+            "a b@example.net:relay:26\n",
+            "line 1 stays: control/authsenders line 1 goes to the same relay without",
+        ),
         (":under_score u secret1\n", "", "line 1 stays: the relay's name can be no directory's"),
         (":there u secret1\n", "", "line 1 stays: control/relays/there has another login, or a part of one."),
         (":relay|u |secret1\n", "", "line 1 stays: a file cannot keep the blank at the user's end"),
@@ -258,15 +270,28 @@ fn what_stays() {
         assert!(sh(&home, &commands).status.success());
         assert_eq!(meanings(&home), meant);
     }
-    // The directory has the same login already: the line's goes, and nothing is written there.
+    // The directory has the same login already: the line's goes, and the files only get their owner and mode. As root made them,
+    // or a run that was cut short, qmail cannot read them, and does not have to as long as the line has the login.
     let home = Home::new();
     home.control("smtproutes", ":there -u secret1\nexample.org:there\n");
     home.control("relays/there/user", "-u\n");
     let password = home.control("relays/there/password", "secret1\nmore\n");
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let meant = meanings(&home);
-    assert!(sh(&home, &convert(&home).1).status.success());
+    let (_, commands) = convert(&home);
+    assert!(sh(&home, &commands).status.success());
+    assert_eq!(password.metadata().unwrap().mode() & 0o7777, 0o640, "{commands}");
+    let chowned = fs::read_to_string(home.path().join("chowned")).unwrap();
+    assert!(chowned.ends_with(" relays/there/user relays/there/password\n"), "{chowned}");
     assert_eq!((meanings(&home), fs::read(&password).unwrap()), (meant, b"secret1\nmore\n".to_vec()));
     assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), b":there\nexample.org:there\n");
+    // It went away meanwhile: the line's is the last.
+    let routes = ":there -u secret1\n";
+    home.control("smtproutes", routes);
+    let (_, commands) = convert(&home);
+    fs::remove_dir_all(password.parent().unwrap()).unwrap();
+    assert!(!sh(&home, &commands).status.success(), "{commands}");
+    assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());
     fs::remove_file(home.path().join("control/smtproutes")).unwrap();
     fs::create_dir(home.path().join("control/smtproutes")).unwrap();
     assert_eq!(convert(&home), (Some(1), "# control/smtproutes: Is a directory; nothing can be moved.\n".to_owned()));

@@ -47,6 +47,10 @@ fn general(control: &Control, notes: &mut Notes) {
     let outgoingip = control.ip("outgoingip").map_err(&mut off).ok().flatten();
     let mut seconds = |name: &str, default| control.number(name, default).map_err(&mut off).ok();
     let (connect, remote) = (seconds("timeoutconnect", 60), seconds("timeoutremote", 1200));
+    for (name, _) in [("timeoutconnect", connect), ("timeoutremote", remote)].iter().filter(|(_, set)| *set == Some(0))
+    {
+        notes.warn_of_delay(&format!("control/{name}: 0 seconds are over at once; mail is put off"));
+    }
     let said = [
         hello.map(|name| format!("EHLO {}", String::from_utf8_lossy(&name))),
         outgoingip.map(|ip| format!("from {ip}")),
@@ -70,10 +74,14 @@ fn say_line(line: &Line, file: &str, notes: &mut Notes) {
     let Line { source, key, .. } = line;
     let of_senders = file == senders::FILE;
     if line.is_doubtful() {
-        let what = if of_senders { "sender" } else { "host" };
-        return notes.warn(&format!(
-            "{source}: no {what} has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?"
-        ));
+        let why = match of_senders {
+            // RFC 5321 section 4.1.2: in quotes it may.
+            true => "hardly any sender has a blank or a bar in it, so this is not looked into; was a colon forgotten?",
+            false => {
+                "no host has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?"
+            }
+        };
+        return notes.warn(&format!("{source}: {why}"));
     }
     let mail = match (&key[..], of_senders) {
         ([], false) => "mail for all other hosts".to_owned(),
@@ -190,12 +198,19 @@ fn between_the_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes)
             "no line of control/smtproutes: mail for all other hosts goes to the domain's mail exchangers".to_owned(),
         );
     }
-    let default_goes_by_mx = !smtproutes.that_count().filter(goes_somewhere).any(|line| line.key.is_empty());
+    let without_relay = smtproutes.that_count().find(|line| line.value.is_empty() && !line.is_doubtful());
     let logins = authsenders.that_count().filter(|line| matches!(line.says, Ok(Some(Sender::Login(_)))));
-    for Line { source, .. } in logins.filter(|line| default_goes_by_mx && !line.is_doubtful()) {
-        notes.warn_of_delay(&format!(
-            "{source}: a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off"
-        ));
+    for Line { source, .. } in logins.filter(|line| !line.is_doubtful()) {
+        if !has_default {
+            notes.warn_of_delay(&format!(
+                "{source}: a login for the relay of the route; mail from there to hosts without a line in control/smtproutes is put off"
+            ));
+        }
+        if let Some(Line { source: route, .. }) = without_relay {
+            notes.warn_of_delay(&format!(
+                "{source}: a login for the relay of the route, but {route} names none; mail from there that goes by it is put off"
+            ));
+        }
     }
     let takes_all = authsenders.that_count().find(|line| line.key.is_empty() && !line.value.is_empty());
     let leave_all = authsenders.that_count().all(|line| matches!(line.says, Ok(Some(Sender::Relay(_))) | Err(_)));

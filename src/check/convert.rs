@@ -116,7 +116,7 @@ fn moved<'a>(
         _ => return Ok(Err(format!("{directory} has another login, or a part of one"))),
     };
     let without = smtproutes.that_count().chain(authsenders.that_count()).filter(of_relay);
-    let without = without.into_iter().find(|other| !other.has_login());
+    let without = without.into_iter().find(|other| other.goes_without());
     if let (Some(other), false) = (without, is_there) {
         return Ok(Err(format!(
             "{} goes to the same relay without a login of its own, and would get this one",
@@ -150,6 +150,7 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
         "export LC_ALL=C",
         "new= fresh=",
         r#"trap 'rm -f "$new"; [ ! -d "$fresh" ] || rmdir "$fresh"' EXIT"#,
+        "trap 'exit 1' HUP INT TERM # dash would not come to the line before",
         "# A new directory comes with its owner and mode, or mail would be put off that meets it without.",
         "directory() {",
         r#"    if [ -d "$1" ]; then return; fi"#,
@@ -175,20 +176,24 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
     let mut sync = Vec::new();
     let mut done: Vec<&str> = Vec::new();
     for Move { number, before, directory, login, is_there, .. } in moves {
-        if *is_there || done.contains(&&directory[..]) {
+        if done.contains(&&directory[..]) {
             continue;
         }
         let path = shell_word(directory.as_bytes());
-        let sign: &[u8] = if login.clear_allowed { b"-" } else { b"" };
-        let user = shell_word(&[sign, &login.user].concat());
-        let length = before.len();
-        if done.is_empty() {
-            script.push("directory relays".to_owned());
+        if !is_there {
+            let sign: &[u8] = if login.clear_allowed { b"-" } else { b"" };
+            let user = shell_word(&[sign, &login.user].concat());
+            let length = before.len();
+            if done.is_empty() {
+                script.push("directory relays".to_owned());
+            }
+            script.push(format!("directory {path}"));
+            script.push(format!(r"printf '%s\n' {user} >{path}/user"));
+            script.push(format!(
+                r#"sed -n '{number}{{s/^.\{{{length}\}}//;s/[[:blank:]]*$//;p;}}' "$old" >{path}/password"#
+            ));
         }
-        script.push(format!("directory {path}"));
-        script.push(format!(r"printf '%s\n' {user} >{path}/user"));
-        script
-            .push(format!(r#"sed -n '{number}{{s/^.\{{{length}\}}//;s/[[:blank:]]*$//;p;}}' "$old" >{path}/password"#));
+        // Also where they are there: as long as the line has the login, nobody sees that qmail cannot read them.
         script.push(format!("chown root:{group} {path}/user {path}/password"));
         script.push(format!("chmod 640 {path}/user {path}/password"));
         sync.push(format!("{path}/user {path}/password {path} relays "));
@@ -201,7 +206,7 @@ fn script(home: &Path, moves: &[Move]) -> Vec<String> {
         edits += &format!(r" -e '{number}s/^\(.\{{{stays}\}}\).*/\1/'");
     }
     script.push(r#"new=$(mktemp "$old.XXXXXX")"#.to_owned());
-    script.push(r#"cp -p "$old" "$new" # for its owner and mode"#.to_owned());
+    script.push(r#"cp -p --attributes-only "$old" "$new""#.to_owned());
     script.push(format!(r#"sed{edits} "$old" >"$new""#));
     script.push(format!(r#"sync {}"$new" # or a power cut could leave empty files"#, sync.concat()));
     script.push(r#"mv -f "$new" "$old""#.to_owned());

@@ -2,7 +2,7 @@
 
 use super::lines::{Line, Lines};
 use super::notes::Notes;
-use super::readers;
+use super::readers::{self, Readers};
 use crate::control::files::{Control, ControlError};
 use crate::control::relays::NAMES;
 use crate::control::senders::{self, Sender};
@@ -22,14 +22,26 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         Vec::new()
     });
     relays.sort();
+    let directory = control.home.join("control/relays");
     let mut files: Vec<String> = GENERAL.map(str::to_owned).into();
     files.extend([routes::FILE, senders::FILE].map(str::to_owned));
-    for relay in &relays {
-        look_at_relay(control, relay, [smtproutes, authsenders], notes);
-        files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
-    }
     let mut secrets: Vec<PathBuf> = Vec::new();
     let mut others: Vec<PathBuf> = Vec::new();
+    let mut unused: Vec<PathBuf> = Vec::new();
+    for relay in &relays {
+        let path = directory.join(relay);
+        if !path.is_dir() {
+            notes.warn(&format!("control/relays/{relay}: no directory, so it is for no relay"));
+        } else if look_at_relay(control, relay, [smtproutes, authsenders], notes) {
+            files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
+            others.push(path);
+        } else {
+            unused.push(path.join("password"));
+        }
+    }
+    if [smtproutes, authsenders].into_iter().flat_map(Lines::that_count).any(|line| line.directory.is_some()) {
+        others.push(directory);
+    }
     for name in files {
         let Some(has_secret) = look_at_file(control, &name, notes) else { continue };
         let has_secret = match &name[..] {
@@ -56,6 +68,11 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     for path in secrets {
         who_can_read(&path, notes);
     }
+    for path in unused {
+        if let Ok(Readers { words, others: true, .. }) = readers::readers(&path) {
+            notes.warn(&format!("{} holds a secret: {words}", path.display()));
+        }
+    }
 }
 
 fn put_off(ControlError(why): ControlError, notes: &mut Notes) {
@@ -70,12 +87,13 @@ fn routes_of(lines: &Lines) -> impl Iterator<Item = (&Line, &Route)> {
     })
 }
 
-/// A directory that no route uses, a login there that none takes, a file whose name is not known.
-fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut Notes) {
+/// A directory that no route uses, a login there that none takes, a file whose name is not known. Whether a route uses it.
+fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut Notes) -> bool {
     let directory = format!("control/relays/{relay}");
     let mut named =
         lines.into_iter().flat_map(Lines::that_count).filter(|line| line.directory.as_ref() == Some(&directory));
-    if !named.any(|line| !line.is_doubtful()) {
+    let is_named = named.any(|line| !line.is_doubtful());
+    if !is_named {
         notes.warn(&format!("{directory}: no route is to a relay of this name"));
     } else {
         let has_login = ["user", "password"].map(|name| control.exists(&format!("relays/{relay}/{name}")));
@@ -94,6 +112,7 @@ fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut
                 .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
         }
     }
+    is_named
 }
 
 /// What an editor leaves, or a system with other line ends. None where there is no such file; else whether it is a password.
@@ -103,7 +122,9 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
         Ok(content) => content?,
         Err(ControlError(why)) => {
             let for_qmailr = match readers::not_for_qmailr(&path) {
-                Ok(None) if readers::has_qmailr() => format!(" for this user; {} can read it", readers::QMAILR),
+                Ok(None) if readers::has_qmailr() && path.is_file() => {
+                    format!(" for this user; {} can read it", readers::QMAILR)
+                }
                 Ok(Some(words)) => format!("; {words}"),
                 _ => "; mail is put off".to_owned(),
             };
@@ -156,7 +177,7 @@ fn who_can_read(path: &Path, notes: &mut Notes) {
     match readers::readers(path) {
         Ok(readers) => {
             let said = format!("{path_name} holds a secret: {}", readers.words);
-            match (readers.qmailr, readers.everybody) {
+            match (readers.qmailr, readers.others) {
                 (false, _) => notes.warn_of_delay(&said),
                 (true, true) => notes.warn(&said),
                 (true, false) => notes.say(said),

@@ -55,6 +55,11 @@ impl Line {
     pub fn has_login(&self) -> bool {
         self.key.iter().chain(self.value.iter()).any(|c| b" \t|".contains(c))
     }
+
+    /// It names a relay and no login. The key does not count: a sender may have a blank in it.
+    pub fn goes_without(&self) -> bool {
+        !self.value.is_empty() && routes::relay_end(&self.value) == self.value.len()
+    }
 }
 
 impl Lines {

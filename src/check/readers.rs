@@ -4,7 +4,7 @@ use super::notes::shell_path;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The user that qmail-rspawn, and so qmail-remote, runs as.
 pub const QMAILR: &str = "qmailr";
@@ -14,10 +14,10 @@ const NOBODY: u32 = u32::MAX;
 
 /// Who can read a file.
 pub struct Readers {
-    /// Mode, owner, group, and who can read it; what to do where that is everyone, or not qmail.
+    /// Mode, owner, group, and who can read it; what to do where that is others, or not qmail.
     pub words: String,
-    /// Every user of this machine.
-    pub everybody: bool,
+    /// Every user of this machine, or a group that is not qmail's.
+    pub others: bool,
     /// qmail-remote. True where there is no such user.
     pub qmailr: bool,
 }
@@ -27,29 +27,42 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     let file = fs::metadata(path)?;
     let (owner, group, mut words) = owners(&file);
     let everybody = can_read(path, None)?;
-    words += &match (everybody, can_read(path, Some((NOBODY, file.gid())))?) {
+    let by_group = can_read(path, Some((NOBODY, file.gid())))?;
+    let others = everybody || by_group && ids_of(QMAILR).is_some_and(|(_, gid)| gid != file.gid());
+    words += &match (everybody, by_group) {
         (true, _) => ", readable by every user of this machine".to_owned(),
         (false, true) => format!(", readable by group {group}"),
         (false, false) => format!(", readable by user {owner} alone"),
     };
-    let qmailr = is_for_qmailr(path)?;
+    let barrier = barrier_for_qmailr(path)?;
+    let qmailr = barrier.is_none();
     if !qmailr {
         words += NOT_FOR_QMAILR;
     }
-    if everybody || !qmailr {
+    if let Some(directory) = barrier.filter(|at| at.is_dir()) {
+        words += &keeps_out(&directory);
+    } else if others || !qmailr {
         let path = shell_path(path);
         let group = qmail_group();
         words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
     }
-    Ok(Readers { words, everybody, qmailr })
+    Ok(Readers { words, others, qmailr })
 }
 
 const NOT_FOR_QMAILR: &str = ", not by qmailr, as which qmail-remote runs, so mail is put off";
 
-/// What is wrong with a file without a secret, which qmail-remote must be able to read. None where it can.
+/// What is wrong with a directory, or with a file without a secret, which qmail-remote must be able to enter or read. None where
+/// it can.
 pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
+    let Some(barrier) = barrier_for_qmailr(path)? else { return Ok(None) };
     let (.., words) = owners(&fs::metadata(path)?);
-    Ok((!is_for_qmailr(path)?).then(|| format!("{words}, cannot be read{}", &NOT_FOR_QMAILR[", not".len()..])))
+    let done = if path.is_dir() { "entered" } else { "read" };
+    let above = if path.canonicalize()? == barrier { String::new() } else { keeps_out(&barrier) };
+    Ok(Some(format!("{words}, cannot be {done}{}{above}", &NOT_FOR_QMAILR[", not".len()..])))
+}
+
+fn keeps_out(directory: &Path) -> String {
+    format!("; {} keeps it out", directory.display())
 }
 
 /// There is such a user on this machine.
@@ -62,10 +75,10 @@ pub fn qmail_group() -> String {
     ids_of(QMAILR).map_or("qmail".to_owned(), |(_, gid)| name_of("/etc/group", gid))
 }
 
-fn is_for_qmailr(path: &Path) -> io::Result<bool> {
+fn barrier_for_qmailr(path: &Path) -> io::Result<Option<PathBuf>> {
     match ids_of(QMAILR) {
-        Some(ids) => can_read(path, Some(ids)),
-        None => Ok(true), // nobody to ask about
+        Some(ids) => barrier(path, Some(ids)),
+        None => Ok(None), // nobody to ask about
     }
 }
 
@@ -76,9 +89,13 @@ fn owners(file: &Metadata) -> (String, String, String) {
     (owner, group, words)
 }
 
-/// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group: the mode of
-/// the file and those of all directories above it say so.
+/// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group.
 fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
+    Ok(barrier(path, who)?.is_none())
+}
+
+/// What keeps them out: the file or directory itself, or one above it, by its mode. None: they can read, or enter, it.
+fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> {
     let allows = |file: &Metadata, bit: u32| {
         let shift = match who {
             Some((uid, _)) if uid == file.uid() => 6,
@@ -88,12 +105,13 @@ fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
         file.mode() >> shift & bit != 0
     };
     let path = path.canonicalize()?;
-    for directory in path.ancestors().skip(1) {
-        if !allows(&fs::metadata(directory)?, 0o1) {
-            return Ok(false);
+    for at in path.ancestors() {
+        let file = fs::metadata(at)?;
+        if !allows(&file, if file.is_dir() { 0o1 } else { 0o4 }) {
+            return Ok(Some(at.to_owned()));
         }
     }
-    Ok(allows(&fs::metadata(&path)?, 0o4))
+    Ok(None)
 }
 
 /// The lines of /etc/passwd or /etc/group, in their fields.
