@@ -56,6 +56,9 @@ impl Drop for Secret {
 pub fn clear(octets: &mut Vec<u8>) {
     match cfg!(debug_assertions) && std::env::var_os(KEEP).is_some() {
         true => std::mem::forget(std::mem::take(octets)), // or whoever gets the memory next may overwrite it
-        false => octets.zeroize(),
+        false => {
+            octets.clear();
+            octets.spare_capacity_mut().zeroize(); // all of it, and not octet by octet: control files can be large
+        }
     }
 }

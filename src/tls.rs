@@ -10,7 +10,6 @@ pub mod shown;
 
 use crate::report::os_error;
 use certificate::{Examined, Flaw};
-use memchr::memmem::Finder;
 use pem::FORM;
 use policy::{Check, PemFile, Security};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -364,22 +363,20 @@ impl Verifier {
         verify_server_name(&leaf, chain.name)
     }
 
-    /// The CAs that can have issued what the relay sent, and whether the leaf itself stands among them in a cafile. Few of them are
-    /// taken for such: only those in which the name of an issuer stands. What cannot be parsed is passed over.
+    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them, and whether the leaf itself
+    /// stands among them in a cafile. What cannot be parsed is passed over.
     fn anchors(&self, leaf: &CertificateDer, others: &[CertificateDer]) -> Result<(RootCertStore, bool), Failure> {
         let file = self.trusted();
         let text = pem::text(&file).map_err(|why| self.no_cas(why))?;
         let sent = [leaf].into_iter().chain(others);
         let sent: Vec<_> = sent.filter_map(|certificate| EndEntityCert::try_from(certificate).ok()).collect();
-        let issuers: Vec<Finder> = sent.iter().map(|certificate| Finder::new(certificate.issuer())).collect();
+        let issuers: Vec<&[u8]> = sent.iter().map(|certificate| certificate.issuer()).collect();
         let (mut anchors, mut pinned, mut is_empty) = (RootCertStore::empty(), false, true);
-        pem::each_certificate(&text, |certificate| {
-            let Some(certificate) = certificate else { return };
+        pem::each_with(&issuers, &text, |certificate| {
             is_empty = false;
+            let Some(certificate) = certificate else { return };
             pinned |= self.cafile.is_some() && certificate == leaf.as_ref();
-            if issuers.iter().any(|issuer| issuer.find(certificate).is_some())
-                && (self.cafile.is_none() || certificate::vouches_for_others(certificate))
-            {
+            if self.cafile.is_none() || certificate::vouches_for_others(certificate) {
                 let _ = anchors.add(CertificateDer::from(certificate.to_vec()));
             }
         });

@@ -7,6 +7,7 @@ use super::files::{Control, ControlError, strip_blanks};
 use crate::auth::Credentials;
 use crate::secret::Secret;
 use crate::tls::policy::Security;
+use memchr::memmem;
 use std::net::IpAddr;
 
 /// In the control directory.
@@ -18,16 +19,27 @@ const SMTP: u16 = 25;
 pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(host, b".");
-    entries(&content).for_each(|(key, value, number)| best.offer(key, value, number));
-    best.value().map(|(value, number)| understand(value, number)).transpose()
+    for start in starts(&content, host) {
+        let line = content[start..].split(|c| *c == b'\n').next().unwrap_or_default();
+        for (key, value, _) in lines(line).filter_map(|(line, number)| entry(line, number)) {
+            best.offer(key, value, start);
+        }
+    }
+    let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
+    best.value().map(|(value, start)| understand(value, number(start))).transpose()
 }
 
-/// The key of each line, what stands behind its colon, and its number.
-pub fn entries(content: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
-    lines(content).filter_map(|(line, number)| entry(line, number))
+/// Where the lines begin that can be for `host`, told by their first octets: there may be ten thousand lines.
+fn starts(content: &[u8], host: &[u8]) -> Vec<usize> {
+    let first = host.first().copied().unwrap_or(b':');
+    let mut starts = vec![0];
+    for first in [first.to_ascii_lowercase(), first.to_ascii_uppercase(), b'.', b':'] {
+        starts.extend(memmem::find_iter(content, &[b'\n', first]).map(|line_end| line_end + 1));
+    }
+    starts
 }
 
-/// The same of one line. Stock does not see a line without a colon.
+/// The key of a line, what stands behind its colon, and its number. Stock does not see a line without a colon.
 pub fn entry(line: &[u8], number: usize) -> Option<(&[u8], &[u8], usize)> {
     memchr::memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..], number))
 }
@@ -40,13 +52,12 @@ pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
 
 /// The lines that say something, without blanks at their ends, and their numbers.
 pub fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    let ends = memchr::memchr_iter(b'\n', content).chain([content.len()]); // there may be thousands of lines
-    let lines = ends.scan(0, |start, end| Some(&content[std::mem::replace(start, end + 1)..end]));
-    lines.map(strip_blanks).zip(1..).filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
+    let lines = content.split(|c| *c == b'\n').map(strip_blanks).zip(1..);
+    lines.filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
 }
 
-/// The line that is for a name: that of the longest key, the last of several. A key is the whole name, its end from one of
-/// the `signs` on, or nothing.
+/// The line that is for a name: that of the longest key, the last of several, which is the one with the highest number. A key is
+/// the whole name, its end from one of the `signs` on, or nothing.
 pub struct Best<'a> {
     name: &'a [u8],
     signs: &'static [u8],
@@ -64,7 +75,7 @@ impl<'a> Best<'a> {
         let Some(start) = self.name.len().checked_sub(key.len()) else { return };
         let is_end = start == 0 || start == self.name.len() || self.signs.contains(&self.name[start]);
         let is_key = is_end && self.name[start..].eq_ignore_ascii_case(key);
-        if is_key && self.best.is_none_or(|(length, ..)| key.len() >= length) {
+        if is_key && self.best.is_none_or(|(length, _, before)| (key.len(), number) >= (length, before)) {
             self.best = Some((key.len(), value, number));
         }
     }

@@ -1,12 +1,16 @@
-//! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two, so they are
-//! decoded by an engine that is made for speed: nothing here is a secret. Keys are read where TLS is.
+//! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two: they are looked
+//! for in the base64, and no others are decoded. Nothing here is a secret. Keys are read where TLS is.
 
 use super::policy::PemFile;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use memchr::memmem::Finder;
 use std::fs;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-const END: &[u8] = b"-----END CERTIFICATE-----";
+const END: &[u8] = b"\n-----END CERTIFICATE-----";
+
+/// As long as a line is in nearly all files (RFC 7468 section 2).
+const LINE: usize = 64;
 
 /// What a PEM file is known by, for whoever has put another kind of file there.
 pub const FORM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
@@ -27,28 +31,62 @@ pub fn must_be_regular(file: &PemFile) -> Result<(), String> {
 
 /// Gives each certificate in DER; None for one that is no base64 or has no end.
 pub fn each_certificate(text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
-    let (mut base64, mut der) = (Vec::new(), Vec::new());
-    let (mut inside, mut rest) = (false, text);
-    while !rest.is_empty() {
-        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (line, behind) = rest.split_at(end);
-        rest = behind;
-        let line = line.trim_ascii();
-        if line == BEGIN {
-            inside = true;
-            base64.clear();
-        } else if inside && line == END {
-            inside = false;
-            der.clear();
-            let decoded = BASE64_STANDARD.decode_vec(&base64, &mut der);
-            take(decoded.is_ok().then_some(&der));
-        } else if inside {
-            base64.extend_from_slice(line);
+    sections(text).for_each(|section| take(section.and_then(decode).as_deref()));
+}
+
+/// Gives each certificate that may have one of these parts in it; None for each other. What cannot be decoded is passed over.
+pub fn each_with(parts: &[&[u8]], text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
+    let mut needles = Vec::new();
+    // Each three octets of a certificate become four characters, and a part may begin at any of the three.
+    for part in parts.iter().flat_map(|part| (0..3).map(|start| part.get(start..).unwrap_or_default())) {
+        let base64 = BASE64_STANDARD.encode(&part[..part.len() / 3 * 3]);
+        needles.push(Finder::new(&base64).into_owned());
+    }
+    let mut joined = Vec::new();
+    for section in sections(text).flatten() {
+        joined.clear();
+        match !join(section, &mut joined) || needles.iter().any(|needle| needle.find(&joined).is_some()) {
+            true => decode(section).iter().for_each(|der| take(Some(der))),
+            false => take(None),
         }
     }
-    if inside {
-        take(None);
+}
+
+/// What stands between each line of BEGIN and the next of END; None where there is no other than a BEGIN before the end.
+fn sections(text: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let (begin, end) = (Finder::new(BEGIN), Finder::new(END));
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = &rest[begin.find(rest)? + BEGIN.len()..];
+        let Some(length) = end.find(rest) else {
+            rest = &[];
+            return Some(None);
+        };
+        let (mut section, behind) = rest.split_at(length);
+        rest = &behind[END.len()..];
+        while let Some(again) = begin.find(section) {
+            section = &section[again + BEGIN.len()..];
+        }
+        Some(Some(section))
+    })
+}
+
+/// The lines in one, where all but the last have the usual length. False where they have not.
+fn join(section: &[u8], joined: &mut Vec<u8>) -> bool {
+    let Some((b'\n', lines)) = section.split_first() else { return false };
+    for line in lines.chunks(LINE + 1) {
+        match line.split_at_checked(LINE) {
+            Some((line, [] | [b'\n'])) => joined.extend_from_slice(line),
+            Some(_) => return false,
+            None => joined.extend_from_slice(line),
+        }
     }
+    memchr::memchr(b'\n', joined).is_none()
+}
+
+fn decode(section: &[u8]) -> Option<Vec<u8>> {
+    let lines = section.split(|c| *c == b'\n').map(<[u8]>::trim_ascii);
+    BASE64_STANDARD.decode(lines.collect::<Vec<_>>().concat()).ok()
 }
 
 /// All certificates of a file that must have some.
@@ -98,6 +136,26 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the place and the lines, none with the part is passed over; of the usual lines, none other is decoded.
+        #[test]
+        fn with_a_part(before in prop::collection::vec(0..100_u8, 0..200), behind in prop::collection::vec(0..100_u8, 0..200),
+                       part in prop::collection::vec(100_u8.., 12..40), width in 30_usize..80, usual: bool) {
+            let width = if usual { LINE } else { width };
+            let text = |der: &[u8]| {
+                let body = BASE64_STANDARD.encode(der);
+                let lines: Vec<&str> =
+                    body.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+                format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+            };
+            let (with, without) = ([&before[..], &part, &behind].concat(), [&before[..], &behind].concat());
+            let mut all = Vec::new();
+            each_with(&[b"nothing at all", &part], (text(&with) + &text(&without)).as_bytes(), |certificate| {
+                all.push(certificate.map(<[u8]>::to_vec));
+            });
+            prop_assert_eq!(all[0].as_ref(), Some(&with));
+            prop_assert!(all.len() == 2 && (all[1].is_none() || width != LINE && all[1].as_ref() == Some(&without)));
+        }
+
         /// What the TLS library reads.
         #[test]
         fn as_the_library(certificates in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..5),
