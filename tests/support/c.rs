@@ -6,6 +6,9 @@ use std::process::Command;
 /// What `cargo rustc --lib -- --print native-static-libs` names for the archive.
 const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
+/// For [`compile`]: a mistake with memory, a leak too, or what C leaves undefined is another exit status than 0.
+pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
 /// The archive, built if need be. `cargo test` leaves none, so this asks cargo again: its lock is free while tests run.
 pub fn archive() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
