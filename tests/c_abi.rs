@@ -9,8 +9,10 @@ use support::{c, ehlo};
 #[test]
 fn a_c_program_reads_every_row_and_computes_the_rfcs_examples() {
     let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("auth");
-    c::compile(&["tests/c/auth.c", "c-glue/smtp_auth.c"], &["-Ic-glue"], &program);
+    let programs = ["auth", "auth-sanitized"].map(|name| dir.path().join(name));
+    let sources = ["tests/c/auth.c", "c-glue/smtp_auth.c"];
+    c::compile(&sources, &["-Ic-glue"], &programs[0]);
+    c::compile(&sources, &[&["-Ic-glue"], &c::SANITIZERS[..]].concat(), &programs[1]);
 
     // The rows in a form that C reads without parsing: id, LF, the bits as a decimal number, LF, the length, LF, octets.
     let mut rows = Vec::new();
@@ -24,10 +26,12 @@ fn a_c_program_reads_every_row_and_computes_the_rfcs_examples() {
     }
     let file = dir.path().join("rows");
     fs::write(&file, rows).unwrap();
-    let output = Command::new(&program).arg(&file).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert_eq!(said, format!("{count} replies, all right\n"));
+    for program in &programs {
+        let output = Command::new(program).arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(said, format!("{count} replies, all right\n"));
+    }
 }
 
 fn bits(row: &ehlo::Row) -> u32 {

@@ -10,7 +10,7 @@ use support::Home;
 use support::namespace::inside_with;
 
 fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-remote-check"));
+    let mut command = Command::new(support::check::program());
     let Output { status, stdout, stderr } = command.args(arguments).env("QMAILHOME", home.path()).output().unwrap();
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }

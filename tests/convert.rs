@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 use support::Home;
 
 fn convert(home: &Home) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-remote-check"));
+    let mut command = Command::new(support::check::program());
     let output = command.arg("--convert").env("QMAILHOME", home.path()).output().unwrap();
     assert!(output.stderr.is_empty(), "{output:?}");
     (output.status.code(), String::from_utf8(output.stdout).unwrap())

@@ -27,6 +27,8 @@ fn where_home_is() {
     assert_eq!(find(None, Some(Path::new("/")), Some(&bin)), found(&other));
     assert_eq!(find(None, Some(&other.path().join("bin")), Some(Path::new("./qmail-remote"))), found(&other));
     assert_eq!(find(None, Some(other.path()), Some(Path::new("bin/qmail-remote"))), found(&other));
+    // Without the working directory it is not known whether another home comes first.
+    assert_eq!(find(None, None, Some(&bin)), None);
     // A home that is named and has no control directory is an error, not a reason to take another.
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(find(Some(empty.path()), Some(&mess), Some(&bin)), None);

@@ -6,6 +6,9 @@ use std::process::Command;
 /// What `cargo rustc --lib -- --print native-static-libs` names for the archive.
 const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
+/// For [`compile`]: a mistake with memory, a leak too, or what C leaves undefined is another exit status than 0.
+pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
 /// The archive, built if need be. `cargo test` leaves none, so this asks cargo again: its lock is free while tests run.
 pub fn archive() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -32,5 +35,14 @@ pub fn compile(sources: &[&str], flags: &[&str], output: &Path) {
     cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"]).arg(root.join("include"));
     cc.args(flags).arg("-o").arg(output).args(sources.iter().map(|source| root.join(source)));
     cc.arg(archive()).args(NATIVE_LIBRARIES);
+    assert!(cc.status().unwrap().success(), "{cc:?}");
+}
+
+/// Compiles a file of tests/c into what LD_PRELOAD can load. By gcc's own name, since cc is a link into /etc, which a namespace
+/// has of its own.
+pub fn preload(source: &str, output: &Path) {
+    let mut cc = Command::new("gcc");
+    cc.args(["-std=c99", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"]).arg(output);
+    cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(source)).arg("-ldl");
     assert!(cc.status().unwrap().success(), "{cc:?}");
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 /// The program under test.
 pub fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_qmail-remote-check"))
+    super::built("qmail-remote-check", env!("CARGO_BIN_EXE_qmail-remote-check"))
 }
 
 /// What to check, and against whom.

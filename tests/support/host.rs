@@ -39,8 +39,7 @@ impl Host {
                 c::compile(&["tests/c/host.c", "c-glue/smtp_auth.c"], &[&includes, flags].concat(), &program);
                 program
             };
-            let sanitizers = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-            [compile("host", &["-O2"]), compile("host-sanitized", &sanitizers)]
+            [compile("host", &["-O2"]), compile("host-sanitized", &c::SANITIZERS)]
         });
         let (login, forgets) = (" myuser secretpass", false);
         programs.each_ref().map(|program| Host { program, flags: CLEAR_ALLOWED, again: true, login, forgets })

@@ -21,6 +21,7 @@ pub mod text;
 
 use qmail_auth::addresses::Address;
 use qmail_auth::delivery::Delivery;
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -81,9 +82,15 @@ pub fn resolve(delivery: &mut Delivery, ips: &[&str]) {
     assert!(delivery.tcpto(b"", 0).is_none());
 }
 
-/// The program under test.
+/// The program under test: as cargo built it, or that in the directory that the environment's PROGRAMS names, which
+/// script/sanitize has built in another way.
 pub fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_qmail-remote"))
+    built("qmail-remote", env!("CARGO_BIN_EXE_qmail-remote"))
+}
+
+/// The program of this name in $PROGRAMS, else the one that cargo built.
+fn built(name: &str, by_cargo: &str) -> PathBuf {
+    env::var_os("PROGRAMS").map_or(by_cargo.into(), |programs| Path::new(&programs).join(name))
 }
 
 /// Runs a prepared command with the message as a file on descriptor 0, which is how qmail-rspawn gives it.
