@@ -257,12 +257,10 @@ impl<'a> Connection<'a> {
         match self.rng.u32(0..3) {
             0 => {}
             1 => self.wire.say(&reply[..self.rng.usize(0..reply.len())], self.rng)?,
-            _ => {
-                for _ in 0..60 {
-                    self.wire.say(b"\r", self.rng)?;
-                    sleep(Duration::from_millis(50));
-                }
-            }
+            _ => loop {
+                self.wire.say(b"\r", self.rng)?; // such octets begin no reply, and must not put the deadline off
+                sleep(Duration::from_millis(50));
+            },
         }
         self.wire.hear_out()?;
         None
