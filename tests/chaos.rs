@@ -37,7 +37,7 @@ use std::thread;
 use std::time::Duration;
 use support::Home;
 use support::certificate::{Authority, Identity};
-use support::namespace::{RELAY, inside_with};
+use support::namespace::inside_with;
 use support::server::Tls;
 use tally::Tally;
 use wire::Record;
@@ -97,10 +97,10 @@ impl Relays {
 
 #[test]
 fn chaos() {
-    if !inside_with("chaos", &[], "ip address add 192.0.2.100/24 dev lo") {
+    // All of 192.0.2.0/24 is this machine; and segments are short, so that the kernel's buffers are, too.
+    if !inside_with("chaos", &[], "ip address add 192.0.2.100/24 dev lo && ip link set lo mtu 1500") {
         return;
     }
-    assert!(RELAY.starts_with("192.0.2."));
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let relays = Relays::new();
     if let Some(seed) = number("CHAOS_SEED") {

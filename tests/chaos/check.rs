@@ -40,6 +40,7 @@ pub fn check(plan: &Plan, records: &[Record], outcome: &Outcome) -> Result<Summa
             return Err("another connection after MAIL".into());
         }
     }
+    tls_is_used(plan, &stories)?;
     let steps = stories.last().map(Vec::as_slice).unwrap_or_default();
     transaction(plan, steps)?;
     let raced = report(plan, steps, &letters)?;
@@ -175,6 +176,27 @@ fn nothing_shown(plan: &Plan, record: &Record, steps: &[Step]) -> Result<(), Str
         if step.what == What::Mail && !logged_in {
             return Err("MAIL without the login that is configured".into());
         }
+    }
+    Ok(())
+}
+
+/// Where TLS is offered nothing goes out in clear, but for mail that may do without where it came to nothing.
+fn tls_is_used(plan: &Plan, stories: &[Vec<Step>]) -> Result<(), String> {
+    let does_without = plan.policy == Some("may") || plan.policy.is_none() && plan.login == Login::None;
+    let mut failed = false;
+    for steps in stories {
+        let starts = steps.iter().any(|step| step.what == What::StartTls);
+        let offered = steps.iter().any(|step| {
+            let offers = |line: &String| line.get(4..).is_some_and(|keyword| keyword.eq_ignore_ascii_case("STARTTLS"));
+            let reply = step.reply.as_ref().filter(|reply| step.line.starts_with(b"EHLO ") && reply.code == 250);
+            reply.is_some_and(|reply| reply.lines.iter().skip(1).any(offers))
+        });
+        let sends = steps.iter().any(|step| step.what >= What::Auth && step.what <= What::Message);
+        let must = plan.policy != Some("none") && !plan.port_465 && (offered || failed);
+        if sends && must && !starts && !(failed && does_without) {
+            return Err("sent in clear where TLS was to be had".into());
+        }
+        failed |= starts;
     }
     Ok(())
 }

@@ -183,6 +183,16 @@ fn secrets_are_seen() {
         let stdout = format!("r\0hno\0Kyes, {secret}\0");
         assert!(judge(&plan, &logged_in, &stdout).unwrap_err().contains("is in the report"), "{secret}");
     }
+    // In clear where there is TLS, at once or after it failed.
+    let mut offered = logged_in.clone();
+    offered[1].1 = "250-relay\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n";
+    assert!(judge(&plan, &offered, REPORT).unwrap_err().contains("where TLS was to be had"));
+    let again = |plan: &Plan| {
+        let failed = record(&[WELL[0], offered[1], ("STARTTLS\r\n", "454 no\r\n")]);
+        check(plan, &[failed, record(&logged_in)], &outcome(REPORT))
+    };
+    assert!(again(&plan).unwrap_err().contains("where TLS was to be had"));
+    again(&Plan { login: Login::InClear, policy: Some("may"), ..self::plan() }).unwrap();
     // In clear where the mail itself must not go.
     let verify = login(Login::None, Some("verify"), true);
     assert!(judge(&verify, WELL, REPORT).unwrap_err().contains("where nothing may go out"));

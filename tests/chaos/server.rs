@@ -130,7 +130,7 @@ impl<'a> Connection<'a> {
         if !self.is_bad(stage) {
             return self.say(stage, usual);
         }
-        if self.plan.orderly || chance(self.rng, 40) {
+        if self.plan.orderly || chance(self.rng, 15) {
             let code = pick(self.rng, refusals(stage));
             return self.say(stage, code);
         }
@@ -293,6 +293,9 @@ impl<'a> Connection<'a> {
     /// Takes a message; the reply is to its dot, or comes before it.
     fn message(&mut self) -> Over {
         self.line = b".".to_vec();
+        if chance(self.rng, 20) {
+            self.stall(); // until the kernel takes no more, if the message is long
+        }
         if self.is_bad(Stage::InMessage) {
             let limit = skewed(self.rng, 0..self.plan.message.len() + 2);
             if !self.wire.message(limit)? {
@@ -305,16 +308,20 @@ impl<'a> Connection<'a> {
         Some(())
     }
 
+    fn stall(&mut self) {
+        sleep(Duration::from_micros(self.rng.u64(0..30_000)));
+    }
+
     /// Does something in the middle of the message.
     fn interrupt(&mut self) -> Over {
         if self.plan.orderly {
-            sleep(Duration::from_micros(self.rng.u64(0..20_000))); // slow, no more
+            self.stall();
         } else {
             match self.rng.u32(0..7) {
                 0 => return self.close(),
                 1 => return self.reset(),
                 2 => return self.endless(),
-                3 => sleep(Duration::from_micros(self.rng.u64(0..20_000))),
+                3 => self.stall(),
                 4 if self.plan.silences => return self.wire.hear_out(),
                 _ => {
                     self.react(Stage::InMessage, 250)?;

@@ -63,14 +63,15 @@ impl Reply {
 fn replies(record: &Record) -> Vec<Reply> {
     const OCTETS: usize = 64 * 1024;
     const LINES: usize = 512;
-    /// As much as the client receives at once, and more.
+    /// What goes in one segment, and less than the client receives at once.
+    const SEGMENT: usize = 1200;
     const ONE_PIECE: usize = 8 * 1024;
 
     let mut replies = Vec::new();
     let mut begun: Option<Reply> = None;
     let (mut line, mut octets, mut all) = (Vec::new(), 0, 0);
     for chunk in &record.said {
-        let small = chunk.whole && all + chunk.octets.len() < ONE_PIECE;
+        let small = chunk.whole && chunk.octets.len() < SEGMENT && all < ONE_PIECE;
         let mut replied = false;
         all += chunk.octets.len();
         for octet in &chunk.octets {
