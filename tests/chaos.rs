@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::Home;
 use support::certificate::{Authority, Identity};
 use support::namespace::inside_with;
@@ -124,7 +124,7 @@ fn chaos() {
                     let plan = Plan::new(seed);
                     let (records, outcome) = run(&plan, &place, relays);
                     let result = check(&plan, &records, &outcome);
-                    tally.lock().unwrap().add(&plan, result);
+                    tally.lock().unwrap().add(&plan, outcome.elapsed, result);
                 }
             });
         }
@@ -176,6 +176,7 @@ fn outcome(plan: &Plan, mut command: Command) -> Outcome {
     let mut message = tempfile::tempfile().unwrap();
     message.write_all(&plan.message).unwrap();
     message.seek(SeekFrom::Start(0)).unwrap();
+    let start = Instant::now();
     let mut child = command.stdin(message).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (done, ended) = channel();
@@ -191,5 +192,5 @@ fn outcome(plan: &Plan, mut command: Command) -> Outcome {
     }
     let status = child.wait().unwrap();
     let (stdout, stderr) = read.unwrap_or_default();
-    Outcome { status, stdout, stderr }
+    Outcome { status, stdout, stderr, elapsed: start.elapsed() }
 }

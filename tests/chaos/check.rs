@@ -5,12 +5,14 @@ use super::story::{Reply, Step, What, story};
 use super::support::rspawn;
 use super::wire::Record;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// What a run of the program came to.
 pub struct Outcome {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    pub elapsed: Duration,
 }
 
 /// A run in which all holds.

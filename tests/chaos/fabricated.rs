@@ -5,6 +5,7 @@ use super::plan::{Login, Plan};
 use super::wire::{Chunk, Record};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 const WELL: &[(&str, &str)] = &[
     ("", "220 relay\r\n"),
@@ -52,7 +53,7 @@ fn with(number: usize, line: Option<&'static str>, reply: &'static str) -> Vec<(
 }
 
 fn outcome(stdout: &str) -> Outcome {
-    Outcome { status: ExitStatus::from_raw(0), stdout: stdout.into(), stderr: Vec::new() }
+    Outcome { status: ExitStatus::from_raw(0), stdout: stdout.into(), stderr: Vec::new(), elapsed: Duration::ZERO }
 }
 
 fn judge(plan: &Plan, dialogue: &[(&str, &str)], stdout: &str) -> Result<String, String> {

@@ -134,8 +134,11 @@ impl<'a> Connection<'a> {
             let code = pick(self.rng, refusals(stage));
             return self.say(stage, code);
         }
-        match self.rng.u32(0..20) {
-            0..4 => {
+        if self.plan.silences && chance(self.rng, 50) {
+            return self.silence(stage, usual);
+        }
+        match self.rng.u32(0..22) {
+            0..4 | 16.. => {
                 let code = pick(self.rng, &DIFFERENT);
                 self.say(stage, code)
             }
@@ -156,7 +159,7 @@ impl<'a> Connection<'a> {
             }
             11 => self.reset(),
             12 => self.endless(),
-            13..17 if self.wire.is_tls() => self.break_tls(stage, usual),
+            13..16 if self.wire.is_tls() => self.break_tls(stage, usual),
             13 => {
                 self.wire.say(HANDSHAKE_FAILURE, self.rng)?;
                 self.close()
@@ -168,13 +171,10 @@ impl<'a> Connection<'a> {
                 self.wire.say(&reply[..end], self.rng)?;
                 if chance(self.rng, 50) { self.close() } else { self.reset() }
             }
-            15 => {
-                let code = 421;
-                self.say(stage, code)?;
+            _ => {
+                self.say(stage, 421)?;
                 self.close()
             }
-            _ if self.plan.silences => self.silence(stage, usual),
-            _ => self.say_two(stage, usual),
         }
     }
 

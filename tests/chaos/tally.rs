@@ -6,6 +6,7 @@ use super::story::{What, story};
 use super::wire::Record;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// The counts of many runs.
 #[derive(Default)]
@@ -18,12 +19,15 @@ pub struct Tally {
     stages: BTreeMap<What, u64>,
     /// In how many runs there is this letter.
     letters: BTreeMap<char, u64>,
+    /// How long the program took at most, and in which run.
+    slowest: (Duration, u64),
     failures: Vec<String>,
 }
 
 impl Tally {
-    pub fn add(&mut self, plan: &Plan, result: Result<Summary, String>) {
+    pub fn add(&mut self, plan: &Plan, elapsed: Duration, result: Result<Summary, String>) {
         self.runs += 1;
+        self.slowest = self.slowest.max((elapsed, plan.seed));
         self.orderly += u64::from(plan.orderly);
         match result {
             Ok(Summary { letters, deepest, over_tls, raced }) => {
@@ -69,7 +73,8 @@ impl fmt::Display for Tally {
             self.failures.len()
         )?;
         writeln!(f, "runs with a letter: {:?}", self.letters)?;
-        write!(f, "came as far as: {:?}", self.stages)
+        writeln!(f, "came as far as: {:?}", self.stages)?;
+        write!(f, "slowest: {:.1?}, seed {}", self.slowest.0, self.slowest.1)
     }
 }
 
