@@ -1,6 +1,7 @@
 //! What must hold of a run, whatever the server did. The rules are those of docs/design.md, written down once more.
 
 use super::plan::{Login, PASSWORD, Plan, SENDER};
+use super::server::ENDLESS;
 use super::story::{Reply, Step, What, story};
 use super::support::rspawn;
 use super::wire::Record;
@@ -43,6 +44,9 @@ pub fn check(plan: &Plan, records: &[Record], outcome: &Outcome) -> Result<Summa
         }
     }
     tls_is_used(plan, &stories)?;
+    if records.iter().any(|record| record.said.iter().map(|chunk| chunk.octets.len()).sum::<usize>() > ENDLESS) {
+        return Err("a reply without end was taken".into());
+    }
     let steps = stories.last().map(Vec::as_slice).unwrap_or_default();
     transaction(plan, steps)?;
     let raced = report(plan, steps, &letters)?;

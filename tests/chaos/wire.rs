@@ -126,25 +126,28 @@ impl Wire {
         Some(())
     }
 
-    /// A handshake, with an octet of ours broken if that is wanted.
-    pub fn handshake(&mut self, config: &Arc<ServerConfig>, flip: bool, rng: &mut Rng) -> Option<()> {
+    /// A handshake; or one with an octet of ours broken, and then the end of our side: it may be a length that is too large.
+    pub fn handshake(&mut self, config: &Arc<ServerConfig>, mut flip: bool, rng: &mut Rng) -> Option<()> {
         let early = self.record.heard.split_off(self.cursor);
         self.record.tls_at = Some(self.cursor);
         let mut tls = ServerConnection::new(config.clone()).unwrap();
         tls.read_tls(&mut &early[..]).ok()?;
-        let mut flip = flip;
         loop {
             let state = tls.process_new_packets();
             let mut out = Vec::new();
             while tls.wants_write() {
                 tls.write_tls(&mut out).unwrap();
             }
-            if flip && !out.is_empty() {
+            let broken = flip && !out.is_empty();
+            if broken {
+                flip = false;
                 let place = skewed(rng, 0..out.len());
                 out[place] ^= 1 << rng.u32(0..8);
-                flip = false;
             }
             self.send(&out, rng)?;
+            if broken {
+                self.end()?;
+            }
             state.ok()?;
             if !tls.is_handshaking() {
                 break;
