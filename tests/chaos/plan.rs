@@ -100,7 +100,7 @@ impl Plan {
             },
             trusted: rng.u32(0..10) < 8,
             tls12: rng.bool(),
-            starttls: rng.u32(0..10) < 6,
+            starttls: matches!(turn, Some((Stage::StartTls, _))) || rng.u32(0..10) < 6,
             recipients: (0..rng.usize(1..5)).map(|number| format!("recipient{number}@example.org")).collect(),
             message: message(&mut rng),
             turn: turn.map(|(stage, _)| *stage),

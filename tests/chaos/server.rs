@@ -137,6 +137,9 @@ impl<'a> Connection<'a> {
         if self.plan.silences && chance(self.rng, 50) {
             return self.silence(stage, usual);
         }
+        if stage == Stage::StartTls && chance(self.rng, 60) {
+            return self.say_two(stage, usual); // in clear behind the 220, where somebody on the way could put it
+        }
         match self.rng.u32(0..22) {
             0..4 | 16.. => {
                 let code = pick(self.rng, &DIFFERENT);
