@@ -31,7 +31,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let mut caller = Caller { user, password, secrets, auth, permitted: false, tries: Some(0) };
     for piece in pieces {
         if let [call, size, flags, text @ ..] = piece {
-            caller.call(*call, usize::from(*size) * 2, *flags, text);
+            let size = usize::from(*size) + if flags & 4 != 0 { 256 } else { 0 };
+            caller.call(*call, size, *flags, text);
         }
     }
     unsafe { auth_free(caller.auth) };

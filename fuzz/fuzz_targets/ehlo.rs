@@ -6,12 +6,12 @@ use qmail_auth::auth::bits::*;
 use qmail_auth::auth::detect::{detect, offer};
 use qmail_auth::smtp::ehlo::Capabilities;
 use qmail_auth::smtp::reply::ReplyReader;
+use support::Server;
 use support::ehlo::{mechanisms, offers};
-use support::server_octets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((cut, rest)) = input.split_first_chunk::<2>() else { return };
-    let wire = server_octets(rest);
+    let wire = Server::default().octets(rest);
     let without_cr: Vec<u8> = wire.iter().copied().filter(|c| *c != b'\r').collect();
     let cut = &without_cr[..usize::from(u16::from_be_bytes(*cut)).min(without_cr.len())];
     for form in [&wire, &without_cr[..], &without_cr[..without_cr.len().min(5000)], cut] {

@@ -29,7 +29,7 @@ use support::memory::{Counting, peak_of};
 use support::peer::Peer;
 use support::replies::replies;
 use support::secrets::Secrets;
-use support::{pieces, server_octets};
+use support::{Server, pieces};
 
 #[global_allocator]
 static MEMORY: Counting = Counting;
@@ -83,18 +83,18 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let settings = &*SETTINGS;
     let [setting, odd, events @ ..] = input else { return };
     let setting = &settings[usize::from(*setting) % settings.len()];
-    let events: Vec<(u8, Vec<u8>)> = pieces(events).filter_map(event).collect();
+    let mut server = Server::default();
+    let events: Vec<(u8, Vec<u8>)> = pieces(events).filter_map(|piece| event(piece, &mut server)).collect();
     let mut odd = Odd::of(*odd);
     let peak = peak_of(|| run(setting, &mut odd, events));
     assert!(odd.is_check || peak < 1 << 20, "{peak} octets");
 });
 
-fn event(piece: &[u8]) -> Option<(u8, Vec<u8>)> {
+fn event(piece: &[u8], server: &mut Server) -> Option<(u8, Vec<u8>)> {
     match piece.split_first()? {
-        (letter, rest) if b"resfctg".contains(letter) => {
-            Some((*letter, if b"sg".contains(letter) { rest.to_vec() } else { server_octets(rest) }))
-        }
-        _ => Some((b'r', server_octets(piece))),
+        (letter @ (b's' | b'g'), rest) => Some((*letter, rest.to_vec())),
+        (letter @ (b'r' | b'e' | b'f' | b'c' | b't'), rest) => Some((*letter, server.octets(rest))),
+        _ => Some((b'r', server.octets(piece))),
     }
 }
 
@@ -114,7 +114,7 @@ struct Odd {
 
 impl Odd {
     fn of(bits: u8) -> Odd {
-        static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| b"a line\n.\n..\r\n".repeat(16 * 1024));
+        static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| b"a line\n.\n..\r\n".repeat(8 * 1024));
         let mut message: Vec<&[u8]> = vec![b"Subject: x\n\n.\n", b".a\r", b"\n\n.", b"\n"];
         if bits & 3 == 1 {
             message.extend(LARGE.chunks(8192));

@@ -18,6 +18,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
         return;
     }
     let mut lookups = 0u8;
+    let mut preference = 0;
     loop {
         let ended = match search.need() {
             Need::Mx(name) => panic!("{name:?}"),
@@ -25,6 +26,16 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
                 let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
                 let is_absolute = name.ends_with('.') || name.parse::<Ipv4Addr>().is_ok();
                 assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
+                // It may stand there more than once.
+                let of_name = read.iter().flatten().filter(|exchange| {
+                    exchange.name == name.as_bytes() || [&exchange.name[..], b"."].concat() == name.as_bytes()
+                });
+                let next = of_name.map(|exchange| exchange.preference).filter(|next| *next >= preference).min();
+                let is_exchange = read.as_ref().is_ok_and(|exchanges| !exchanges.is_empty());
+                match next {
+                    Some(next) => preference = next,
+                    None => assert!(!is_exchange && name == "example.org.", "{name:?} comes too late"),
+                }
                 lookups += 1; // no more than an octet can count
                 match lookups % 4 {
                     0 => search.not_found(Missing::None, "no address"),
@@ -42,7 +53,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
             return;
         }
     }
-    // In the order of the lookups, which is that of preference, and before this machine itself.
+    // In the order of the lookups, and none of this machine.
     let ips: Vec<_> = search.candidates().0.into_iter().map(|candidate| candidate.address.ip).collect();
     assert!(!ips.is_empty() && ips.is_sorted());
     assert!(!ips.contains(&Ipv4Addr::new(192, 0, 2, 7).into()));

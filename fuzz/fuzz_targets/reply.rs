@@ -3,10 +3,11 @@
 
 use qmail_auth::smtp::reply::{ReplyError, ReplyReader, last_text};
 use support::replies::{Error, Replies, Reply, replies};
-use support::{pieces, server_octets};
+use support::{Server, pieces};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let segments: Vec<Vec<u8>> = pieces(input).map(server_octets).collect();
+    let mut server = Server::default();
+    let segments: Vec<Vec<u8>> = pieces(input).map(|piece| server.octets(piece)).collect();
     let whole = segments.concat();
     let expected = replies(&whole);
     assert_eq!(read(&segments), expected);

@@ -17,7 +17,11 @@ pub struct Peer {
 impl Peer {
     /// With a configuration all is TLS from the first octet.
     pub fn new(config: Option<Arc<ServerConfig>>) -> Peer {
-        Peer { tls: config.map(|config| ServerConnection::new(config).unwrap()), ..Peer::default() }
+        let mut tls = config.map(|config| ServerConnection::new(config).unwrap());
+        if let Some(tls) = &mut tls {
+            tls.set_buffer_limit(None); // or it takes no more than 64 KiB at once
+        }
+        Peer { tls, ..Peer::default() }
     }
 
     pub fn is_handshaking(&self) -> bool {

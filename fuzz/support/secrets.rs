@@ -20,7 +20,7 @@ impl Secrets {
     /// One of them is in the text, in whatever letter case.
     pub fn is_in(&self, text: &[u8]) -> bool {
         let text = text.to_ascii_lowercase();
-        self.forms.iter().any(|form| text.windows(form.len()).any(|window| window == form))
+        self.forms.iter().any(|form| text.windows(form.len()).any(|window| window[0] == form[0] && window == form))
     }
 
     /// One of them is in these lines of a server's, or divided by their ends and codes.
