@@ -143,7 +143,7 @@ fn words(value: &[u8]) -> Option<Said> {
 
 /// It stands once in the files, behind where a login can begin, and is neither of a user nor of a relay.
 fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
-    let places = |text: &[u8]| text.windows(SECRET.len()).filter(|w| *w == SECRET).count();
+    let places = |text: &[u8]| text.windows(SECRET.len()).filter(|w| w.eq_ignore_ascii_case(SECRET)).count();
     let is_secret = |line: &[u8]| {
         let login = line.iter().position(|c| b" \t|".contains(c)).map_or(&[][..], |at| &line[at..]);
         places(login) == 1
