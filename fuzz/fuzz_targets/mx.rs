@@ -1,8 +1,11 @@
-//! The answer of a DNS server, whatever it holds: an error, or names that are in it and no longer than names can be.
+//! The answer of a DNS server, whatever it holds: an error, or names that can be looked up, each a few times, and addresses
+//! from the best exchanger to the worst.
 #![no_main]
 
+use qmail_auth::addresses::Address;
 use qmail_auth::addresses::mx::exchanges;
-use qmail_auth::addresses::search::{Need, Search};
+use qmail_auth::addresses::search::{Missing, Need, Search};
+use std::net::Ipv4Addr;
 
 libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
     let read = exchanges(answer);
@@ -11,10 +14,47 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
         assert!(exchanges.iter().all(|exchange| exchange.name.len() <= 253));
     }
     let Ok(mut search) = Search::for_domain(b"example.org") else { panic!() };
-    if search.mx(answer, 1).is_ok() {
-        let Need::Addresses(name) = search.need() else { panic!("{:?}", search.need()) };
-        let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
-        let is_absolute = name.ends_with('.') || name.parse::<std::net::Ipv4Addr>().is_ok();
-        assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
+    if search.mx(answer, 1).is_err() {
+        return;
     }
+    let mut lookups = 0u8;
+    let mut preference = 0;
+    loop {
+        let ended = match search.need() {
+            Need::Mx(name) => panic!("{name:?}"),
+            Need::Addresses(name) => {
+                let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+                let is_absolute = name.ends_with('.') || name.parse::<Ipv4Addr>().is_ok();
+                assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
+                // It may stand there more than once.
+                let of_name = read.iter().flatten().filter(|exchange| {
+                    exchange.name == name.as_bytes() || [&exchange.name[..], b"."].concat() == name.as_bytes()
+                });
+                let next = of_name.map(|exchange| exchange.preference).filter(|next| *next >= preference).min();
+                let is_exchange = read.as_ref().is_ok_and(|exchanges| !exchanges.is_empty());
+                match next {
+                    Some(next) => preference = next,
+                    None => assert!(!is_exchange && name == "example.org.", "{name:?} comes too late"),
+                }
+                lookups += 1; // no more than an octet can count
+                match lookups % 4 {
+                    0 => search.not_found(Missing::None, "no address"),
+                    1 => search.not_found(Missing::Unknown, "nobody knows"),
+                    _ => search.resolved(vec![Address { ip: Ipv4Addr::new(192, 0, 2, lookups).into(), scope: 0 }]),
+                }
+            }
+            Need::OwnAddresses => {
+                search.own_address(Ipv4Addr::new(192, 0, 2, 7).into());
+                search.own_addresses_end()
+            }
+            Need::Nothing => break,
+        };
+        if ended.is_err() {
+            return;
+        }
+    }
+    // In the order of the lookups, and none of this machine.
+    let ips: Vec<_> = search.candidates().0.into_iter().map(|candidate| candidate.address.ip).collect();
+    assert!(!ips.is_empty() && ips.is_sorted());
+    assert!(!ips.contains(&Ipv4Addr::new(192, 0, 2, 7).into()));
 });

@@ -8,60 +8,30 @@ pub mod chroot;
 pub mod deb;
 pub mod ehlo;
 pub mod exim;
+pub mod home;
 pub mod host;
 pub mod login;
 pub mod namespace;
 pub mod postfix;
 pub mod receivers;
 pub mod relay;
+pub mod reports;
 pub mod rspawn;
 pub mod script;
 pub mod server;
 pub mod text;
 
+pub use home::Home;
 use qmail_auth::addresses::Address;
 use qmail_auth::delivery::Delivery;
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A qmail home: `control/me` and timeouts of 20 seconds are there, the rest is the test's.
-pub struct Home {
-    dir: tempfile::TempDir,
-}
-
 impl Home {
-    pub fn new() -> Home {
-        let home = Home { dir: tempfile::tempdir().unwrap() };
-        home.control("me", "client.example.net\n");
-        home.control("timeoutconnect", "20\n");
-        home.control("timeoutremote", "20\n");
-        home
-    }
-
-    /// A home whose every mail goes by this value of the empty smtproutes key: `relay[:port] user password` and so on.
-    pub fn with_route(route: &str) -> Home {
-        let home = Home::new();
-        home.control("smtproutes", format!(":{route}\n"));
-        home
-    }
-
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Writes `control/NAME`, with the directories on the way.
-    pub fn control(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path().join("control").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
-    }
-
     /// The command `qmail-remote example.org SENDER RECIPIENT...` in this home, its three descriptors not yet set.
     pub fn command<S: AsRef<OsStr>>(&self, sender: S, recipients: &[S]) -> Command {
         let mut command = Command::new(program());
@@ -119,18 +89,10 @@ impl std::fmt::Debug for Delivered {
 
 impl Delivered {
     /// The reports, in order, each with its letter, without its NUL. Panics on anything that qmail-rspawn would
-    /// misread: a status but 0, an end without NUL, no message report or more than one, or one that is not last.
+    /// misread: a status but 0, or what [`reports::reports`] finds.
     pub fn reports(&self) -> Vec<String> {
         assert_eq!(self.status.code(), Some(0), "{self:?}");
-        let text = String::from_utf8_lossy(&self.stdout);
-        let Some(whole) = text.strip_suffix('\0') else { panic!("no NUL at the end: {text:?}") };
-        let reports: Vec<String> = whole.split('\0').map(str::to_owned).collect();
-        for (i, report) in reports.iter().enumerate() {
-            let letters = if i + 1 == reports.len() { "KZD" } else { "rhs" };
-            let letter = report.chars().next().unwrap_or(' ');
-            assert!(letters.contains(letter), "letter {letter:?} at place {i}: {text:?}");
-        }
-        reports
+        reports::reports(&self.stdout)
     }
 
     /// The message report: K, Z or D and its text.

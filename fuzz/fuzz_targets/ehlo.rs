@@ -1,0 +1,57 @@
+//! What an EHLO reply offers, in wire form, with CR removed and cut, is what a reader by lines and words finds. The first two
+//! octets of the input say where it is cut.
+#![no_main]
+
+use qmail_auth::auth::bits::*;
+use qmail_auth::auth::detect::{detect, offer};
+use qmail_auth::smtp::ehlo::Capabilities;
+use qmail_auth::smtp::reply::ReplyReader;
+use support::Server;
+use support::ehlo::{mechanisms, offers};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let Some((cut, rest)) = input.split_first_chunk::<2>() else { return };
+    let wire = Server::default().octets(rest);
+    let without_cr: Vec<u8> = wire.iter().copied().filter(|c| *c != b'\r').collect();
+    let cut = &without_cr[..usize::from(u16::from_be_bytes(*cut)).min(without_cr.len())];
+    for form in [&wire, &without_cr[..], &without_cr[..without_cr.len().min(5000)], cut] {
+        compare(form);
+    }
+    // A cut that can be seen never makes a mechanism of the beginning of another.
+    let last = cut.rsplit(|c| *c == b'\n').next().unwrap_or_default();
+    if last.get(3) == Some(&b'-') {
+        let whole = offer(&without_cr).names;
+        assert!(offer(cut).names.iter().all(|name| whole.contains(name)));
+    }
+    // As the delivery reads it.
+    if let Some(Ok(reply)) = ReplyReader::default().read(&mut &wire[..]) {
+        let found = Capabilities::read(&reply);
+        assert_eq!(found.pipelining, offers(&reply.text, "PIPELINING"));
+        assert_eq!(found.starttls, offers(&reply.text, "STARTTLS"));
+        assert_eq!(found.size, offers(&reply.text, "SIZE"));
+        assert_eq!(found.eight_bit_mime, offers(&reply.text, "8BITMIME"));
+        assert_eq!(found.smtputf8, offers(&reply.text, "SMTPUTF8"));
+        assert_eq!(found.auth.names, mechanisms(&reply.text));
+    }
+});
+
+const NAMES: [(u32, &str); 10] = [
+    (AUTH_PLAIN, "PLAIN"),
+    (AUTH_LOGIN, "LOGIN"),
+    (AUTH_CRAM_MD5, "CRAM-MD5"),
+    (AUTH_SCRAM_SHA_1, "SCRAM-SHA-1"),
+    (AUTH_SCRAM_SHA_256, "SCRAM-SHA-256"),
+    (AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS"),
+    (AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS"),
+    (AUTH_XOAUTH2, "XOAUTH2"),
+    (AUTH_OAUTHBEARER, "OAUTHBEARER"),
+    (AUTH_EXTERNAL, "EXTERNAL"),
+];
+
+fn compare(reply: &[u8]) {
+    let (expected, found) = (mechanisms(reply), offer(reply));
+    assert_eq!(found.names, expected);
+    assert_eq!(found.offered, offers(reply, "AUTH"));
+    let bits = NAMES.iter().filter(|(_, name)| expected.iter().any(|offered| offered == name)).map(|(bit, _)| bit);
+    assert_eq!(detect(reply), bits.sum::<u32>() + if found.offered { AUTH_OFFERED } else { 0 });
+}

@@ -1,0 +1,164 @@
+//! control/smtproutes and control/authsenders: what a line says is what a reader by words finds, reads the same again when it is
+//! written down, and is the one for the name; and no password gets into words. The pieces of the input are a name, the one file,
+//! the other; 0xfe stands for a password.
+#![no_main]
+
+#[path = "../../tests/support/home.rs"]
+#[allow(dead_code)] // it is for more than this
+mod home;
+
+use home::Home;
+use qmail_auth::auth::Credentials;
+use qmail_auth::check::config::config;
+use qmail_auth::check::convert::convert;
+use qmail_auth::control::files::{Control, ControlError};
+use qmail_auth::control::senders::{self, Sender};
+use qmail_auth::control::{Route, Settings, routes};
+use qmail_auth::event::Log;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use support::pieces;
+
+const SECRET: &[u8] = b"Q9secretQ9";
+
+static HOME: LazyLock<Home> = LazyLock::new(Home::new);
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let mut pieces = pieces(input).map(|piece| {
+        let octets = piece.iter().map(|c| if *c == 0xfe { SECRET } else { std::slice::from_ref(c) });
+        octets.collect::<Vec<_>>().concat()
+    });
+    let [name, smtproutes, authsenders] = std::array::from_fn(|_| pieces.next().unwrap_or_default());
+    for (_, value, number) in routes::entries(&smtproutes) {
+        compare(value, routes::understand(value, number));
+    }
+    for (_, value, number) in senders::entries(&authsenders).flatten() {
+        match senders::understand(value, number) {
+            Ok(Some(Sender::Login(login))) => {
+                assert_eq!(Some(self::login(login)), words(&[b"x", value].concat()).and_then(|(_, _, login)| login));
+            }
+            Ok(Some(Sender::Relay(route))) => compare(value, Ok(*route)),
+            Ok(None) => panic!("{}", value.escape_ascii()),
+            Err(_) => assert!(value.is_empty() || words(value).is_none() || value[0] == b'|'),
+        }
+    }
+    HOME.control("smtproutes", &smtproutes);
+    HOME.control("authsenders", &authsenders);
+    let control = Control { home: HOME.path().to_owned(), log: Log::default() };
+    // The longest key that is there, then the last of its lines.
+    let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || name[*at] == b'.');
+    let mut keys = starts.map(|at| &name[at..]);
+    let lines: Vec<_> = routes::entries(&smtproutes).collect();
+    let line = keys.find_map(|name| lines.iter().rev().find(|(key, ..)| key.eq_ignore_ascii_case(name)));
+    match (line.filter(|(_, value, _)| !value.is_empty()), routes::find(&control, &name)) {
+        (None, found) => assert!(matches!(found, Ok(None))),
+        (Some((_, value, _)), Ok(found)) => assert_eq!(found.map(said), words(value)),
+        (Some((_, value, _)), Err(_)) => assert_eq!(words(value), None),
+    }
+    if has_secret_at_its_place(&[&smtproutes, &authsenders]) {
+        let is_shown = |text: &str| text.as_bytes().windows(SECRET.len()).any(|w| w.eq_ignore_ascii_case(SECRET));
+        for (lines, _) in [config(HOME.path()), convert(HOME.path())] {
+            assert!(!lines.iter().any(|line| is_shown(line)), "{lines:?}");
+        }
+        if let Err(ControlError(why)) = Settings::read(&control, &name, &name) {
+            assert!(!is_shown(&why), "{why}");
+        }
+    }
+});
+
+type Login = (Vec<u8>, Vec<u8>, bool);
+type Said = (String, u16, Option<Login>);
+
+fn said(route: Route) -> Said {
+    (route.host, route.port, route.credentials.map(login))
+}
+
+fn login(login: Credentials) -> Login {
+    (login.user, login.password.to_vec(), login.clear_allowed)
+}
+
+/// With the reader by words, and with what it reads when it is written down.
+fn compare(value: &[u8], route: Result<Route, ControlError>) {
+    let found = route.ok().map(said);
+    assert_eq!(found, words(value), "{}", value.escape_ascii());
+    let Some((host, port, login)) = &found else { return };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let mut line = format!("{host}:{port}").into_bytes();
+    if let Some((user, password, clear_allowed)) = login {
+        let sign: &[u8] = if *clear_allowed { b"-" } else { b"" };
+        let divider: &[u8] = if user.contains(&b'|') { b" " } else { b"|" };
+        line.extend([divider, sign, user, divider, password].concat());
+    }
+    assert_eq!(routes::parse(&line, "").ok().map(said), found, "{}", line.escape_ascii());
+}
+
+/// What a route says, by words. None: it is none.
+fn words(value: &[u8]) -> Option<Said> {
+    let text: String = value.iter().map(|c| char::from(*c)).collect(); // one character for one octet
+    let octets = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<_>>();
+    let trimmed = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_whitespace()).to_owned();
+    if text.contains('\0') || text.ends_with('\r') {
+        return None;
+    }
+    let end = text.find([' ', '\t', '|']);
+    let (relay, login) = text.split_at(end.unwrap_or(text.len()));
+    let login = match login.strip_prefix('|') {
+        Some(login) => Some(login.split_once('|')?).map(|(user, password)| (user.to_owned(), password.to_owned())),
+        None if end.is_none() => None,
+        None => trimmed(login).split_once([' ', '\t']).map(|(user, password)| (user.to_owned(), trimmed(password))),
+    };
+    let login = match login {
+        None if end.is_none() => None,
+        None => return None,
+        Some((user, password)) => {
+            let bare = user.strip_prefix('-').unwrap_or(&user);
+            if bare.is_empty() || password.is_empty() || bare.chars().any(|c| c.is_ascii_control()) {
+                return None;
+            }
+            Some((octets(bare), octets(&password), bare.len() < user.len()))
+        }
+    };
+    let (host, port) = match relay.strip_prefix('[') {
+        Some(literal) => {
+            let (ip, port) = literal.split_once(']')?;
+            (ip.parse::<IpAddr>().ok()?.to_string(), port)
+        }
+        None => {
+            let (host, port) = relay.split_at(relay.find([':', ';']).unwrap_or(relay.len()));
+            let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+            let is_label = |l: &str| {
+                !l.is_empty() && l.chars().all(|c| matches!(c, '0'..='9' | 'a'..='z' | 'A'..='Z' | '-' | '_'))
+            };
+            (labels.into_iter().all(is_label).then(|| host.to_owned())?, port)
+        }
+    };
+    let port = match port {
+        "" => 25,
+        port => {
+            port.strip_prefix([':', ';']).filter(|digits| digits.chars().all(|c| c.is_ascii_digit()))?.parse().ok()?
+        }
+    };
+    (port != 0).then_some((host, port, login))
+}
+
+/// It stands once in the files, behind where a login can begin, and is neither of a user nor of a relay.
+fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
+    let places = |text: &[u8]| text.windows(SECRET.len()).filter(|w| w.eq_ignore_ascii_case(SECRET)).count();
+    let is_secret = |line: &[u8]| {
+        let login = line.iter().position(|c| b" \t|".contains(c)).map_or(&[][..], |at| &line[at..]);
+        places(login) == 1
+    };
+    let all = files.iter().flat_map(|file| file.split(|c| *c == b'\n'));
+    let is_open = |text: &[u8]| places(text) > 0;
+    let shows = |sender: Sender| match sender {
+        Sender::Login(login) => is_open(&login.user),
+        Sender::Relay(route) => {
+            is_open(route.host.as_bytes()) || route.credentials.is_some_and(|login| is_open(&login.user))
+        }
+    };
+    let of_routes = routes::entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());
+    let of_senders =
+        senders::entries(files[1]).flatten().filter_map(|(_, value, n)| senders::understand(value, n).ok()?);
+    let is_shown = of_routes.map(|route| Sender::Relay(Box::new(route))).chain(of_senders).any(shows);
+    files.iter().map(|file| places(file)).sum::<usize>() == 1 && all.into_iter().any(is_secret) && !is_shown
+}

@@ -1,0 +1,40 @@
+//! What the fuzz targets share: how an input is cut, readers to compare with, what a secret looks like.
+
+pub mod ehlo;
+pub mod memory;
+pub mod peer;
+pub mod replies;
+pub mod secrets;
+
+/// The pieces of an input: 0xff begins the next.
+pub fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    input.split(|c| *c == 0xff)
+}
+
+/// Makes of pieces what a server says. Some octets stand for much, so that a short input reaches the limits: 0xfe for 8 KiB,
+/// 0xfd for 64 lines; but only the first dozen of them, which is enough, or an input would be megabytes.
+pub struct Server {
+    left: usize,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server { left: 12 }
+    }
+}
+
+impl Server {
+    pub fn octets(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(piece.len());
+        for &octet in piece {
+            match octet {
+                0xfd | 0xfe if self.left > 0 => {
+                    self.left -= 1;
+                    octets.extend(if octet == 0xfd { b"250-x\r\n".repeat(64) } else { vec![b'x'; 8192] });
+                }
+                octet => octets.push(octet),
+            }
+        }
+        octets
+    }
+}

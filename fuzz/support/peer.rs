@@ -1,0 +1,78 @@
+//! The server's side of one connection: what it heard and said, in clear text, and when it had the whole message.
+
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+#[derive(Default)]
+pub struct Peer {
+    pub heard: Vec<u8>,
+    /// Without CR.
+    pub said: Vec<u8>,
+    /// How much it had said when the final dot was there.
+    pub said_before_dot: Option<usize>,
+    tls: Option<ServerConnection>,
+}
+
+impl Peer {
+    /// With a configuration all is TLS from the first octet.
+    pub fn new(config: Option<Arc<ServerConfig>>) -> Peer {
+        let mut tls = config.map(|config| ServerConnection::new(config).unwrap());
+        if let Some(tls) = &mut tls {
+            tls.set_buffer_limit(None); // or it takes no more than 64 KiB at once
+        }
+        Peer { tls, ..Peer::default() }
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Takes octets of the client's, and answers what TLS has to say to that.
+    pub fn hear(&mut self, mut octets: &[u8]) -> Vec<u8> {
+        let before = self.heard.len();
+        match &mut self.tls {
+            None => self.heard.extend_from_slice(octets),
+            Some(tls) => {
+                while !octets.is_empty() && tls.read_tls(&mut octets).is_ok_and(|count| count > 0) {
+                    let _ = tls.process_new_packets(); // it may be broken by now
+                    let _ = tls.reader().read_to_end(&mut self.heard);
+                }
+            }
+        }
+        if self.said_before_dot.is_none() {
+            self.look_for_dot(before);
+        }
+        self.flush()
+    }
+
+    /// What goes over the wire for this.
+    pub fn say(&mut self, octets: &[u8]) -> Vec<u8> {
+        self.said.extend(octets.iter().filter(|c| **c != b'\r'));
+        match &mut self.tls {
+            None => octets.to_vec(),
+            Some(tls) => {
+                tls.writer().write_all(octets).unwrap();
+                self.flush()
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
+            tls.write_tls(&mut wire).unwrap();
+        }
+        wire
+    }
+
+    /// No dot stands alone in the message, so the first behind DATA is the final one.
+    fn look_for_dot(&mut self, before: usize) {
+        let place = |text: &[u8], word: &[u8]| text.windows(word.len()).position(|window| window == word);
+        let Some(data) = place(&self.heard[..self.heard.len().min(4096)], b"\r\nDATA\r\n") else { return };
+        let message = data + 6; // an empty one begins with the dot
+        if place(&self.heard[message.max(before.saturating_sub(4))..], b"\r\n.\r\n").is_some() {
+            self.said_before_dot = Some(self.said.len());
+        }
+    }
+}

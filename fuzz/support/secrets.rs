@@ -1,0 +1,46 @@
+//! What a secret looks like, in each form that a login sends, and where it must not be seen.
+
+/// The forms of a password: itself, and the base64 of LOGIN and of PLAIN.
+pub struct Secrets {
+    forms: Vec<Vec<u8>>,
+}
+
+impl Secrets {
+    pub fn of(user: &[u8], password: &[u8]) -> Secrets {
+        let plain = [b"\0", user, b"\0", password].concat();
+        Secrets {
+            forms: vec![
+                password.to_ascii_lowercase(),
+                base64(password).to_ascii_lowercase(),
+                base64(&plain).to_ascii_lowercase(),
+            ],
+        }
+    }
+
+    /// One of them is in the text, in whatever letter case.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let text = text.to_ascii_lowercase();
+        self.forms.iter().any(|form| text.windows(form.len()).any(|window| window[0] == form[0] && window == form))
+    }
+
+    /// One of them is in these lines of a server's, or divided by their ends and codes.
+    pub fn is_in_lines(&self, text: &[u8]) -> bool {
+        let is_code =
+            |line: &[u8]| line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
+        let lines = text.split(|c| *c == b'\n').map(|line| if is_code(line) { &line[4..] } else { line });
+        self.is_in(text) || self.is_in(&lines.collect::<Vec<_>>().concat())
+    }
+}
+
+/// RFC 4648 section 4.
+pub fn base64(octets: &[u8]) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = Vec::new();
+    for three in octets.chunks(3) {
+        let bits = three.iter().fold(0, |bits, octet| bits << 8 | usize::from(*octet)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            text.push(if place <= three.len() { ALPHABET[bits >> (18 - 6 * place) & 63] } else { b'=' });
+        }
+    }
+    text
+}
