@@ -13,6 +13,8 @@ mod cost;
 #[path = "support/deb.rs"]
 #[allow(dead_code)]
 mod deb;
+#[path = "support/delay.rs"]
+mod delay;
 #[path = "support/sink.rs"]
 mod sink;
 

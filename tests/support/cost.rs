@@ -3,17 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::certificate::Authority;
+use super::delay;
 use super::sink::{self, Sink, Tls};
 
-const USER: &str = "myuser";
-const PASSWORD: &str = "secretpass";
+pub const USER: &str = "myuser";
+pub const PASSWORD: &str = "secretpass";
 
 /// Debian's CAs, in which a client looks for the relay's.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How long octets to or from a far relay are on their way.
+pub const DELAY: Duration = Duration::from_millis(20);
 
 /// How the relay is spoken to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,16 +59,17 @@ impl Way {
 /// A relay for each way, and the files of a client: a qmail home, CAs, messages.
 pub struct Place {
     dir: tempfile::TempDir,
-    sinks: [Sink; 3],
+    sinks: [Sink; 4],
+    far: [SocketAddr; 4],
 }
 
 /// One delivery of this message to so many recipients.
-pub struct Mail<'a> {
+pub struct Mail {
     pub way: Way,
-    /// The port at the relay's address, which may be that of a proxy.
-    pub address: std::net::SocketAddr,
+    /// The relay's, or that of the long line to it.
+    pub address: SocketAddr,
     pub recipients: Vec<String>,
-    pub message: &'a Path,
+    pub message: PathBuf,
 }
 
 /// A program and how it is run.
@@ -83,14 +90,21 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         let ca = Authority::new("CA of the measurement");
-        let [clear, starttls, at_465] = sink::listeners();
-        let identity = ca.issue(&[&clear.local_addr().unwrap().ip().to_string()]);
-        let sinks = [
-            Sink::start(clear, Tls::Never, &identity),
-            Sink::start(starttls, Tls::StartTls, &identity),
-            Sink::start(at_465, Tls::AtOnce, &identity),
-        ];
-        let place = Place { dir, sinks };
+        let (near, far) = (sink::listeners(), sink::listeners());
+        let names = [&near, &far].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
+        let identity = ca.issue(&names.each_ref().map(|name| &name[..]));
+        let mut ways = Way::ALL.iter();
+        let sinks = near.map(|listener| {
+            let way = ways.next().unwrap();
+            Sink::start(listener, way.tls(), way.logs_in(), &identity)
+        });
+        let mut ends = sinks.iter();
+        let far = far.map(|listener| {
+            let address = listener.local_addr().unwrap();
+            delay::serve(listener, ends.next().unwrap().address, DELAY);
+            address
+        });
+        let place = Place { dir, sinks, far };
         let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
         place.write("cas.pem", bundle + &ca.pem);
         fs::create_dir(place.path("control")).unwrap();
@@ -113,31 +127,34 @@ impl Place {
 
     /// Where this way ends.
     pub fn sink(&self, way: Way) -> &Sink {
-        match way.tls() {
-            Tls::Never => &self.sinks[0],
-            Tls::StartTls => &self.sinks[1],
-            Tls::AtOnce => &self.sinks[2],
-        }
+        &self.sinks[way as usize]
     }
 
     /// The mail of 1 KiB to one recipient.
-    pub fn mail<'a>(&self, way: Way, message: &'a Path) -> Mail<'a> {
-        Mail { way, address: self.sink(way).address, recipients: recipients(1), message }
+    pub fn mail(&self, way: Way) -> Mail {
+        Mail { way, address: self.sink(way).address, recipients: recipients(1), message: self.path("small") }
     }
 
-    /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts.
-    pub fn qmail_remote(&self, program: &Path, mail: &Mail, before: &str) -> Run {
-        let route = if mail.way.logs_in() {
-            format!("{before}:{} {USER} {PASSWORD}\n", mail.address)
-        } else {
-            format!("{before}:{}\n", mail.address)
-        };
-        self.write("control/smtproutes", route);
+    /// That of 10 MiB.
+    pub fn large_mail(&self, way: Way) -> Mail {
+        Mail { message: self.path("large"), ..self.mail(way) }
+    }
+
+    /// That of 1 KiB to so many recipients, over a line which takes [`DELAY`] each way.
+    pub fn far_mail(&self, way: Way, recipients: usize) -> Mail {
+        Mail { address: self.far[way as usize], recipients: self::recipients(recipients), ..self.mail(way) }
+    }
+
+    /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts, `blank` is what
+    /// stands between its fields.
+    pub fn qmail_remote(&self, program: &Path, mail: &Mail, before: &str, blank: char) -> Run {
+        let login = if mail.way.logs_in() { format!("{blank}{USER}{blank}{PASSWORD}") } else { String::new() };
+        self.write("control/smtproutes", format!("{before}:{}{login}\n", mail.address));
         Run {
             program: program.into(),
             arguments: [&["example.org".into(), "sender@example.net".into()], &mail.recipients[..]].concat(),
             env: vec![("QMAILHOME", self.dir.path().display().to_string())],
-            stdin: mail.message.into(),
+            stdin: mail.message.clone(),
             third: None,
             says: "K",
         }
@@ -168,21 +185,31 @@ impl Place {
     fn measured(&self, way: Way, run: &Run, tool: &[&str], output: &str) -> String {
         let log = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
         let output = format!("{output}{}", log.path().display());
-        self.delivered(way, run, &[tool, &[&output]].concat());
+        self.deliver(way, run, &[tool, &[&output]].concat()).unwrap();
         fs::read_to_string(log.path()).unwrap()
     }
 
-    /// Runs it under a tool, or under none, and sees to it that the mail was delivered.
-    pub fn delivered(&self, way: Way, run: &Run, tool: &[&str]) {
+    /// Runs it under a tool, or under none. An error: the mail was not delivered as it should be.
+    pub fn deliver(&self, way: Way, run: &Run, tool: &[&str]) -> Result<(), String> {
         self.sink(way).taken();
-        run.under(tool);
-        assert_eq!(self.sink(way).taken(), 1, "not one message came by {} {:?}", run.program.display(), run.arguments);
+        run.under(tool)?;
+        match self.sink(way).taken() {
+            1 => Ok(()),
+            count => Err(format!("{count} messages came by {} {:?}", run.program.display(), run.arguments)),
+        }
+    }
+
+    /// User and system time, milliseconds.
+    pub fn cpu(&self, way: Way, run: &Run) -> f64 {
+        let script = "TIMEFORMAT='%3U %3S'; { time \"$@\" 2>/dev/null; } 2>\"$0\""; // time(1) knows hundredths only
+        let text = self.measured(way, run, &["bash", "-c", script], "");
+        text.split_whitespace().map(|seconds| 1000.0 * seconds.parse::<f64>().unwrap()).sum()
     }
 }
 
 impl Run {
-    /// Runs it under a tool, or under none, to its end, which must be good.
-    pub fn under(&self, tool: &[&str]) {
+    /// Runs it under a tool, or under none, to its end. An error: the end is bad.
+    pub fn under(&self, tool: &[&str]) -> Result<(), String> {
         let shell = ["sh", "-c", "exec \"$@\" 3<\"$THIRD\"", "sh"]; // gone once the program is there
         let before = if self.third.is_some() { &shell[..] } else { &[] };
         let words = [before, tool, &[self.program.to_str().unwrap()]].concat();
@@ -194,7 +221,10 @@ impl Run {
         });
         let said = String::from_utf8_lossy(&output.stdout);
         let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.contains(self.says), "{words:?} {:?}: {said}{why}", self.arguments);
+        if output.status.success() && said.contains(self.says) {
+            return Ok(());
+        }
+        Err(format!("{words:?} {:?}: {said}{why}", self.arguments))
     }
 }
 
@@ -230,15 +260,14 @@ pub fn other_routes(count: usize) -> String {
 /// The instructions, calls and so on of ours, as tests/data/cost.toml has them.
 pub fn counts(program: &Path) -> BTreeMap<String, u64> {
     let place = Place::new();
-    let small = place.path("small");
     let mut counts = BTreeMap::new();
     for way in Way::ALL {
-        let run = place.qmail_remote(program, &place.mail(way, &small), "");
+        let run = place.qmail_remote(program, &place.mail(way), "", ' ');
         counts.insert(format!("instructions_{}", way.name()), place.instructions(way, &run));
         counts.insert(format!("calls_{}", way.name()), place.calls(way, &run));
     }
     let way = Way::Clear;
-    let run = place.qmail_remote(program, &place.mail(way, &small), &other_routes(10_000));
+    let run = place.qmail_remote(program, &place.mail(way), &other_routes(10_000), ' ');
     counts.insert("instructions_clear_after_10000_routes".into(), place.instructions(way, &run));
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
     counts

@@ -7,11 +7,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::certificate::Identity;
 
+/// A client that says nothing for so long will not: it waits for a greeting where TLS is to begin at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where TLS begins.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tls {
     Never,
     StartTls,
@@ -25,8 +29,8 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Serves connections to this listener.
-    pub fn start(listener: TcpListener, tls: Tls, identity: &Identity) -> Sink {
+    /// Serves connections to this listener; `auth` is whether it demands a login.
+    pub fn start(listener: TcpListener, tls: Tls, auth: bool, identity: &Identity) -> Sink {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
@@ -39,7 +43,7 @@ impl Sink {
             for stream in listener.incoming() {
                 let (config, counter) = (config.clone(), counter.clone());
                 // A client that goes away in the middle is not counted, which its caller sees.
-                thread::spawn(move || serve(stream?, tls, config, &counter));
+                thread::spawn(move || serve(stream?, tls, auth, config, &counter));
             }
         });
         Sink { address, taken }
@@ -51,14 +55,15 @@ impl Sink {
     }
 }
 
-fn serve(stream: TcpStream, tls: Tls, config: Arc<ServerConfig>, taken: &AtomicUsize) -> io::Result<()> {
+fn serve(stream: TcpStream, tls: Tls, auth: bool, config: Arc<ServerConfig>, taken: &AtomicUsize) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let over_tls = |stream| StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     match tls {
-        Tls::AtOnce => Session::new(over_tls(stream), false).run(true, taken).map(drop),
-        Tls::Never => Session::new(stream, false).run(true, taken).map(drop),
-        Tls::StartTls => match Session::new(stream, true).run(true, taken)? {
-            Some(stream) => Session::new(over_tls(stream), false).run(false, taken).map(drop),
+        Tls::AtOnce => Session::new(over_tls(stream), false, auth).run(true, taken).map(drop),
+        Tls::Never => Session::new(stream, false, auth).run(true, taken).map(drop),
+        Tls::StartTls => match Session::new(stream, true, auth).run(true, taken)? {
+            Some(stream) => Session::new(over_tls(stream), false, auth).run(false, taken).map(drop),
             None => Ok(()),
         },
     }
@@ -67,6 +72,8 @@ fn serve(stream: TcpStream, tls: Tls, config: Arc<ServerConfig>, taken: &AtomicU
 struct Session<S> {
     stream: S,
     offers_tls: bool,
+    /// MAIL is refused: a login is missing.
+    closed: bool,
     /// What came and is not yet dealt with is `buffer[start..end]`.
     buffer: Vec<u8>,
     start: usize,
@@ -77,8 +84,8 @@ struct Session<S> {
 const END_OF_DATA: &[u8] = b"\r\n.\r\n";
 
 impl<S: Read + Write> Session<S> {
-    fn new(stream: S, offers_tls: bool) -> Session<S> {
-        Session { stream, offers_tls, buffer: vec![0; 256 * 1024], start: 0, end: 0, replies: Vec::new() }
+    fn new(stream: S, offers_tls: bool, closed: bool) -> Session<S> {
+        Session { stream, offers_tls, closed, buffer: vec![0; 256 * 1024], start: 0, end: 0, replies: Vec::new() }
     }
 
     /// To the end of the connection, or to a STARTTLS, for which the stream is given back.
@@ -90,7 +97,11 @@ impl<S: Read + Write> Session<S> {
         while let Some(line) = self.line()? {
             if answers > 0 {
                 answers -= 1;
-                self.reply(if answers > 0 { "334 UGFzc3dvcmQ6" } else { "235 2.7.0 Ok" });
+                if answers > 0 {
+                    self.reply("334 UGFzc3dvcmQ6")
+                } else {
+                    self.logged_in()
+                }
                 continue;
             }
             match line.split(' ').collect::<Vec<_>>()[..] {
@@ -100,7 +111,7 @@ impl<S: Read + Write> Session<S> {
                     self.flush()?;
                     return Ok(Some(self.stream));
                 }
-                ["AUTH", "PLAIN", _] => self.reply("235 2.7.0 Ok"),
+                ["AUTH", "PLAIN", _] => self.logged_in(),
                 ["AUTH", "PLAIN"] => {
                     answers = 1;
                     self.reply("334 ");
@@ -113,6 +124,7 @@ impl<S: Read + Write> Session<S> {
                     answers = 1;
                     self.reply("334 UGFzc3dvcmQ6");
                 }
+                ["MAIL" | "RCPT" | "DATA", ..] if self.closed => self.reply("530 5.7.0 Authentication required"),
                 ["DATA"] => {
                     self.reply("354 Go on");
                     self.message()?;
@@ -140,6 +152,11 @@ impl<S: Read + Write> Session<S> {
         for line in ["250-PIPELINING", "250-SIZE 52428800", "250-8BITMIME", "250 AUTH PLAIN LOGIN"] {
             self.reply(line);
         }
+    }
+
+    fn logged_in(&mut self) {
+        self.closed = false;
+        self.reply("235 2.7.0 Ok");
     }
 
     /// Replies to commands that came together go together.
@@ -194,19 +211,19 @@ impl<S: Read + Write> Session<S> {
     }
 }
 
-/// Ports of one loopback address: any two, and 465, which means TLS to a client by its number.
-pub fn listeners() -> [TcpListener; 3] {
-    let addresses = (0..0xffff_u32).map(|n| Ipv4Addr::from(0x7f2e_0000 + (std::process::id() + n) % 0xffff + 1));
-    let at_465 = addresses.map(|address| TcpListener::bind((address, 465)));
-    let mut failure = None;
-    for listener in at_465.take(1000) {
-        match listener {
-            Ok(listener) => {
-                let address = listener.local_addr().unwrap().ip();
-                return [TcpListener::bind((address, 0)).unwrap(), TcpListener::bind((address, 0)).unwrap(), listener];
+/// Ports of one loopback address: any three, and 465, which means TLS to a client by its number.
+pub fn listeners() -> [TcpListener; 4] {
+    let first = std::process::id();
+    let addresses = (0..1000).map(|n| Ipv4Addr::from(0x7f2e_0001 + (first + n) % 0xfffe));
+    let mut why = None;
+    for address in addresses {
+        match TcpListener::bind((address, 465)) {
+            Ok(at_465) => {
+                let any = || TcpListener::bind((address, 0)).unwrap();
+                return [any(), any(), any(), at_465];
             }
-            Err(error) => failure = Some(error),
+            Err(error) => why = Some(error),
         }
     }
-    panic!("port 465 of no loopback address can be had ({}); only root can have it", failure.unwrap());
+    panic!("port 465 of no loopback address can be had ({why:?}); only root can have it");
 }
