@@ -50,7 +50,7 @@ impl Way {
     pub fn tls(self) -> Tls {
         match self {
             Way::Clear | Way::ClearAuth => Tls::Never,
-            Way::StartTlsAuth => Tls::StartTls,
+            Way::StartTlsAuth => Tls::OnCommand,
             Way::Port465Auth => Tls::AtOnce,
         }
     }

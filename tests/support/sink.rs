@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tls {
     Never,
-    StartTls,
+    /// By STARTTLS.
+    OnCommand,
     AtOnce,
 }
 
@@ -62,7 +63,7 @@ fn serve(stream: TcpStream, tls: Tls, auth: bool, config: Arc<ServerConfig>, tak
     match tls {
         Tls::AtOnce => Session::new(over_tls(stream), false, auth).run(true, taken).map(drop),
         Tls::Never => Session::new(stream, false, auth).run(true, taken).map(drop),
-        Tls::StartTls => match Session::new(stream, true, auth).run(true, taken)? {
+        Tls::OnCommand => match Session::new(stream, true, auth).run(true, taken)? {
             Some(stream) => Session::new(over_tls(stream), false, auth).run(false, taken).map(drop),
             None => Ok(()),
         },

@@ -84,7 +84,7 @@ impl Client {
                 let mut lines = format!("defaults\ntls_trust_file {cas}\naccount default\n");
                 lines += &format!("host {host}\nport {port}\ndomain client.example.net\nfrom sender@example.net\n");
                 if mail.way.tls() != Tls::Never {
-                    lines += if mail.way.tls() == Tls::StartTls { "tls on\n" } else { "tls on\ntls_starttls off\n" };
+                    lines += if mail.way.tls() == Tls::OnCommand { "tls on\n" } else { "tls on\ntls_starttls off\n" };
                 }
                 if mail.way.logs_in() {
                     lines += &format!("auth plain\nuser {USER}\npassword {PASSWORD}\n");
@@ -98,7 +98,7 @@ impl Client {
                 let mut options = format!("host={host}\nport={port}\n");
                 match mail.way.tls() {
                     Tls::Never => {}
-                    Tls::StartTls => options += &format!("starttls\nx509cafile={cas}\n"),
+                    Tls::OnCommand => options += &format!("starttls\nx509cafile={cas}\n"),
                     Tls::AtOnce => options += &format!("ssl\nx509cafile={cas}\n"),
                 }
                 if mail.way.logs_in() {
