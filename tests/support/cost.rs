@@ -1,0 +1,274 @@
+//! What one delivery costs a program: a relay and a qmail home for it, and one measure after another of the whole process.
+//! Counts come from valgrind and strace, so that they hold on another machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::certificate::Authority;
+use super::delay;
+use super::sink::{self, Sink, Tls};
+
+pub const USER: &str = "myuser";
+pub const PASSWORD: &str = "secretpass";
+
+/// Debian's CAs, in which a client looks for the relay's.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How long octets to or from a far relay are on their way.
+pub const DELAY: Duration = Duration::from_millis(20);
+
+/// How the relay is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Clear,
+    ClearAuth,
+    StartTlsAuth,
+    Port465Auth,
+}
+
+impl Way {
+    pub const ALL: [Way; 4] = [Way::Clear, Way::ClearAuth, Way::StartTlsAuth, Way::Port465Auth];
+
+    /// As a key of tests/data/cost.toml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Clear => "clear",
+            Way::ClearAuth => "clear_auth",
+            Way::StartTlsAuth => "starttls_auth",
+            Way::Port465Auth => "port_465_auth",
+        }
+    }
+
+    pub fn logs_in(self) -> bool {
+        self != Way::Clear
+    }
+
+    pub fn tls(self) -> Tls {
+        match self {
+            Way::Clear | Way::ClearAuth => Tls::Never,
+            Way::StartTlsAuth => Tls::OnCommand,
+            Way::Port465Auth => Tls::AtOnce,
+        }
+    }
+}
+
+/// A relay for each way, and the files of a client: a qmail home, CAs, messages.
+pub struct Place {
+    dir: tempfile::TempDir,
+    sinks: [Sink; 4],
+    far: [SocketAddr; 4],
+}
+
+/// One delivery of this message to so many recipients.
+pub struct Mail {
+    pub way: Way,
+    /// The relay's, or that of the long line to it.
+    pub address: SocketAddr,
+    pub recipients: Vec<String>,
+    pub message: PathBuf,
+}
+
+/// A program and how it is run.
+pub struct Run {
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    /// All of its environment.
+    pub env: Vec<(&'static str, String)>,
+    /// Descriptor 0.
+    pub stdin: PathBuf,
+    /// Descriptor 3, for the one program that wants its message there.
+    pub third: Option<PathBuf>,
+    /// What stdout has once the mail is delivered; the exit status is 0 as well.
+    pub says: &'static str,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = Authority::new("CA of the measurement");
+        let (near, far) = (sink::listeners(), sink::listeners());
+        let names = [&near, &far].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
+        let identity = ca.issue(&names.each_ref().map(|name| &name[..]));
+        let mut ways = Way::ALL.iter();
+        let sinks = near.map(|listener| {
+            let way = ways.next().unwrap();
+            Sink::start(listener, way.tls(), way.logs_in(), &identity)
+        });
+        let mut ends = sinks.iter();
+        let far = far.map(|listener| {
+            let address = listener.local_addr().unwrap();
+            delay::serve(listener, ends.next().unwrap().address, DELAY);
+            address
+        });
+        let place = Place { dir, sinks, far };
+        let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
+        place.write("cas.pem", bundle + &ca.pem);
+        fs::create_dir(place.path("control")).unwrap();
+        place.write("control/me", "client.example.net\n");
+        place.write("control/tlscafile", place.path("cas.pem").display().to_string() + "\n");
+        place.write("small", message(1024));
+        place.write("large", message(10 << 20));
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Where this way ends.
+    pub fn sink(&self, way: Way) -> &Sink {
+        &self.sinks[way as usize]
+    }
+
+    /// The mail of 1 KiB to one recipient.
+    pub fn mail(&self, way: Way) -> Mail {
+        Mail { way, address: self.sink(way).address, recipients: recipients(1), message: self.path("small") }
+    }
+
+    /// That of 10 MiB.
+    pub fn large_mail(&self, way: Way) -> Mail {
+        Mail { message: self.path("large"), ..self.mail(way) }
+    }
+
+    /// That of 1 KiB to so many recipients, over a line which takes [`DELAY`] each way.
+    pub fn far_mail(&self, way: Way, recipients: usize) -> Mail {
+        Mail { address: self.far[way as usize], recipients: self::recipients(recipients), ..self.mail(way) }
+    }
+
+    /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts, `blank` is what
+    /// stands between its fields.
+    pub fn qmail_remote(&self, program: &Path, mail: &Mail, before: &str, blank: char) -> Run {
+        let login = if mail.way.logs_in() { format!("{blank}{USER}{blank}{PASSWORD}") } else { String::new() };
+        self.write("control/smtproutes", format!("{before}:{}{login}\n", mail.address));
+        Run {
+            program: program.into(),
+            arguments: [&["example.org".into(), "sender@example.net".into()], &mail.recipients[..]].concat(),
+            env: vec![("QMAILHOME", self.dir.path().display().to_string())],
+            stdin: mail.message.clone(),
+            third: None,
+            says: "K",
+        }
+    }
+
+    /// Instructions of the whole process, by callgrind.
+    pub fn instructions(&self, way: Way, run: &Run) -> u64 {
+        let text =
+            self.measured(way, run, &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"], "--log-file=");
+        let collected = text.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
+        collected.unwrap_or_else(|| panic!("valgrind said {text:?}"))
+    }
+
+    /// System calls of the process and its children, execve among them.
+    pub fn calls(&self, way: Way, run: &Run) -> u64 {
+        let text = self.measured(way, run, &["strace", "-f", "-c"], "--output=");
+        let total = text.lines().find(|line| line.ends_with(" total"));
+        let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+        calls.unwrap_or_else(|| panic!("strace said {text:?}"))
+    }
+
+    /// The most memory that was resident, KiB.
+    pub fn resident(&self, way: Way, run: &Run) -> u64 {
+        self.measured(way, run, &["time", "--format=%M"], "--output=").trim().parse().unwrap()
+    }
+
+    /// What a tool has to say of a delivery; `output` is its option for where.
+    fn measured(&self, way: Way, run: &Run, tool: &[&str], output: &str) -> String {
+        let log = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
+        let output = format!("{output}{}", log.path().display());
+        self.deliver(way, run, &[tool, &[&output]].concat()).unwrap();
+        fs::read_to_string(log.path()).unwrap()
+    }
+
+    /// Runs it under a tool, or under none. An error: the mail was not delivered as it should be.
+    pub fn deliver(&self, way: Way, run: &Run, tool: &[&str]) -> Result<(), String> {
+        self.sink(way).taken();
+        run.under(tool)?;
+        match self.sink(way).taken() {
+            1 => Ok(()),
+            count => Err(format!("{count} messages came by {} {:?}", run.program.display(), run.arguments)),
+        }
+    }
+
+    /// User and system time, milliseconds.
+    pub fn cpu(&self, way: Way, run: &Run) -> f64 {
+        let script = "TIMEFORMAT='%3U %3S'; { time \"$@\" 2>/dev/null; } 2>\"$0\""; // time(1) knows hundredths only
+        let text = self.measured(way, run, &["bash", "-c", script], "");
+        text.split_whitespace().map(|seconds| 1000.0 * seconds.parse::<f64>().unwrap()).sum()
+    }
+}
+
+impl Run {
+    /// Runs it under a tool, or under none, to its end. An error: the end is bad.
+    pub fn under(&self, tool: &[&str]) -> Result<(), String> {
+        let shell = ["sh", "-c", "exec \"$@\" 3<\"$THIRD\"", "sh"]; // gone once the program is there
+        let before = if self.third.is_some() { &shell[..] } else { &[] };
+        let words = [before, tool, &[self.program.to_str().unwrap()]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(&self.arguments).env_clear().envs(self.env.iter().cloned());
+        command.envs(self.third.iter().map(|third| ("THIRD", third)));
+        let output = command.stdin(File::open(&self.stdin).unwrap()).output().unwrap_or_else(|error| {
+            panic!("{}: {error}", words[0]);
+        });
+        let said = String::from_utf8_lossy(&output.stdout);
+        let why = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() && said.contains(self.says) {
+            return Ok(());
+        }
+        Err(format!("{words:?} {:?}: {said}{why}", self.arguments))
+    }
+}
+
+/// So many.
+pub fn recipients(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("recipient{n}@example.org")).collect()
+}
+
+/// A message of about this size: a header, and lines as base64 makes them, of which some begin with a dot.
+fn message(size: usize) -> String {
+    let mut text = String::from("From: sender@example.net\nTo: recipient1@example.org\nSubject: what it costs\n\n");
+    let line = "VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZyBhbmQgcnVucyBvbi4";
+    for n in 0.. {
+        let left = size - text.len();
+        if left <= line.len() + 1 {
+            text.extend(std::iter::repeat_n('x', left - 1));
+            text.push('\n');
+            return text;
+        }
+        let first = if n % 100 == 10 { '.' } else { 'V' };
+        text.push(first);
+        text += &line[1..];
+        text.push('\n');
+    }
+    unreachable!()
+}
+
+/// smtproutes of so many domains, none of which is the mail's.
+pub fn other_routes(count: usize) -> String {
+    (0..count).map(|n| format!("domain{n}.example:relay{n}.example:587\n")).collect()
+}
+
+/// The instructions, calls and so on of ours, as tests/data/cost.toml has them.
+pub fn counts(program: &Path) -> BTreeMap<String, u64> {
+    let place = Place::new();
+    let mut counts = BTreeMap::new();
+    for way in Way::ALL {
+        let run = place.qmail_remote(program, &place.mail(way), "", ' ');
+        counts.insert(format!("instructions_{}", way.name()), place.instructions(way, &run));
+        counts.insert(format!("calls_{}", way.name()), place.calls(way, &run));
+    }
+    let way = Way::Clear;
+    let run = place.qmail_remote(program, &place.mail(way), &other_routes(10_000), ' ');
+    counts.insert("instructions_clear_after_10000_routes".into(), place.instructions(way, &run));
+    counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
+    counts
+}
