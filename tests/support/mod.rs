@@ -60,7 +60,7 @@ pub fn program() -> PathBuf {
 
 /// The program of this name in $PROGRAMS, else the one that cargo built.
 fn built(name: &str, by_cargo: &str) -> PathBuf {
-    env::var_os("PROGRAMS").map_or(by_cargo.into(), |programs| Path::new(&programs).join(name))
+    env::var_os("PROGRAMS").map_or(by_cargo.into(), |programs| PathBuf::from(programs).join(name))
 }
 
 /// Runs a prepared command with the message as a file on descriptor 0, which is how qmail-rspawn gives it.
