@@ -363,16 +363,17 @@ impl Verifier {
         verify_server_name(&leaf, chain.name)
     }
 
-    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them, and whether the leaf itself
+    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether the leaf itself
     /// stands among them in a cafile. What cannot be parsed is passed over.
     fn anchors(&self, leaf: &CertificateDer, others: &[CertificateDer]) -> Result<(RootCertStore, bool), Failure> {
         let file = self.trusted();
         let text = pem::text(&file).map_err(|why| self.no_cas(why))?;
-        let sent = [leaf].into_iter().chain(others);
-        let sent: Vec<_> = sent.filter_map(|certificate| EndEntityCert::try_from(certificate).ok()).collect();
-        let issuers: Vec<&[u8]> = sent.iter().map(|certificate| certificate.issuer()).collect();
+        let sent = [leaf].into_iter().chain(others).map(|sent| (sent, EndEntityCert::try_from(sent)));
+        let sent: Vec<_> = sent.collect();
+        // One that cannot be parsed may stand there itself, and its report says so.
+        let parts = sent.iter().map(|(sent, parsed)| parsed.as_ref().map_or(sent.as_ref(), |parsed| parsed.issuer()));
         let (mut anchors, mut pinned, mut is_empty) = (RootCertStore::empty(), false, true);
-        pem::each_with(&issuers, &text, |certificate| {
+        pem::each_with(&parts.collect::<Vec<_>>(), &text, |certificate| {
             is_empty = false;
             let Some(certificate) = certificate else { return };
             pinned |= self.cafile.is_some() && certificate == leaf.as_ref();

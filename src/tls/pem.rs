@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use std::fs;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-const END: &[u8] = b"\n-----END CERTIFICATE-----";
+const END: &[u8] = b"-----END CERTIFICATE-----";
 
 /// As long as a line is in nearly all files (RFC 7468 section 2).
 const LINE: usize = 64;
@@ -73,7 +73,7 @@ fn sections(text: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
 
 /// The lines in one, where all but the last have the usual length. False where they have not.
 fn join(section: &[u8], joined: &mut Vec<u8>) -> bool {
-    let Some((b'\n', lines)) = section.split_first() else { return false };
+    let Some(lines) = section.strip_prefix(b"\n").and_then(|lines| lines.strip_suffix(b"\n")) else { return false };
     for line in lines.chunks(LINE + 1) {
         match line.split_at_checked(LINE) {
             Some((line, [] | [b'\n'])) => joined.extend_from_slice(line),
