@@ -63,14 +63,7 @@ impl Session {
         unix: u64,
     ) -> Result<Session, Failure> {
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Verifier {
-            check,
-            cafile: security.cafile.clone(),
-            place: security.cafile_place(),
-            algorithms: provider.signature_verification_algorithms,
-            finding: OnceLock::new(),
-            rejected: OnceLock::new(),
-        });
+        let verifier = Arc::new(Verifier::new(security, check, &provider));
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
             .or_else(|error| if check == Check::Skip { Ok(peer.into()) } else { Err(error) })
             .map_err(|_| {
@@ -202,6 +195,20 @@ impl Session {
             other => other.to_string(),
         })
     }
+}
+
+/// What is wrong with the PEM files for a relay, in the words of a report, as far as that shows without its certificate.
+pub fn faults(security: &Security, check: Check) -> Vec<String> {
+    let provider = ring::default_provider();
+    let client = ClientCertificate::read(security, &provider).err();
+    let cas = match check {
+        Check::Skip => None,
+        _ => Verifier::new(security, check, &provider).anchors(&CertificateDer::from(&[][..]), &[]).err(),
+    };
+    let words = |failure| match failure {
+        Failure::SetUp(why) | Failure::Relay(why) | Failure::NotTls(why) => why,
+    };
+    client.into_iter().chain(cas).map(words).collect()
 }
 
 fn set_up(error: &Error) -> Failure {
@@ -351,6 +358,17 @@ struct Chain<'a> {
 }
 
 impl Verifier {
+    fn new(security: &Security, check: Check, provider: &CryptoProvider) -> Verifier {
+        Verifier {
+            check,
+            cafile: security.cafile.clone(),
+            place: security.cafile_place(),
+            algorithms: provider.signature_verification_algorithms,
+            finding: OnceLock::new(),
+            rejected: OnceLock::new(),
+        }
+    }
+
     /// Name and dates; and the issuer, unless the leaf itself is trusted.
     fn verify(&self, chain: &Chain, anchors: &RootCertStore, pinned: bool) -> Result<(), Error> {
         let leaf = ParsedCertificate::try_from(chain.leaf)?;

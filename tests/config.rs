@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::Home;
+use support::certificate::Authority;
 use support::namespace::inside_with;
 
 fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
@@ -248,11 +249,46 @@ fn who_can_read_what() {
     home.control("relays/relay.example/clientcert", "\u{202e}mep.pem\n");
     assert!(check(&home, &["--config"]).1.contains("\\xe2\\x80\\xaemep.pem (of control/relays/"));
     home.control("relays/relay.example/clientcert", "certificate.pem\n");
-    fs::remove_file(&key).unwrap();
-    let (status, text) = check(&home, &["--config"]);
-    let why = "key.pem (of control/relays/relay.example/clientkey): No such file or directory; mail by control/smtproutes line 1 \
-               is put off";
-    assert!(status == Some(1) && text.contains(why), "{text}");
+}
+
+/// As the delivery would say it, which would wait.
+#[test]
+fn pem_files_that_are_of_no_use() {
+    let ca = Authority::new("My CA");
+    let [identity, another] = [&["client"], &["another"]].map(|names| ca.issue(names));
+    for (file, content, why) in [
+        ("ca.pem", "", "ca.pem (of control/tlscafile): no certificate in it (in a PEM file it is between lines"),
+        ("ca.pem", &identity.key_pem, "ca.pem (of control/tlscafile): no certificate in it"),
+        ("key.pem", &another.key_pem, "key.pem (of control/relays/relay.example/clientkey) do not go together: "),
+        ("key.pem", &identity.pem, "key.pem (of control/relays/relay.example/clientkey): no key in it"),
+        ("key.pem", "-", "key.pem (of control/relays/relay.example/clientkey): No such file or directory"),
+        ("certificate.pem", &ca.pem[..99], "clientcert): a certificate in it is no base64, or has no end"),
+        (
+            "certificate.pem",
+            "-",
+            "certificate.pem (of control/relays/relay.example/clientcert): No such file or directory",
+        ),
+        ("", "", ""),
+    ] {
+        let home = Home::new();
+        home.control("smtproutes", ":relay.example:587\n");
+        home.control("tlscafile", "ca.pem\n");
+        home.control("relays/relay.example/clientcert", "certificate.pem\n");
+        home.control("relays/relay.example/clientkey", "key.pem\n");
+        for (name, good) in [("ca.pem", &ca.pem), ("certificate.pem", &identity.pem), ("key.pem", &identity.key_pem)] {
+            match (name == file, content) {
+                (false, _) => fs::write(home.path().join(name), good).unwrap(),
+                (true, "-") => {}
+                (true, bad) => fs::write(home.path().join(name), bad).unwrap(),
+            }
+        }
+        let (status, text) = check(&home, &["--config"]);
+        assert_eq!(status, Some(i32::from(!file.is_empty())), "{file}: {text}");
+        assert!(
+            text.contains(why) && text.contains("; mail by control/smtproutes line 1 is put off") != file.is_empty(),
+            "{text}"
+        );
+    }
 }
 
 /// What qmail-remote, which runs as qmailr, does in these homes; asked by root, who can read everything.
@@ -265,6 +301,8 @@ fn what_qmail_cannot_get_at() {
     let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let home = Home::new();
     home.control("smtproutes", ":relay.example\n");
+    home.control("tlscafile", "control/ca.pem\n"); // Debian's are not in this /etc
+    home.control("ca.pem", Authority::new("My CA").pem);
     let control = home.path().join("control");
     let relays = control.join("relays");
     let relay = relays.join("relay.example");

@@ -177,7 +177,7 @@ fn a_run_that_is_cut_short() {
         ["fresh=$", "directory ", "printf ", "sed -n ", "chown ", "chmod ", "new=$", "cp ", "sed -e", "sync ", "mv "];
     let is_write = |step: &str| writes.iter().any(|write| step.trim_start().starts_with(write));
     for at in (0..steps.len()).filter(|at| is_write(steps[*at])) {
-        for end in ["false", "sh -c 'kill -INT $PPID'", "sh -c 'kill -KILL $PPID'"] {
+        for end in ["false", "sh -c 'kill -TERM $PPID'", "sh -c 'kill -KILL $PPID'"] {
             let cut = [&steps[..at], &[end], &steps[at..]].concat().join("\n");
             assert!(!sh(&home, &cut).status.success(), "{cut}");
             assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());

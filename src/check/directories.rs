@@ -8,7 +8,7 @@ use crate::control::relays::NAMES;
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::report::os_error;
-use crate::tls::policy::{Check, PemFile};
+use crate::tls::{self, policy::Check};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -149,21 +149,21 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     Some(is_password)
 }
 
-/// Each file that the route needs: there, and to be read.
+/// The files that the route needs, as a delivery reads them, and for the user that it runs as.
 fn look_at_pem_files(line: &Line, route: &Route, notes: &mut Notes) {
     let security = &route.security;
-    let is_needed = security.policy.check(route.credentials.as_ref()) != Check::Skip;
+    let check = security.policy.check(route.credentials.as_ref());
+    let is_needed = check != Check::Skip;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
     let source = &line.source;
-    let files: Vec<(&PemFile, bool)> = own.chain(security.cafile.iter().map(|file| (file, is_needed))).collect();
-    for (file, is_needed) in files {
-        let why = match file.path.is_file() {
-            false if file.path.exists() => "no regular file".to_owned(),
-            _ => match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
-                (Err(error), _) => os_error(&error),
-                (_, Ok(Some(words))) => words,
-                _ => continue,
-            },
+    for why in tls::faults(security, check) {
+        notes.warn_of_delay(&format!("{why}; mail by {source} is put off"));
+    }
+    for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
+        let why = match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
+            (Err(error), _) if !is_needed => os_error(&error),
+            (Ok(_), Ok(Some(words))) => words,
+            _ => continue,
         };
         match is_needed {
             true => notes.warn_of_delay(&format!("{file}: {why}; mail by {source} is put off")),
