@@ -10,7 +10,7 @@
 #include "glue.h"
 
 static char received[16 * 1024];
-static char message[128 * 1024]; /* large reads, large writes: few calls for a large message */
+static char message[192 * 1024]; /* large reads, large writes: few calls for a large message */
 
 static int try_again(void)
 {

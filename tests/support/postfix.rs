@@ -32,6 +32,8 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = private/auth
 smtpd_client_restrictions = permit_sasl_authenticated, reject
+smtpd_client_connection_count_limit = 0
+default_process_limit = 120
 ";
 
 /// What the mail passes, none of it chrooted once more, and no client: `smtp` is not there.
