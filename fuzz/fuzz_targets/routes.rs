@@ -29,7 +29,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         octets.collect::<Vec<_>>().concat()
     });
     let [name, smtproutes, authsenders] = std::array::from_fn(|_| pieces.next().unwrap_or_default());
-    for (_, value, number) in routes::entries(&smtproutes) {
+    for (_, value, number) in entries(&smtproutes) {
         compare(value, routes::understand(value, number));
     }
     for (_, value, number) in senders::entries(&authsenders).flatten() {
@@ -48,7 +48,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     // The longest key that is there, then the last of its lines.
     let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || name[*at] == b'.');
     let mut keys = starts.map(|at| &name[at..]);
-    let lines: Vec<_> = routes::entries(&smtproutes).collect();
+    let lines: Vec<_> = entries(&smtproutes).collect();
     let line = keys.find_map(|name| lines.iter().rev().find(|(key, ..)| key.eq_ignore_ascii_case(name)));
     match (line.filter(|(_, value, _)| !value.is_empty()), routes::find(&control, &name)) {
         (None, found) => assert!(matches!(found, Ok(None))),
@@ -65,6 +65,11 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// The key of each line, what stands behind its colon, and its number.
+fn entries(smtproutes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
+    routes::lines(smtproutes).filter_map(|(line, number)| routes::entry(line, number))
+}
 
 type Login = (Vec<u8>, Vec<u8>, bool);
 type Said = (String, u16, Option<Login>);
@@ -156,7 +161,7 @@ fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
             is_open(route.host.as_bytes()) || route.credentials.is_some_and(|login| is_open(&login.user))
         }
     };
-    let of_routes = routes::entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());
+    let of_routes = entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());
     let of_senders =
         senders::entries(files[1]).flatten().filter_map(|(_, value, n)| senders::understand(value, n).ok()?);
     let is_shown = of_routes.map(|route| Sender::Relay(Box::new(route))).chain(of_senders).any(shows);
