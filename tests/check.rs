@@ -208,12 +208,12 @@ fn logins_that_fail() {
     broken(
         "no AUTH",
         || loopback(Rules::offering(&["PIPELINING"])),
-        &["offers no AUTH here; is this its submission port"],
+        &["offers no AUTH here; perhaps only on ports 587 and 465"],
     );
     broken(
         "the one mechanism that is configured is not offered",
         || loopback(Rules::offering(&["AUTH PLAIN"])).control("relays/127.0.0.1/mechanisms", "CRAM-MD5\n"),
-        &["none of what the relay offers can be used; that would be: CRAM-MD5"],
+        &["none of what the relay offers can be used; usable would be: CRAM-MD5"],
     );
     let closing = || {
         loopback(Rules::default().hooked(|event, _| match event {

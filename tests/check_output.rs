@@ -234,6 +234,34 @@ fn colours() {
     drop(server);
 }
 
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// A check of example.org by another user than root.
+fn command_of(uid: u32, home: &Home) -> Command {
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+    let copy = home.path().join("qmail-remote-check"); // where that user can get at it
+    fs::copy(program(), &copy).unwrap();
+    let mut command = Command::new(copy);
+    command.arg("example.org").env_clear().env("QMAILHOME", home.path()).uid(uid).gid(uid).current_dir("/");
+    command
+}
+
+/// Whoever is not the user that qmail-remote runs as hears it.
+#[test]
+fn another_user_than_qmailr() {
+    let etc = [("passwd", "root:x:0:0:::\nqmailr:x:7796:2108:::\n")];
+    if !is_root() || !inside_with("another_user_than_qmailr", &etc, "true") {
+        return;
+    }
+    let home = Home::with_route("127.0.0.1:25");
+    for (uid, says) in [(7796, "uid 7796\n"), (65534, "uid 65534, who may read other files than qmail-remote can: ")] {
+        let checked = run(command_of(uid, &home));
+        assert!(checked.stdout.starts_with(&format!("user          {says}")), "{}", checked.stdout);
+    }
+}
+
 /// As another user, who cannot read the password.
 #[test]
 fn no_permission() {
@@ -241,18 +269,13 @@ fn no_permission() {
     home.control("relays/127.0.0.1/user", "myuser\n");
     let password = home.control("relays/127.0.0.1/password", "secretpass\n");
     fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
-    let mut command = command(&home, &["example.org"]);
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
-        let copy = home.path().join("qmail-remote-check"); // where that user can get at it
-        fs::copy(program(), &copy).unwrap();
-        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        command = Command::new(copy);
-        command.args(arguments).env_clear().env("QMAILHOME", home.path()).uid(65534).gid(65534).current_dir("/");
-    } else {
-        fs::set_permissions(&password, Permissions::from_mode(0o000)).unwrap();
-    }
-    let checked = run(command);
+    let checked = match is_root() {
+        true => run(command_of(65534, &home)),
+        false => {
+            fs::set_permissions(&password, Permissions::from_mode(0o000)).unwrap();
+            run(command(&home, &["example.org"]))
+        }
+    };
     assert_eq!(checked.status, Some(1), "{checked:?}");
     let says = "NOT OK: mail for example.org would wait: Unable to read control files. (#4.3.0) \
                 control/relays/127.0.0.1/password: Permission denied";

@@ -251,6 +251,29 @@ fn who_can_read_what() {
     home.control("relays/relay.example/clientcert", "certificate.pem\n");
 }
 
+/// A PEM file may stand beside the file that names it.
+#[test]
+fn a_pem_file_in_the_directory_of_its_relay() {
+    let home = Home::new();
+    home.control("smtproutes", ":127.0.0.1:1025 user secretpass\n");
+    home.control("relays/127.0.0.1/cafile", "control/relays/127.0.0.1/bridge.pem\n");
+    home.control("relays/127.0.0.1/bridge.pem", Authority::new("My CA").pem);
+    home.control("relays/127.0.0.1/another.pem", "");
+    let lines = said_in(&home, 0);
+    let unread: Vec<&String> = lines.iter().filter(|line| line.contains("no file of this name is read")).collect();
+    assert!(unread.len() == 1 && unread[0].contains("/another.pem: "), "{lines:#?}");
+}
+
+/// What could not be read has no say, not even that there is no line.
+#[test]
+fn routes_that_cannot_be_read() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("control/smtproutes")).unwrap();
+    let lines = said_in(&home, 1);
+    assert!(lines.contains(&"warning: control/smtproutes: Is a directory; mail is put off".to_owned()), "{lines:#?}");
+    assert!(!lines.contains(&MX.to_owned()), "{lines:#?}");
+}
+
 /// As the delivery would say it, which would wait.
 #[test]
 fn pem_files_that_are_of_no_use() {

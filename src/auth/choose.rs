@@ -331,13 +331,13 @@ impl Auth {
                 false => self.why(&format!("the relay refused each way to log in{hint}")),
             }
         } else if !self.offer.offered {
-            self.why("the relay offers no AUTH here; is this its submission port (587)?")
+            self.why("the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS")
         } else if self.permitted().next().is_some() {
             self.why("the relay closed the connection before a login")
         } else if usable.is_empty() {
             let usable: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
             let usable = list(&usable, usable.len());
-            self.why(&format!("none of what the relay offers can be used; that would be: {usable}"))
+            self.why(&format!("none of what the relay offers can be used; usable would be: {usable}"))
         } else {
             let user = String::from_utf8_lossy(&self.credentials.user);
             self.why(&match self.over_tls {

@@ -19,9 +19,11 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
     let mut notes = Notes::default();
     notes.say(format!("home {}", home.display()));
     general(&control, &mut notes);
+    let mut are_read = true;
     let [smtproutes, authsenders] = [routes::FILE, senders::FILE].map(|file| {
         Lines::read(&control, file).unwrap_or_else(|ControlError(why)| {
             notes.warn_of_delay(&format!("{why}; mail is put off"));
+            are_read = false;
             Lines::default()
         })
     });
@@ -35,7 +37,9 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
         }
         strays.for_each(|(number, stray)| say_stray(&format!("control/{file} line {number}"), stray, &mut notes));
     }
-    between_the_files(&smtproutes, &authsenders, &mut notes);
+    if are_read {
+        between_the_files(&smtproutes, &authsenders, &mut notes);
+    }
     directories::look(&control, &smtproutes, &authsenders, &mut notes);
     notes.end()
 }

@@ -107,7 +107,9 @@ fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut
         }
     }
     for name in control.names(&format!("relays/{relay}")).unwrap_or_default() {
-        if !NAMES.contains(&&name[..]) {
+        let path = control.home.join("control/relays").join(relay).join(&name);
+        let is_meant = |(_, route): (&Line, &Route)| route.security.files().any(|file| file.path == path);
+        if !NAMES.contains(&&name[..]) && !lines.into_iter().flat_map(routes_of).any(is_meant) {
             notes
                 .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
         }

@@ -65,6 +65,11 @@ fn keeps_out(directory: &Path) -> String {
     format!("; {} keeps it out", directory.display())
 }
 
+/// It is the number of that user, or there is none to compare with.
+pub fn is_qmailr(uid: u32) -> bool {
+    ids_of(QMAILR).is_none_or(|(qmailr, _)| qmailr == uid)
+}
+
 /// There is such a user on this machine.
 pub fn has_qmailr() -> bool {
     ids_of(QMAILR).is_some()

@@ -3,7 +3,7 @@
 
 use super::arguments::Options;
 use super::facts::{self, Fact, Value};
-use super::{json, printable, text};
+use super::{json, printable, readers, text};
 use crate::auth::detect;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
@@ -55,7 +55,10 @@ impl Recorder {
     pub fn new(options: Options, uid: u32) -> Recorder {
         let user = match uid {
             0 => "root, who may read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
-            uid => format!("uid {uid}"),
+            uid if readers::is_qmailr(uid) => format!("uid {uid}"),
+            uid => {
+                format!("uid {uid}, who may read other files than qmail-remote can: run this as qmailr, group qmail")
+            }
         };
         let fact = Fact::new("user", "user", user).with("uid", Value::Number(uid.into()));
         Recorder { options, state: RefCell::new(State { facts: vec![fact], ..State::default() }) }

@@ -21,6 +21,11 @@ pub struct Security {
 }
 
 impl Security {
+    /// All PEM files.
+    pub fn files(&self) -> impl Iterator<Item = &PemFile> {
+        self.client.iter().flat_map(|(certificate, key)| [certificate, key]).chain(&self.cafile)
+    }
+
     /// The control file that the path of a cafile for this relay belongs into.
     pub fn cafile_place(&self) -> String {
         self.directory.as_ref().map_or("control/tlscafile".to_owned(), |directory| format!("{directory}/cafile"))
