@@ -35,21 +35,12 @@ mod run;
 mod server;
 
 use std::fs;
-use support::namespace::inside_with;
+use support::namespace::{WITH_A_NAME_SERVER, inside_with};
 
 /// Where the server of most cases listens. It is no address of an interface.
 const USUAL_SERVER: &str = "192.0.2.7";
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compliance");
-
-const ETC: [(&str, &str); 5] = [
-    ("hosts", "127.0.0.1 localhost\n"),
-    ("nsswitch.conf", "hosts: files dns\n"),
-    // A case that waits for a name server waits a second.
-    ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
-    ("passwd", "root:x:0:0::/:/bin/sh\n"),
-    ("group", "root:x:0:\n"),
-];
 
 /// Whole networks whose every address is taken here without being an interface's, which own addresses are told by.
 const ROUTES: &str = "ip route add local 192.0.2.0/24 dev lo && ip -6 route add local 2001:db8::/64 dev lo && \
@@ -62,7 +53,7 @@ macro_rules! topics {
         $(
             #[test]
             fn $topic() {
-                if inside_with(stringify!($topic), &ETC, ROUTES) {
+                if inside_with(stringify!($topic), &WITH_A_NAME_SERVER, ROUTES) {
                     run::all(stringify!($topic));
                 }
             }

@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-use support::namespace::inside_with;
+use support::namespace::{WITH_A_NAME_SERVER, inside_with};
 use support::server::{Action, Event, Rules, Server};
 use support::{Delivered, Home, program};
 
@@ -77,15 +77,6 @@ fn a_system_call_fails() {
     [Kind::Clear, Kind::Auth, Kind::Tls].into_iter().for_each(|kind| deny_each("call", kind));
 }
 
-/// For a name server that looks up its user.
-const ETC: [(&str, &str); 5] = [
-    ("hosts", "127.0.0.1 localhost\n"),
-    ("nsswitch.conf", "hosts: files dns\n"),
-    ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
-    ("passwd", "root:x:0:0::/:/bin/sh\n"),
-    ("group", "root:x:0:\n"),
-];
-
 /// What the resolver asks of the kernel, which the shim does not see.
 const RESOLVERS_CALLS: [(&str, &str); 12] = [
     ("openat", "EMFILE"),
@@ -105,7 +96,7 @@ const RESOLVERS_CALLS: [(&str, &str); 12] = [
 /// A resolver that cannot ask is no name that does not exist.
 #[test]
 fn a_mail_exchanger() {
-    if !inside_with("a_mail_exchanger", &ETC, "ip route add local 192.0.2.0/24 dev lo") {
+    if !inside_with("a_mail_exchanger", &WITH_A_NAME_SERVER, "ip route add local 192.0.2.0/24 dev lo") {
         return;
     }
     let _names = Names::start();
@@ -305,7 +296,7 @@ fn fill(writer: &mut impl Write) -> usize {
 /// queue/lock/tcpto on a file system that is full: the address that timed out cannot be noted, and that is all.
 #[test]
 fn a_full_disk() {
-    if !inside_with("a_full_disk", &ETC, "true") {
+    if !inside_with("a_full_disk", &WITH_A_NAME_SERVER, "true") {
         return;
     }
     let home = Home::with_route("198.51.100.7:587");

@@ -9,17 +9,9 @@ use names::Names;
 use std::process::Command;
 use support::certificate::Authority;
 use support::login::MESSAGE;
-use support::namespace::inside_with;
+use support::namespace::{WITH_A_NAME_SERVER, inside_with};
 use support::server::{Log, Rules, Server, Tls};
 use support::{Home, check, program, run};
-
-const ETC: [(&str, &str); 5] = [
-    ("hosts", "127.0.0.1 localhost\n"),
-    ("nsswitch.conf", "hosts: files dns\n"),
-    ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
-    ("passwd", "root:x:0:0::/:/bin/sh\n"),
-    ("group", "root:x:0:\n"),
-];
 
 /// One delivery by a relay at this address. Says what it saw.
 fn deliver(address: (&str, u16), rules: Rules, login: &str, ca: &str, letters: &str) -> Log {
@@ -41,7 +33,7 @@ fn open() -> Rules {
 
 #[test]
 fn in_clear() {
-    if !inside_with("in_clear", &ETC, "ip route add local 192.0.2.0/24 dev lo") {
+    if !inside_with("in_clear", &WITH_A_NAME_SERVER, "ip route add local 192.0.2.0/24 dev lo") {
         return;
     }
     assert_eq!(deliver(HERE, open(), "", "", "rrK").messages.len(), 1);
@@ -64,7 +56,7 @@ fn in_clear() {
 
 #[test]
 fn over_tls() {
-    if !inside_with("over_tls", &ETC, "true") {
+    if !inside_with("over_tls", &WITH_A_NAME_SERVER, "true") {
         return;
     }
     let ca = Authority::new("My CA");

@@ -14,6 +14,16 @@ pub const RELAY: &str = "192.0.2.1";
 const HOSTS: &str =
     "192.0.2.1 relay.example relay.example. smtp.relay.example\n192.0.2.2 relay.example\n2001:db8::1 relay.example\n";
 
+/// An /etc for the system's resolver, which asks a name server on loopback, and for that server, which looks up its user. A case
+/// that waits for it waits a second.
+pub const WITH_A_NAME_SERVER: [(&str, &str); 5] = [
+    ("hosts", "127.0.0.1 localhost\n"),
+    ("nsswitch.conf", "hosts: files dns\n"),
+    ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
+    ("passwd", "root:x:0:0::/:/bin/sh\n"),
+    ("group", "root:x:0:\n"),
+];
+
 /// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and 2001:db8::1, what
 /// is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside the test is
 /// root.
