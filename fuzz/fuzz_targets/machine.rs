@@ -236,7 +236,10 @@ fn talk(delivery: &mut Delivery, now: u64, events: &mut Events, peer: &mut Peer)
                 delivery.received(now, &wire);
             }
         }
-        Some((b'g', octets)) if !octets.is_empty() => delivery.received(now, &octets),
+        Some((b'g', octets)) if !octets.is_empty() => {
+            peer.say_outside_tls(&octets);
+            delivery.received(now, &octets);
+        }
         Some((b's', count)) if !octets.is_empty() => {
             let count = octets.len().min(count.first().map_or(1, |count| usize::from(*count)));
             let octets = octets[..count].to_vec();

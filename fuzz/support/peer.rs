@@ -58,6 +58,13 @@ impl Peer {
         }
     }
 
+    /// These go over the wire as they are. In clear that is to say them.
+    pub fn say_outside_tls(&mut self, octets: &[u8]) {
+        if self.tls.is_none() {
+            self.say(octets);
+        }
+    }
+
     fn flush(&mut self) -> Vec<u8> {
         let mut wire = Vec::new();
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
