@@ -85,8 +85,8 @@ fn join(section: &[u8], joined: &mut Vec<u8>) -> bool {
 }
 
 fn decode(section: &[u8]) -> Option<Vec<u8>> {
-    let lines = section.split(|c| *c == b'\n').map(<[u8]>::trim_ascii);
-    BASE64_STANDARD.decode(lines.collect::<Vec<_>>().concat()).ok()
+    let base64: Vec<u8> = section.iter().copied().filter(|c| !c.is_ascii_whitespace()).collect();
+    BASE64_STANDARD.decode(base64).ok()
 }
 
 /// All certificates of a file that must have some.
@@ -124,6 +124,7 @@ mod tests {
                 vec![a.clone(), b.clone()],
             ),
             (certificate(" YWJj \r\nZGVm\t").replace('\n', "\r\n"), vec![b.clone()]),
+            (certificate("YWJj\nZGVm").replace('\n', "\r"), vec![b.clone()]),
             (certificate("YWJ").replace('\n', "\r\n") + &certificate("YWJj"), vec![None, a.clone()]),
             (format!("-----BEGIN CERTIFICATE-----\nYW\n{}", certificate("YWJj")), vec![a.clone()]),
             (certificate("YWJj").replace("CERTIFICATE", "PRIVATE KEY"), vec![]),
