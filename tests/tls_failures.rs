@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
 use support::Home;
 use support::certificate::{Authority, Identity};
 use support::login::{MESSAGE, assert_no_secret, deliver_to};
@@ -252,6 +255,17 @@ fn without_credentials_the_mail_goes_out() {
     // A server that does not know that 465 is TLS from the first octet, and greets.
     let (delivered, _) = deliver_to((RELAY, 465), Rules::default(), "", None, &ca.pem);
     assert!(delivered.verdict().contains("is this the right port? 587 has STARTTLS, 465 TLS at once"), "{delivered:?}");
+}
+
+/// The test's own server: a handshake has random octets, and one in some hundred holds a CRLF.
+#[test]
+fn a_handshake_is_no_command() {
+    let server = Server::start(Rules { implicit_tls: true, ..Rules::over_tls(Tls::RawAtOnce(b"500 what?\r\n".into())) });
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client.write_all(b"\x16\x03\x01\x00\x08a\r\nb\r\ncdQUIT\r\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(server.finish().commands(), ["QUIT"]);
 }
 
 /// `may` with credentials falls back as mail without them does, but then shows no password.
