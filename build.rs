@@ -6,6 +6,9 @@ fn main() {
     println!("cargo:rerun-if-changed=c-glue");
     // A twentieth of the program is the places that the dynamic linker has to touch; glibc 2.36 knows a form of a few octets each.
     println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    // The standard library's unwinder, which only a backtrace needs, is gcc's. Found here first it becomes a part of the program,
+    // and libgcc_s is no library more to find, to map, and to miss one day: then qmail-rspawn would bounce the queue.
+    println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
     let programs = ["qmail-remote", "qmail-remote-check"]; // each has its main in a file of its name
     let shared = ["loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c", "core.c"];
     let optimised = std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0");

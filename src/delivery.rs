@@ -108,7 +108,9 @@ impl Delivery {
                 (Stage::Done(report::output(&[], &verdict)), None)
             }
         };
-        Delivery { stage, plan, addresses: Addresses::default(), tcpto: None, refusal: None, log }
+        let mut delivery = Delivery { stage, plan, addresses: Addresses::default(), tcpto: None, refusal: None, log };
+        delivery.search(|_| Ok(())); // a relay that is an address needs none
+        delivery
     }
 
     /// What is told of all that happens.

@@ -260,7 +260,8 @@ fn without_credentials_the_mail_goes_out() {
 /// The test's own server: a handshake has random octets, and one in some hundred holds a CRLF.
 #[test]
 fn a_handshake_is_no_command() {
-    let server = Server::start(Rules { implicit_tls: true, ..Rules::over_tls(Tls::RawAtOnce(b"500 what?\r\n".into())) });
+    let server =
+        Server::start(Rules { implicit_tls: true, ..Rules::over_tls(Tls::RawAtOnce(b"500 what?\r\n".into())) });
     let mut client = TcpStream::connect(server.address()).unwrap();
     client.write_all(b"\x16\x03\x01\x00\x08a\r\nb\r\ncdQUIT\r\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();

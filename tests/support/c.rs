@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `cargo rustc --lib -- --print native-static-libs` names for the archive.
-const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+/// What `cargo rustc --lib -- --print native-static-libs` names for the archive, but for libgcc_s, of which libgcc_eh is the part
+/// that is wanted.
+const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_eh", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// For [`compile`]: a mistake with memory, a leak too, or what C leaves undefined is another exit status than 0.
 pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];

@@ -16,13 +16,13 @@ pub fn serve(listener: TcpListener, to: SocketAddr, delay: Duration) {
     });
 }
 
+/// What the client says at once is on its way while its connection is.
 fn connect(client: TcpStream, to: SocketAddr, delay: Duration) -> io::Result<()> {
+    let from_client = taken(client.try_clone()?, delay);
     sleep(delay);
     let server = TcpStream::connect(to)?;
-    for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
+    for (queued, to) in [(from_client, server.try_clone()?), (taken(server, delay), client)] {
         to.set_nodelay(true)?;
-        let (queue, queued) = channel();
-        thread::spawn(move || take(from, &queue, delay));
         thread::spawn(move || give(to, &queued));
     }
     Ok(())
@@ -30,6 +30,12 @@ fn connect(client: TcpStream, to: SocketAddr, delay: Duration) -> io::Result<()>
 
 /// Its time, and what is to be passed on then; nothing at the end.
 type Piece = (Instant, Vec<u8>);
+
+fn taken(from: TcpStream, delay: Duration) -> Receiver<Piece> {
+    let (queue, queued) = channel();
+    thread::spawn(move || take(from, &queue, delay));
+    queued
+}
 
 fn take(mut from: TcpStream, queue: &Sender<Piece>, delay: Duration) {
     let mut buffer = vec![0; 256 * 1024];
