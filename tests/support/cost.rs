@@ -267,6 +267,8 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
         counts.insert(format!("calls_{}", way.name()), place.calls(way, &run));
     }
     let way = Way::Clear;
+    let run = place.qmail_remote(program, &place.large_mail(way), "", ' ');
+    counts.insert("calls_clear_10_mib".into(), place.calls(way, &run));
     let run = place.qmail_remote(program, &place.mail(way), &other_routes(10_000), ' ');
     counts.insert("instructions_clear_after_10000_routes".into(), place.instructions(way, &run));
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());

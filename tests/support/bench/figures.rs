@@ -56,7 +56,7 @@ impl Figures {
                 Way::ClearAuth | Way::Port465Auth => continue,
             };
             let run = client.run(place, &mail); // its files again
-            figures.resident[column] = Some(place.resident(way, &run) as f64);
+            figures.resident[column] = Some(median(|| place.resident(way, &run) as f64));
             figures.wall[column] = Some(near);
             figures.per_second[column] = Some(per_second(place, way, &run));
             let large = client.run(place, &place.large_mail(way));
