@@ -67,9 +67,13 @@ fn the_public_header() {
 fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
-        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/search.rs, src/ffi/delivery.rs and src/ffi/check.rs: do not edit. */"
+        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/address.rs, search.rs, delivery.rs and check.rs: do not edit. */"
             .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
-    check("c-glue/delivery.h", &["src/ffi/search.rs", "src/ffi/delivery.rs", "src/ffi/check.rs"], private);
+    check(
+        "c-glue/delivery.h",
+        &["src/ffi/address.rs", "src/ffi/search.rs", "src/ffi/delivery.rs", "src/ffi/check.rs"],
+        private,
+    );
 }

@@ -1,6 +1,6 @@
 //! c-glue/delivery.h: the delivery machine as c-glue sees it. Private to this program; the comments here are the header's.
 
-use super::search::{from_address, qmail_auth_address};
+use super::address::{from_address, qmail_auth_address};
 use super::{octets, text};
 use crate::addresses::Address;
 use crate::control::home::Surroundings;

@@ -4,6 +4,7 @@
 //! process by a signal (`panic = "abort"`), which qmail-rspawn defers.
 #![allow(unsafe_code)] // the only place: see Cargo.toml
 
+pub mod address;
 pub mod auth;
 pub mod check;
 pub mod delivery;
