@@ -290,6 +290,22 @@ fn a_reply_before_the_dot_is_out() {
     }
 }
 
+/// A refusal is known, and the replies that are still to come do not come: it stands.
+#[test]
+fn a_verdict_outlives_the_connection() {
+    let home = Home::with_route("relay.example:587");
+    for end in [Delivery::closed, Delivery::timed_out] {
+        let mut delivery = connected(&home);
+        delivery.received(0, b"220 hi\r\n");
+        send_all(&mut delivery, 0);
+        delivery.received(0, b"250-a\r\n250 PIPELINING\r\n");
+        send_all(&mut delivery, 0);
+        delivery.received(0, b"550 no\r\n503 first");
+        end(&mut delivery);
+        assert_eq!(output(delivery), "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 550 no\n\0");
+    }
+}
+
 /// timeoutremote is for each reply and for each write that gets on: not for each octet, not for the whole.
 #[test]
 fn deadlines() {
