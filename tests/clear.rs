@@ -4,7 +4,7 @@
 mod support;
 
 use std::time::Duration;
-use support::namespace::{RELAY, inside};
+use support::namespace::{RELAY, inside, inside_with};
 use support::server::{Log, Rules, Server};
 use support::{Delivered, Home};
 
@@ -113,6 +113,19 @@ fn addresses_in_turn() {
     for words in ["#4.4.1", "192.0.2.1: Connection refused", "2001:db8::1: Connection refused", "192.0.2.2: "] {
         assert!(verdict.contains(words), "{verdict}");
     }
+}
+
+/// A name may have more addresses than there is room for. Those beyond are not tried, and nothing is written where they would be.
+#[test]
+fn more_addresses_than_there_is_room_for() {
+    let hosts: String = (1..=200).map(|last| format!("127.0.9.{last} many.example\n")).collect();
+    let etc = [("hosts", &hosts[..]), ("nsswitch.conf", "hosts: files\n"), ("host.conf", "multi on\n")];
+    if !inside_with("more_addresses_than_there_is_room_for", &etc, "true") {
+        return;
+    }
+    let verdict = Home::with_route("many.example:1").deliver("a@example.net", &["b@example.org"], b"\n").verdict();
+    assert!(verdict.contains("#4.4.1"), "{verdict}");
+    assert_eq!(verdict.matches(": Connection refused").count(), 64, "{verdict}");
 }
 
 /// What is sent to 198.51.100.0/24 is never answered. The waiting is the feature: timeoutconnect for each address.

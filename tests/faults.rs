@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 use support::namespace::{WITH_A_NAME_SERVER, inside_with};
 use support::server::{Action, Event, Rules, Server};
-use support::{Delivered, Home, program};
+use support::{Delivered, Home, program, run};
 
 /// What is tallied of the runs with a fault.
 #[derive(Default)]
@@ -154,6 +154,31 @@ fn ridden_out() {
                 assert_same(&case, &run, &good);
             }
         }
+    }
+}
+
+/// The server's end is heard as one whatever the call before it came to: it is no call to be made again, and again.
+#[test]
+fn the_end_behind_a_call_that_was_put_off() {
+    let bench = Bench::new(Kind::Clear);
+    for seed in 1..=20 {
+        drop(bench.server()); // for the files of a run
+        let server = Server::start(Rules::default().hooked(|event, _| match event {
+            Event::Command(line) if line.starts_with("EHLO") => Action::Close,
+            _ => Action::Default,
+        }));
+        bench.home.control("smtproutes", format!(":127.0.0.1:{}\n", server.port()));
+        let faulty = bench.faulty("shake", seed);
+        let mut command = Command::new("timeout"); // or a failure would have no end
+        command.env_clear().env("PATH", "/usr/bin:/bin").args(["20", "env"]);
+        for (name, value) in faulty.get_envs() {
+            command.arg(format!("{}={}", name.to_str().unwrap(), value.unwrap().to_str().unwrap()));
+        }
+        command.arg(faulty.get_program()).args(faulty.get_args());
+        let expected = "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0";
+        let delivered = run(command, MESSAGE);
+        assert_eq!(String::from_utf8_lossy(&delivered.stdout), expected, "shake {seed}: {delivered:?}");
+        server.finish();
     }
 }
 

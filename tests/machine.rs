@@ -256,6 +256,56 @@ fn what_was_said_before_a_write_failed_counts() {
     }
 }
 
+/// The message is refused before its dot has gone out. The dot must not follow the report: the server could still take the message.
+#[test]
+fn no_dot_behind_a_refusal() {
+    let home = Home::with_route("relay.example:587");
+    for taken in [0, 5, b"Subject: x\r\n.\r".len()] {
+        for (said, letters) in [(&b"552 too big\r\n"[..], "r\0D"), (b"452 too busy\r\n", "r\0Z")] {
+            let mut delivery = in_the_message(&home);
+            delivery.message(b"Subject: x\n");
+            delivery.message_end();
+            delivery.sent(0, taken);
+            delivery.received(0, said);
+            assert_eq!(delivery.want(0), Want::Close(b""), "{taken}");
+            assert!(output(delivery).starts_with(letters), "{taken}");
+        }
+    }
+}
+
+/// A 2xx that comes while any octet of the dot is still here answers no message. Nor can the server have taken it.
+#[test]
+fn a_reply_before_the_dot_is_out() {
+    let home = Home::with_route("relay.example:587");
+    let whole = b"Subject: x\r\n.\r\n".len();
+    for taken in 0..=whole {
+        let mut delivery = in_the_message(&home);
+        delivery.message(b"Subject: x\n");
+        delivery.message_end();
+        delivery.sent(0, taken);
+        delivery.received(0, b"250 ok\r\n");
+        let output = output(delivery);
+        assert_eq!(output.starts_with("r\0K"), taken == whole, "{taken}: {output}");
+        assert!(taken == whole || output.contains("out of step") && !output.contains("duplicate"), "{taken}: {output}");
+    }
+}
+
+/// A refusal is known, and the replies that are still to come do not come: it stands.
+#[test]
+fn a_verdict_outlives_the_connection() {
+    let home = Home::with_route("relay.example:587");
+    for end in [Delivery::closed, Delivery::timed_out] {
+        let mut delivery = connected(&home);
+        delivery.received(0, b"220 hi\r\n");
+        send_all(&mut delivery, 0);
+        delivery.received(0, b"250-a\r\n250 PIPELINING\r\n");
+        send_all(&mut delivery, 0);
+        delivery.received(0, b"550 no\r\n503 first");
+        end(&mut delivery);
+        assert_eq!(output(delivery), "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 550 no\n\0");
+    }
+}
+
 /// timeoutremote is for each reply and for each write that gets on: not for each octet, not for the whole.
 #[test]
 fn deadlines() {

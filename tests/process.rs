@@ -155,6 +155,26 @@ fn a_long_message_to_a_slow_reader_that_talks() {
     assert_eq!(server.join().unwrap(), message.len() + message.iter().filter(|c| **c == b'\n').count() + 3 + 6);
 }
 
+/// A reply that lies in the kernel before its command is sent answers nothing: the program asks the kernel first. It takes 16 KiB at
+/// once, which the greeting is here, so that it has something to send while there is more to be read.
+#[test]
+fn what_was_said_is_heard_before_more_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let end = "\r\n220 hi\r\n";
+        let greeting = format!("{:x<1$}{end}", "220-", 16 * 1024 - end.len());
+        stream.write_all((greeting + "250 early\r\n").as_bytes()).unwrap();
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard);
+        heard
+    });
+    let delivered = home.deliver("sender@example.net", &["one@example.org"], MESSAGE);
+    assert!(delivered.verdict().contains("a reply came out of step. (#4.5.0)"), "{delivered:?}");
+    assert_eq!(server.join().unwrap(), b"");
+}
+
 fn read_until(stream: &mut TcpStream, end: &[u8]) -> usize {
     let mut tail = Vec::new();
     let mut buffer = [0; 2048];

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
-use support::namespace::inside;
+use support::namespace::{inside, inside_with};
 use support::server::{Rules, Server};
 use support::{Delivered, Home};
 
@@ -193,6 +193,21 @@ fn connections() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     assert_eq!(deliver(&home).letters(), "rK");
     server.finish();
+}
+
+/// Only a timeout is one: a network that is down now would put all its addresses to rest.
+#[test]
+fn unreachable_is_no_timeout() {
+    if !inside_with("unreachable_is_no_timeout", &[], "ip route add unreachable 203.0.113.0/24") {
+        return;
+    }
+    for (address, words) in [("203.0.113.1", "No route to host"), ("203.0.114.1", "Network is unreachable")] {
+        let home = Home::with_route(&format!("{address}:587"));
+        let path = file_of(&home, &EMPTY);
+        let verdict = deliver(&home).verdict();
+        assert!(verdict.ends_with(&format!("{address}: {words}\n")), "{verdict}");
+        assert_eq!(fs::read(path).unwrap(), EMPTY, "{verdict}");
+    }
 }
 
 /// Whoever has the file locked, be it to read alone, is waited for.

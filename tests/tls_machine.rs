@@ -61,7 +61,9 @@ impl Talk {
     fn client(&mut self) -> String {
         let Want::Io(octets, _) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         let octets = octets.to_vec();
-        self.delivery.sent(self.now, octets.len());
+        if !octets.is_empty() {
+            self.delivery.sent(self.now, octets.len());
+        }
         let mut said = Vec::new();
         match &mut self.tls {
             None => said = octets,
@@ -287,6 +289,21 @@ fn hello_refused_over_tls() {
     }
 }
 
+/// No octet may come behind the reply to STARTTLS, be it the beginning of a reply or of TLS: it would be taken for the relay's.
+#[test]
+fn any_octet_in_clear_behind_starttls() {
+    for behind in ["2", "\r", "\n", "250-", "250 a\r\n", "\u{16}\u{3}\u{3}\0\u{2}ab"] {
+        let mut talk = Talk::new(587, "");
+        talk.relay("220 hi\r\n");
+        talk.client();
+        talk.relay("250-a\r\n250 STARTTLS\r\n");
+        talk.client();
+        talk.relay(&format!("220 go\r\n{behind}"));
+        assert_eq!(talk.closed(), b"", "{behind:?}");
+        assert!(talk.report().contains("spoke in clear after STARTTLS"), "{behind:?}: {}", talk.report());
+    }
+}
+
 /// The relay learns why: by an alert when its certificate does not verify, by close_notify behind QUIT at the end.
 #[test]
 fn last_words() {
@@ -354,7 +371,8 @@ fn deadlines() {
     talk.tls.as_mut().unwrap().refresh_traffic_keys().unwrap();
     talk.relay("");
     talk.client();
-    talk.now = 40_000;
+    assert_eq!(talk.deadline(), 20_000);
+    talk.now = 20_000;
     talk.tls.as_mut().unwrap().refresh_traffic_keys().unwrap();
     talk.relay("");
     assert!(matches!(talk.delivery.want(talk.now), Want::Close(_)));

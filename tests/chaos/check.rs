@@ -27,6 +27,8 @@ pub struct Summary {
     /// K on a 2xx that the server said before it had the dot, and that may have come after the dot was sent: no client
     /// can know.
     pub raced: bool,
+    /// How the server misbehaved.
+    pub did: Vec<&'static str>,
 }
 
 /// Checks a run; or says what is wrong with it.
@@ -73,7 +75,8 @@ pub fn check(plan: &Plan, records: &[Record], outcome: &Outcome) -> Result<Summa
     }
     let deepest = stories.iter().flatten().map(|step| step.what).filter(|what| *what != What::Quit).max();
     let over_tls = records.iter().any(|record| record.tls_at.is_some_and(|at| record.heard.len() > at));
-    Ok(Summary { letters, deepest: deepest.unwrap_or(What::Connection), over_tls, raced })
+    let did = records.iter().flat_map(|record| record.did.iter().copied()).collect();
+    Ok(Summary { letters, deepest: deepest.unwrap_or(What::Connection), over_tls, raced, did })
 }
 
 /// The letters of the reports: recipients', then one of the message and no more.

@@ -2,6 +2,7 @@
 
 use super::plan::{Plan, Stage, chance, pick, skewed};
 use super::replies::{DIFFERENT, dressed, ehlo, malformed, refusals};
+use super::tally::KINDS;
 use super::wire::{Break, HANDSHAKE_FAILURE, Record, Wire};
 use fastrand::Rng;
 use rustls::ServerConfig;
@@ -124,13 +125,17 @@ impl<'a> Connection<'a> {
 
     /// Says something to what the client said: the code of it.
     fn react(&mut self, stage: Stage, usual: u16) -> Option<u16> {
-        if chance(self.rng, 8) {
+        if self.plan.silences && chance(self.rng, 20) {
+            self.did("slow"); // but each reply comes within the second that it has
+            sleep(Duration::from_millis(self.rng.u64(100..500)));
+        } else if chance(self.rng, 8) {
             sleep(Duration::from_micros(self.rng.u64(0..3000)));
         }
         if !self.is_bad(stage) {
             return self.say(stage, usual);
         }
         if self.plan.orderly || chance(self.rng, 15) {
+            self.did("a refusal");
             let code = pick(self.rng, refusals(stage));
             return self.say(stage, code);
         }
@@ -140,45 +145,63 @@ impl<'a> Connection<'a> {
         if stage == Stage::StartTls && chance(self.rng, 60) {
             return self.say_two(stage, usual); // in clear behind the 220, where somebody on the way could put it
         }
-        match self.rng.u32(0..22) {
-            0..4 | 16.. => {
+        match self.rng.u32(0..20) {
+            0..5 => {
+                self.did("another code");
                 let code = pick(self.rng, &DIFFERENT);
                 self.say(stage, code)
             }
-            4 => {
+            5 => {
+                self.did("malformed");
                 let octets = malformed(self.rng);
                 self.wire.say(&octets, self.rng)?;
                 Some(0)
             }
-            5..8 => self.say_two(stage, usual),
-            8 => {
+            6..9 => self.say_two(stage, usual),
+            9 => {
+                self.did("a reply, then closed");
                 self.say(stage, usual)?;
                 self.close()
             }
-            9 => self.close(),
             10 => {
+                self.did("closed");
+                self.close()
+            }
+            11 => {
+                self.did("a reply, then reset");
                 self.say(stage, usual)?;
                 self.reset()
             }
-            11 => self.reset(),
-            12 => self.endless(),
-            13..16 if self.wire.is_tls() => self.break_tls(stage, usual),
-            13 => {
+            12 => {
+                self.did("reset");
+                self.reset()
+            }
+            13 | 14 => self.endless(),
+            15..19 if self.wire.is_tls() => self.break_tls(stage, usual),
+            15 => {
+                self.did("an alert in clear");
                 self.wire.say(HANDSHAKE_FAILURE, self.rng)?;
                 self.close()
             }
-            14 => {
-                // The rest of the reply is lost.
+            16..18 => {
+                self.did("half a reply"); // the rest of it is lost
                 let reply = self.reply(stage, usual);
                 let end = self.rng.usize(0..reply.len());
                 self.wire.say(&reply[..end], self.rng)?;
                 if chance(self.rng, 50) { self.close() } else { self.reset() }
             }
             _ => {
+                self.did("421, then closed");
                 self.say(stage, 421)?;
                 self.close()
             }
         }
+    }
+
+    /// Keeps in the record how it misbehaves.
+    fn did(&mut self, kind: &'static str) {
+        assert!(KINDS.contains(&kind), "{kind}");
+        self.wire.record.did.push(kind);
     }
 
     fn reply(&mut self, stage: Stage, code: u16) -> Vec<u8> {
@@ -196,6 +219,7 @@ impl<'a> Connection<'a> {
 
     /// The reply, and one that nobody asked for, in one piece or in two.
     fn say_two(&mut self, stage: Stage, usual: u16) -> Option<u16> {
+        self.did("one reply too many");
         let mut reply = self.reply(stage, usual);
         let codes = if chance(self.rng, 50) { refusals(stage) } else { &DIFFERENT };
         let code = pick(self.rng, codes);
@@ -219,6 +243,7 @@ impl<'a> Connection<'a> {
             self.wire.say_close(self.rng)?;
         }
         if chance(self.rng, 60) {
+            self.did("half-closed");
             self.wire.end()?; // and what the client still says is read
             self.wire.hear_out()?;
         }
@@ -232,6 +257,7 @@ impl<'a> Connection<'a> {
 
     /// A line or a reply without end, or octets that make none.
     fn endless<T>(&mut self) -> Option<T> {
+        self.did("endless");
         let piece: &[u8] =
             pick(self.rng, &[&b"250 endless "[..], b"250-endless\r\n", b"354-\n", b"\r", b"250-\r\n", b"\0"]);
         let octets = piece.repeat(4000 / piece.len());
@@ -245,7 +271,18 @@ impl<'a> Connection<'a> {
 
     fn break_tls(&mut self, stage: Stage, usual: u16) -> Option<u16> {
         let reply = self.reply(stage, usual);
-        match pick(self.rng, &[Break::Flip, Break::Cut, Break::Garbage, Break::Alert]) {
+        let (how, kind) = pick(
+            self.rng,
+            &[
+                (Break::Flip, "TLS: an octet flipped"),
+                (Break::Cut, "TLS: a record cut"),
+                (Break::Garbage, "TLS: octets in clear"),
+                (Break::Alert, "TLS: an alert in clear"),
+                (Break::FatalAlert, "TLS: a fatal alert"),
+            ],
+        );
+        self.did(kind);
+        match how {
             Break::Cut => {
                 self.wire.say_broken(&reply, Break::Cut, self.rng)?;
                 return if chance(self.rng, 50) { self.close() } else { self.reset() };
@@ -258,6 +295,7 @@ impl<'a> Connection<'a> {
 
     /// Nothing more comes that ends a reply.
     fn silence<T>(&mut self, stage: Stage, usual: u16) -> Option<T> {
+        self.did("silent");
         let reply = self.reply(stage, usual);
         match self.rng.u32(0..3) {
             0 => {}
@@ -273,25 +311,37 @@ impl<'a> Connection<'a> {
 
     fn handshake(&mut self) -> Over {
         let bad = self.is_bad(Stage::Handshake) && !self.plan.orderly;
-        match if bad { self.rng.u32(0..8) } else { 8 } {
-            0 => {
+        const KINDS: [&str; 7] = [
+            "handshake: an alert",
+            "handshake: garbage",
+            "handshake: lines in clear",
+            "handshake: closed",
+            "handshake: reset",
+            "handshake: silent",
+            "handshake: an octet flipped",
+        ];
+        let kind = if bad { Some(pick(self.rng, &KINDS)) } else { None };
+        let kind = kind.filter(|kind| self.plan.silences || *kind != KINDS[5]);
+        kind.into_iter().for_each(|kind| self.did(kind));
+        match kind.and_then(|kind| KINDS.iter().position(|known| *known == kind)) {
+            Some(0) => {
                 self.wire.send(HANDSHAKE_FAILURE, self.rng)?;
                 self.close()
             }
-            1 => {
+            Some(1) => {
                 let garbage: Vec<u8> = (0..self.rng.usize(5..2000)).map(|_| self.rng.u8(..)).collect();
                 self.wire.send(&garbage, self.rng)?;
                 self.close()
             }
-            2 => {
+            Some(2) => {
                 self.wire.say(b"500 what?\r\n250 and more of it\r\n", self.rng)?;
                 self.close()
             }
-            3 => self.close(),
-            4 => self.reset(),
-            5 if self.plan.silences => self.wire.hear_out(),
-            6 | 7 => self.wire.handshake(self.config, true, self.rng),
-            _ => self.wire.handshake(self.config, false, self.rng),
+            Some(3) => self.close(),
+            Some(4) => self.reset(),
+            Some(5) => self.wire.hear_out(),
+            Some(_) => self.wire.handshake(self.config, true, self.rng),
+            None => self.wire.handshake(self.config, false, self.rng),
         }
     }
 
@@ -319,6 +369,7 @@ impl<'a> Connection<'a> {
 
     /// Does something in the middle of the message.
     fn interrupt(&mut self) -> Over {
+        self.did("in the message");
         if self.plan.orderly {
             self.stall();
         } else {

@@ -8,6 +8,38 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+/// The ways in which the server misbehaves, as far as they are told apart.
+pub const KINDS: [&str; 28] = [
+    "a refusal",
+    "another code",
+    "malformed",
+    "one reply too many",
+    "a reply, then closed",
+    "closed",
+    "a reply, then reset",
+    "reset",
+    "endless",
+    "half a reply",
+    "421, then closed",
+    "an alert in clear",
+    "TLS: an octet flipped",
+    "TLS: a record cut",
+    "TLS: octets in clear",
+    "TLS: an alert in clear",
+    "TLS: a fatal alert",
+    "silent",
+    "handshake: an alert",
+    "handshake: garbage",
+    "handshake: lines in clear",
+    "handshake: closed",
+    "handshake: reset",
+    "handshake: silent",
+    "handshake: an octet flipped",
+    "half-closed",
+    "in the message",
+    "slow",
+];
+
 /// The counts of many runs.
 #[derive(Default)]
 pub struct Tally {
@@ -17,6 +49,8 @@ pub struct Tally {
     raced: u64,
     /// How far they came.
     stages: BTreeMap<What, u64>,
+    /// How often the server misbehaved in this way.
+    kinds: BTreeMap<&'static str, u64>,
     /// In how many runs there is this letter.
     letters: BTreeMap<char, u64>,
     /// How long the program took at most, and in which run.
@@ -30,7 +64,10 @@ impl Tally {
         self.slowest = self.slowest.max((elapsed, plan.seed));
         self.orderly += u64::from(plan.orderly);
         match result {
-            Ok(Summary { letters, deepest, over_tls, raced }) => {
+            Ok(Summary { letters, deepest, over_tls, raced, did }) => {
+                for kind in did {
+                    *self.kinds.entry(kind).or_default() += 1;
+                }
                 for letter in "KZDrhs".chars().filter(|letter| letters.contains(*letter)) {
                     *self.letters.entry(letter).or_default() += 1;
                 }
@@ -60,6 +97,10 @@ impl Tally {
             let count = self.stages.get(&what).copied().unwrap_or_default();
             assert!(count * 100 >= runs || runs < 500, "only {count} runs end at {what:?}");
         }
+        // What never happens is not tested. The rarest are one or two in a thousand runs.
+        for kind in KINDS {
+            assert!(self.kinds.contains_key(kind) || runs < 10_000, "the server was never this: {kind}");
+        }
         assert!(self.raced * 100 <= runs, "too many of which nothing can be said");
     }
 }
@@ -74,6 +115,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(f, "runs with a letter: {:?}", self.letters)?;
         writeln!(f, "came as far as: {:?}", self.stages)?;
+        writeln!(f, "the server: {:?}", self.kinds)?;
         write!(f, "slowest: {:.1?}, seed {}", self.slowest.0, self.slowest.1)
     }
 }

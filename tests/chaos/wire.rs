@@ -19,6 +19,8 @@ pub struct Record {
     pub said: Vec<Chunk>,
     /// The client was heard to its end, so it said no more than that.
     pub heard_all: bool,
+    /// How the server misbehaved, of [`KINDS`](super::tally::KINDS).
+    pub did: Vec<&'static str>,
 }
 
 /// One write.
@@ -41,6 +43,8 @@ pub enum Break {
     Garbage,
     /// An alert in clear comes before it.
     Alert,
+    /// There is an alert in its place, over TLS as it should be.
+    FatalAlert,
 }
 
 pub const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
@@ -174,8 +178,12 @@ impl Wire {
 
     /// Says this so that it cannot be understood.
     pub fn say_broken(&mut self, octets: &[u8], how: Break, rng: &mut Rng) -> Option<()> {
-        let mut out = self.encrypted(octets);
+        let mut out = match how {
+            Break::FatalAlert => self.fatal_alert(),
+            _ => self.encrypted(octets),
+        };
         match how {
+            Break::FatalAlert => {}
             Break::Flip => {
                 let place = rng.usize(5..out.len()); // behind the head of the record
                 out[place] ^= 1 << rng.u32(0..8);
@@ -194,6 +202,19 @@ impl Wire {
         }
         let out = self.encrypted(b"");
         self.send(&out, rng)
+    }
+
+    /// What TLS says to a client whose octets cannot be decrypted.
+    fn fatal_alert(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(tls) = &mut self.tls {
+            tls.read_tls(&mut &b"\x17\x03\x03\0\x05broke"[..]).unwrap();
+            let _ = tls.process_new_packets();
+            while tls.wants_write() {
+                tls.write_tls(&mut out).unwrap();
+            }
+        }
+        out
     }
 
     fn encrypted(&mut self, octets: &[u8]) -> Vec<u8> {
