@@ -268,7 +268,7 @@ fn check_heard(peer: &Peer, setting: &Setting, odd: &Odd, secrets: &Secrets) {
     assert!(peer.said_before_dot.is_none() || !odd.is_partial && !odd.cannot_be_read, "{}", text());
 }
 
-/// K only for a message that was taken, D only for one that was refused, or can never be sent.
+/// K only for a message that was taken, D only for one that was refused after MAIL, or can never be sent.
 fn check_report(output: &[u8], peers: &[Peer], odd: &Odd) {
     let reports = reports::reports(output);
     let (verdict, recipients) = reports.split_last().unwrap();
@@ -284,7 +284,10 @@ fn check_report(output: &[u8], peers: &[Peer], odd: &Odd) {
     }
     if verdict.starts_with('D') && !letters.contains('s') {
         let refuses = |code: u16| (500..600).contains(&code) && ![530, 534, 535, 538].contains(&code);
-        let is_refused = peers.iter().flat_map(|peer| replies(&peer.said).replies).any(|reply| refuses(reply.code));
+        let is_refused = peers.last().is_some_and(|peer| {
+            let before = peer.said_before_mail.unwrap_or(usize::MAX);
+            replies(&peer.said).replies.iter().any(|reply| reply.start >= before && refuses(reply.code))
+        });
         assert!(is_refused || odd.is_partial || odd.beyond_ascii, "{text}");
     }
     assert!(

@@ -9,7 +9,9 @@ pub struct Peer {
     pub heard: Vec<u8>,
     /// Without CR.
     pub said: Vec<u8>,
-    /// How much it had said when the final dot was there.
+    /// How much it had said when MAIL was there.
+    pub said_before_mail: Option<usize>,
+    /// And when the final dot was.
     pub said_before_dot: Option<usize>,
     tls: Option<ServerConnection>,
 }
@@ -39,6 +41,9 @@ impl Peer {
                     let _ = tls.reader().read_to_end(&mut self.heard);
                 }
             }
+        }
+        if self.said_before_mail.is_none() && place(self.beginning(), b"\r\nMAIL FROM:").is_some() {
+            self.said_before_mail = Some(self.said.len());
         }
         if self.said_before_dot.is_none() {
             self.look_for_dot(before);
@@ -73,13 +78,21 @@ impl Peer {
         wire
     }
 
+    /// All commands up to the message are in it.
+    fn beginning(&self) -> &[u8] {
+        &self.heard[..self.heard.len().min(4096)]
+    }
+
     /// No dot stands alone in the message, so the first behind DATA is the final one.
     fn look_for_dot(&mut self, before: usize) {
-        let place = |text: &[u8], word: &[u8]| text.windows(word.len()).position(|window| window == word);
-        let Some(data) = place(&self.heard[..self.heard.len().min(4096)], b"\r\nDATA\r\n") else { return };
+        let Some(data) = place(self.beginning(), b"\r\nDATA\r\n") else { return };
         let message = data + 6; // an empty one begins with the dot
         if place(&self.heard[message.max(before.saturating_sub(4))..], b"\r\n.\r\n").is_some() {
             self.said_before_dot = Some(self.said.len());
         }
     }
+}
+
+fn place(text: &[u8], word: &[u8]) -> Option<usize> {
+    text.windows(word.len()).position(|window| window == word)
 }
