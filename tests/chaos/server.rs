@@ -311,36 +311,29 @@ impl<'a> Connection<'a> {
 
     fn handshake(&mut self) -> Over {
         let bad = self.is_bad(Stage::Handshake) && !self.plan.orderly;
-        const KINDS: [&str; 7] = [
-            "handshake: an alert",
-            "handshake: garbage",
-            "handshake: lines in clear",
-            "handshake: closed",
-            "handshake: reset",
-            "handshake: silent",
-            "handshake: an octet flipped",
-        ];
-        let kind = if bad { Some(pick(self.rng, &KINDS)) } else { None };
-        let kind = kind.filter(|kind| self.plan.silences || *kind != KINDS[5]);
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| kind.starts_with("handshake: ")).collect();
+        let kind = if bad { Some(pick(self.rng, &kinds)) } else { None };
+        let kind = kind.filter(|kind| self.plan.silences || *kind != "handshake: silent");
         kind.into_iter().for_each(|kind| self.did(kind));
-        match kind.and_then(|kind| KINDS.iter().position(|known| *known == kind)) {
-            Some(0) => {
+        match kind {
+            Some("handshake: an alert") => {
                 self.wire.send(HANDSHAKE_FAILURE, self.rng)?;
                 self.close()
             }
-            Some(1) => {
+            Some("handshake: garbage") => {
                 let garbage: Vec<u8> = (0..self.rng.usize(5..2000)).map(|_| self.rng.u8(..)).collect();
                 self.wire.send(&garbage, self.rng)?;
                 self.close()
             }
-            Some(2) => {
+            Some("handshake: lines in clear") => {
                 self.wire.say(b"500 what?\r\n250 and more of it\r\n", self.rng)?;
                 self.close()
             }
-            Some(3) => self.close(),
-            Some(4) => self.reset(),
-            Some(5) => self.wire.hear_out(),
-            Some(_) => self.wire.handshake(self.config, true, self.rng),
+            Some("handshake: closed") => self.close(),
+            Some("handshake: reset") => self.reset(),
+            Some("handshake: silent") => self.wire.hear_out(),
+            Some("handshake: an octet flipped") => self.wire.handshake(self.config, true, self.rng),
+            Some(other) => unreachable!("{other}"),
             None => self.wire.handshake(self.config, false, self.rng),
         }
     }
