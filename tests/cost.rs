@@ -4,6 +4,8 @@
 //! `cargo test --test cost`, as root (for port 465); plain `cargo test` leaves it out, since it needs what script/deb needs. When a
 //! count may rise: `UPDATE=1 cargo test --test cost`, and the commit says why.
 
+#[path = "support/cargo.rs"]
+mod cargo;
 #[path = "support/certificate.rs"]
 #[allow(dead_code)] // other tests use the rest
 mod certificate;

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use support::cargo::as_from_a_shell;
 use support::certificate::Authority;
 use support::deb::{TREE, build, output, packages, version};
 use support::rspawn::{self, MESSAGE, RECIPIENT, SENDER};
@@ -125,7 +126,10 @@ impl Repository {
         packages(); // two runs of script/deb at once would meet in their directory
         let mut script = self.gnupg(&format!("{TREE}/script/apt-repo"));
         script.arg(self.path()).env("CARGO_NET_OFFLINE", "true");
-        output(script.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()));
+        output(
+            as_from_a_shell(&mut script)
+                .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()),
+        );
     }
 
     fn path(&self) -> PathBuf {

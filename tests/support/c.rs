@@ -1,5 +1,6 @@
 //! Compiling C against the library as its users do: cc, the header, the archive.
 
+use super::cargo::as_from_a_shell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,7 +21,7 @@ pub fn archive() -> PathBuf {
     if profile == "release" {
         cargo.arg("--release");
     }
-    assert!(cargo.status().unwrap().success());
+    assert!(as_from_a_shell(&mut cargo).status().unwrap().success());
     target.join(profile).join("libqmail_auth.a")
 }
 

@@ -1,6 +1,7 @@
 //! The packages of this tree, made once by script/deb, and what tests make of them: other versions, faulty ones, and
 //! packages of others.
 
+use super::cargo::as_from_a_shell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub fn packages() -> &'static Packages {
 /// Runs the script/deb of a tree. Offline, for all crates are here, or the tests would not be.
 pub fn build(tree: &Path, dir: &Path, env: &[(&str, &Path)]) -> Packages {
     let mut script = Command::new(tree.join("script/deb"));
-    output(script.arg(dir).env("CARGO_NET_OFFLINE", "true").envs(env.iter().copied()));
+    output(as_from_a_shell(&mut script).arg(dir).env("CARGO_NET_OFFLINE", "true").envs(env.iter().copied()));
     let find = |begin: &str| {
         let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let found: Vec<String> = names.filter(|name| name.starts_with(begin)).collect();

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its own part of this
 
 pub mod c;
+pub mod cargo;
 pub mod certificate;
 pub mod check;
 pub mod chroot;
