@@ -3,7 +3,7 @@
 mod support;
 
 use support::Home;
-use support::login::{MESSAGE, assert_deferred, assert_delivered, deliver, deliver_by};
+use support::login::{MESSAGE, asking_for_the_user, assert_deferred, assert_delivered, deliver, deliver_by};
 use support::server::{Action, Event, Log, Rules, Server};
 
 #[test]
@@ -113,16 +113,7 @@ fn forms_of_the_exchange() {
     for prompt in
         ["334 ", "334", "334 Username:", "334 dxNlcm5hbWU6", "334 VXNlciBOYW1lAA==", "334 VXNlcm5hbWU6 9561591f"]
     {
-        let mut asked = 0;
-        let rules = Rules::offering(&["AUTH LOGIN"]).hooked(move |event, _| match event {
-            Event::Command(line) if line.starts_with("AUTH") => Action::reply(prompt),
-            Event::Answer { .. } if asked == 0 => {
-                asked += 1;
-                Action::reply(prompt)
-            }
-            _ => Action::Default,
-        });
-        assert_delivered(prompt, rules, "LOGIN");
+        assert_delivered(prompt, asking_for_the_user(prompt), "LOGIN");
     }
     let long = "p".repeat(400);
     let server = Server::start(Rules::offering(&["AUTH PLAIN"]).login("myuser", &long));

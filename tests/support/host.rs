@@ -1,6 +1,6 @@
 //! tests/c/host.c: a host of the shape of a classic qmail-remote.c, with c-glue/smtp_auth.c and the code of docs/linking.md.
 
-use super::login::assert_no_secret;
+use super::login::assert_without_mail;
 use super::server::{Log, Rules, Server};
 use super::{Delivered, c, run};
 use std::fs;
@@ -69,13 +69,7 @@ impl Host {
     /// The report is Z and says this; MAIL was never sent; no secret is told.
     pub fn assert_no_mail(&self, case: &str, rules: Rules, says: &[&str]) -> Log {
         let (delivered, log) = self.mail(rules);
-        let verdict = delivered.verdict();
-        assert_eq!(delivered.letters(), "Z", "{case}: {verdict}");
-        assert!(!log.saw("MAIL"), "{case}: {:?}", log.commands());
-        for words in says {
-            assert!(verdict.contains(words), "{case}: {words:?} is not in {verdict:?}");
-        }
-        assert_no_secret(case, &verdict);
+        assert_without_mail(case, &delivered, &log, says);
         log
     }
 }

@@ -1,6 +1,6 @@
 //! One delivery with a login, and what must hold of it.
 
-use super::server::{Log, Rules, Server};
+use super::server::{Action, Event, Log, Rules, Server};
 use super::{Delivered, Home};
 use std::time::Duration;
 
@@ -49,6 +49,13 @@ pub fn assert_delivered(case: &str, rules: Rules, mechanism: &str) -> Log {
 /// The report is Z and says this; MAIL was never sent; no secret is told.
 pub fn assert_deferred(case: &str, rules: Rules, says: &[&str]) -> Log {
     let (delivered, log) = deliver(rules);
+    assert_without_mail(case, &delivered, &log, says);
+    assert!(delivered.elapsed < Duration::from_secs(15), "{case}: a timeout of 20 s was waited for");
+    log
+}
+
+/// The same, of what a program has done.
+pub fn assert_without_mail(case: &str, delivered: &Delivered, log: &Log, says: &[&str]) {
     let verdict = delivered.verdict();
     assert_eq!(delivered.letters(), "Z", "{case}: {verdict}");
     assert!(!log.saw("MAIL"), "{case}: {:?}", log.commands());
@@ -56,8 +63,46 @@ pub fn assert_deferred(case: &str, rules: Rules, says: &[&str]) -> Log {
         assert!(verdict.contains(words), "{case}: {words:?} is not in {verdict:?}");
     }
     assert_no_secret(case, &verdict);
-    assert!(delivered.elapsed < Duration::from_secs(15), "{case}: a timeout of 20 s was waited for");
-    log
+}
+
+/// A server that asks for the user of AUTH LOGIN in these words.
+pub fn asking_for_the_user(prompt: &'static str) -> Rules {
+    let mut asked = 0;
+    Rules::offering(&["AUTH LOGIN"]).hooked(move |event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply(prompt),
+        Event::Answer { .. } if asked == 0 => {
+            asked += 1;
+            Action::reply(prompt)
+        }
+        _ => Action::Default,
+    })
+}
+
+/// A server that refuses the login and repeats all that it has been sent for it, and the password.
+pub fn repeating_the_login(mechanism: &str) -> Rules {
+    let mut said = Vec::new();
+    Rules::offering(&[&format!("AUTH {mechanism}")]).hooked(move |event, _| {
+        let (Event::Command(line) | Event::Answer { line, .. }) = event else { return Action::Default };
+        if line.starts_with("EHLO") || line.starts_with("QUIT") {
+            return Action::Default;
+        }
+        said.push((*line).to_owned());
+        let all = said.join(" / ");
+        match event {
+            Event::Command("AUTH LOGIN" | "AUTH CRAM-MD5") => Action::Default,
+            Event::Answer { mechanism: "LOGIN", .. } if said.len() == 2 => Action::Default,
+            _ => Action::reply(format!("535-you said {all}\r\n535 password secretpass, {}", all.to_uppercase())),
+        }
+    })
+}
+
+/// Nothing of the login that was sent is told.
+pub fn assert_not_repeated(case: &str, log: &Log, verdict: &str) {
+    assert_no_secret(case, verdict);
+    for sent in log.commands().iter().flat_map(|line| line.split(' ')).filter(|word| word.len() > 11) {
+        let told = verdict.to_lowercase().contains(&sent.to_lowercase());
+        assert!(sent.contains('.') || !told, "{case}: {sent} is in {verdict}");
+    }
 }
 
 /// Neither the password nor its base64, alone or in PLAIN's form, nor any 8 characters of that.
