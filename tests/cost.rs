@@ -20,10 +20,14 @@ mod delay;
 #[path = "support/sink.rs"]
 mod sink;
 
+use cost::{Place, Way};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cost.toml");
 
@@ -55,5 +59,46 @@ fn no_count_rises() {
     );
     for (name, count) in &counts {
         println!("{name}: {count}, committed {}", committed[name]);
+    }
+}
+
+/// A delivery that is less than the way it is named for, or that fails, must not be taken for a cheap one.
+#[test]
+fn the_relay_counts_only_mail_that_came_its_way() {
+    let place = Place::new();
+    const LOGIN: &str = "AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz"; // myuser, secretpass
+    const WRONG: &str = "AUTH PLAIN AG15dXNlcgB3cm9uZ3Bhc3M="; // myuser, wrongpass
+    for (way, login, count) in [
+        (Way::Clear, "NOOP", 1),
+        (Way::ClearAuth, LOGIN, 1),
+        (Way::ClearAuth, "AUTH LOGIN\r\nbXl1c2Vy\r\nc2VjcmV0cGFzcw==", 1),
+        (Way::ClearAuth, "AUTH LOGIN bXl1c2Vy\r\nd3JvbmdwYXNz", 0),
+        (Way::ClearAuth, WRONG, 0),
+        (Way::ClearAuth, "NOOP", 0),
+        (Way::StartTlsAuth, LOGIN, 0), // and no TLS
+    ] {
+        let mut stream = TcpStream::connect(place.mail(way).address).unwrap();
+        let envelope = "MAIL FROM:<s@example.net>\r\nRCPT TO:<r@example.org>\r\nDATA";
+        write!(stream, "EHLO client\r\n{login}\r\n{envelope}\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n").unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert_eq!(place.sink(way).taken(), count, "{way:?} {login}: {said}");
+    }
+}
+
+/// What is said at once waits for no greeting.
+#[test]
+fn a_line_takes_its_time() {
+    let place = Place::new();
+    for (line, delay) in cost::DELAYS.iter().enumerate() {
+        let once = |_| {
+            let start = Instant::now();
+            let mut stream = TcpStream::connect(place.far_mail(Way::Clear, 1, line).address).unwrap();
+            stream.write_all(b"QUIT\r\n").unwrap(); // on its way at once, so answered with the greeting
+            stream.read_to_string(&mut String::new()).unwrap();
+            start.elapsed().as_secs_f64() / (2.0 * delay.as_secs_f64())
+        };
+        let trips = (0..9).map(once).fold(f64::MAX, f64::min); // the machine may have more to do
+        assert!((1.0..1.5).contains(&trips), "{trips} of {delay:?}");
     }
 }

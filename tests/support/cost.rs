@@ -18,8 +18,9 @@ pub const PASSWORD: &str = "secretpass";
 /// Debian's CAs, in which a client looks for the relay's.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// How long octets to or from a far relay are on their way.
-pub const DELAY: Duration = Duration::from_millis(20);
+/// How long octets to or from a far relay are on their way, on two lines. Both are longer there and back than the 40 ms for which Linux
+/// holds an acknowledgement back, or a client that waits for one would wait on the shorter line alone.
+pub const DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(60)];
 
 /// How the relay is spoken to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,13 +61,14 @@ impl Way {
 pub struct Place {
     dir: tempfile::TempDir,
     sinks: [Sink; 4],
-    far: [SocketAddr; 4],
+    /// The two lines to it.
+    far: [[SocketAddr; 4]; 2],
 }
 
 /// One delivery of this message to so many recipients.
 pub struct Mail {
     pub way: Way,
-    /// The relay's, or that of the long line to it.
+    /// The relay's, or that of a long line to it.
     pub address: SocketAddr,
     pub recipients: Vec<String>,
     pub message: PathBuf,
@@ -90,19 +92,22 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         let ca = Authority::new("CA of the measurement");
-        let (near, far) = (sink::listeners(), sink::listeners());
-        let names = [&near, &far].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
+        let [near, far @ ..] = [(); 3].map(|()| sink::listeners());
+        let names = [&near, &far[0], &far[1]].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
         let identity = ca.issue(&names.each_ref().map(|name| &name[..]));
         let mut ways = Way::ALL.iter();
         let sinks = near.map(|listener| {
             let way = ways.next().unwrap();
             Sink::start(listener, way.tls(), way.logs_in(), &identity)
         });
-        let mut ends = sinks.iter();
-        let far = far.map(|listener| {
-            let address = listener.local_addr().unwrap();
-            delay::serve(listener, ends.next().unwrap().address, DELAY);
-            address
+        let mut delays = DELAYS.into_iter();
+        let far = far.map(|listeners| {
+            let (delay, mut ends) = (delays.next().unwrap(), sinks.iter());
+            listeners.map(|listener| {
+                let address = listener.local_addr().unwrap();
+                delay::serve(listener, ends.next().unwrap().address, delay);
+                address
+            })
         });
         let place = Place { dir, sinks, far };
         let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
@@ -140,9 +145,9 @@ impl Place {
         Mail { message: self.path("large"), ..self.mail(way) }
     }
 
-    /// That of 1 KiB to so many recipients, over a line which takes [`DELAY`] each way.
-    pub fn far_mail(&self, way: Way, recipients: usize) -> Mail {
-        Mail { address: self.far[way as usize], recipients: self::recipients(recipients), ..self.mail(way) }
+    /// That of 1 KiB to so many recipients, over the line of the same place in [`DELAYS`].
+    pub fn far_mail(&self, way: Way, recipients: usize, line: usize) -> Mail {
+        Mail { address: self.far[line][way as usize], recipients: self::recipients(recipients), ..self.mail(way) }
     }
 
     /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts, `blank` is what

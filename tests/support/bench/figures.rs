@@ -1,12 +1,13 @@
 //! All that is measured of a program.
 
 use super::clients::Client;
-use super::cost::{DELAY, Place, Run, Way};
+use super::cost::{DELAYS, Place, Run, Way};
 use std::thread;
 use std::time::Instant;
 
-/// How often a time is taken; the median counts.
+/// How often a time is taken; the median counts. Over a long line most of it is the line's, which does not vary.
 const TIMES: usize = 9;
+const TIMES_FAR: usize = 3;
 /// Deliveries at once, and how many one after another in each place.
 const AT_ONCE: usize = 20;
 const IN_TURN: usize = 10;
@@ -18,7 +19,7 @@ pub struct Figures {
     pub is_ours: bool,
     /// By [`Way`], as is all that has four.
     pub instructions: [Option<f64>; 4],
-    /// Over a long line, connect not counted, to 1 and to 20 recipients.
+    /// Connect not counted, to 1 and to 20 recipients.
     pub round_trips: [[Option<f64>; 4]; 2],
     /// KiB; in clear and by STARTTLS, with a login where it can, as is all that has two.
     pub resident: [Option<f64>; 2],
@@ -45,10 +46,9 @@ impl Figures {
                 continue;
             }
             figures.instructions[n] = Some(place.instructions(way, &run) as f64);
-            let near = wall(place, way, &run);
+            let near = median::<TIMES>(|| wall(place, way, &run));
             for (row, recipients) in [1, 20].into_iter().enumerate() {
-                let far = wall(place, way, &client.run(place, &place.far_mail(way, recipients)));
-                figures.round_trips[row][n] = Some((far - near) / (2.0 * DELAY.as_secs_f64() * 1000.0));
+                figures.round_trips[row][n] = Some(round_trips(place, client, way, recipients));
             }
             let column = match way {
                 Way::Clear => 0,
@@ -56,11 +56,11 @@ impl Figures {
                 Way::ClearAuth | Way::Port465Auth => continue,
             };
             let run = client.run(place, &mail); // its files again
-            figures.resident[column] = Some(median(|| place.resident(way, &run) as f64));
+            figures.resident[column] = Some(median::<TIMES>(|| place.resident(way, &run) as f64));
             figures.wall[column] = Some(near);
             figures.per_second[column] = Some(per_second(place, way, &run));
             let large = client.run(place, &place.large_mail(way));
-            figures.cpu[column] = Some(median(|| place.cpu(way, &large)));
+            figures.cpu[column] = Some(median::<TIMES>(|| place.cpu(way, &large)));
             if way == Way::Clear {
                 figures.calls[1] = Some(place.calls(way, &large) as f64);
                 let small = client.run(place, &mail);
@@ -73,11 +73,19 @@ impl Figures {
 
 /// Milliseconds.
 fn wall(place: &Place, way: Way, run: &Run) -> f64 {
-    median(|| {
-        let start = Instant::now();
-        place.deliver(way, run, &[]).unwrap();
-        start.elapsed().as_secs_f64() * 1000.0
-    })
+    let start = Instant::now();
+    place.deliver(way, run, &[]).unwrap();
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+/// What the longer line takes more, by what it takes more for one. Without a line there is more to differ than the line: what a
+/// client does while it waits, and the acknowledgements that it waits for.
+fn round_trips(place: &Place, client: &Client, way: Way, recipients: usize) -> f64 {
+    let [short, long] = [0, 1].map(|line| {
+        let run = client.run(place, &place.far_mail(way, recipients, line));
+        median::<TIMES_FAR>(|| wall(place, way, &run))
+    });
+    (long - short) / (2000.0 * (DELAYS[1] - DELAYS[0]).as_secs_f64())
 }
 
 fn per_second(place: &Place, way: Way, run: &Run) -> f64 {
@@ -93,7 +101,7 @@ fn per_second(place: &Place, way: Way, run: &Run) -> f64 {
     (AT_ONCE * IN_TURN) as f64 / elapsed
 }
 
-fn median(mut measure: impl FnMut() -> f64) -> f64 {
+fn median<const TIMES: usize>(mut measure: impl FnMut() -> f64) -> f64 {
     let mut values = [(); TIMES].map(|()| measure());
     values.sort_by(f64::total_cmp);
     values[TIMES / 2]

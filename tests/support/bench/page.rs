@@ -75,7 +75,7 @@ fn tables(rows: &[&Figures]) -> String {
         let cells = [(row.resident, 0), (row.calls, 0), (row.cpu, 0), (row.wall, 1), (row.per_second, 0)];
         text += &line(row, cells.map(|([first, second], places)| pair(first, second, places)));
     }
-    text + "\n\\* measured once in the same manner, on another machine.\n"
+    text + "\n\\* measured once, on another machine.\n"
 }
 
 /// The name without the sign that it was measured elsewhere.
@@ -115,7 +115,7 @@ fn picture(title: &str, rows: &[&Figures], values: &dyn Fn(&Figures) -> [Option<
         for row in rows {
             let Some(value) = values(row)[n] else { continue };
             let (long, colour) = (value / most * WIDTH, if row.is_ours { "#1a7f37" } else { "#8c959f" });
-            let name = plain(row);
+            let name = plain(row).replace('&', "&amp;").replace('<', "&lt;");
             bars += &format!(
                 "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{name}</text>\
                  <rect x=\"{LEFT}\" y=\"{y}\" width=\"{long:.1}\" height=\"{}\" fill=\"{colour}\"/>\
