@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::certificate::Authority;
-use super::delay;
+use super::delay::Line;
 use super::sink::{self, Sink, Tls};
 
 pub const USER: &str = "myuser";
@@ -18,9 +18,8 @@ pub const PASSWORD: &str = "secretpass";
 /// Debian's CAs, in which a client looks for the relay's.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// How long octets to or from a far relay are on their way, on two lines. Both are longer there and back than the 40 ms for which Linux
-/// holds an acknowledgement back, or a client that waits for one would wait on the shorter line alone.
-pub const DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(60)];
+/// How long octets to or from a far relay are on their way: so long that what a client says without waiting comes together.
+const DELAY: Duration = Duration::from_millis(20);
 
 /// How the relay is spoken to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,14 +60,13 @@ impl Way {
 pub struct Place {
     dir: tempfile::TempDir,
     sinks: [Sink; 4],
-    /// The two lines to it.
-    far: [[SocketAddr; 4]; 2],
+    lines: [Line; 4],
 }
 
 /// One delivery of this message to so many recipients.
 pub struct Mail {
     pub way: Way,
-    /// The relay's, or that of a long line to it.
+    /// The relay's, or that of the long line to it.
     pub address: SocketAddr,
     pub recipients: Vec<String>,
     pub message: PathBuf,
@@ -92,24 +90,17 @@ impl Place {
     pub fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         let ca = Authority::new("CA of the measurement");
-        let [near, far @ ..] = [(); 3].map(|()| sink::listeners());
-        let names = [&near, &far[0], &far[1]].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
+        let (near, far) = (sink::listeners(), sink::listeners());
+        let names = [&near, &far].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
         let identity = ca.issue(&names.each_ref().map(|name| &name[..]));
         let mut ways = Way::ALL.iter();
         let sinks = near.map(|listener| {
             let way = ways.next().unwrap();
             Sink::start(listener, way.tls(), way.logs_in(), &identity)
         });
-        let mut delays = DELAYS.into_iter();
-        let far = far.map(|listeners| {
-            let (delay, mut ends) = (delays.next().unwrap(), sinks.iter());
-            listeners.map(|listener| {
-                let address = listener.local_addr().unwrap();
-                delay::serve(listener, ends.next().unwrap().address, delay);
-                address
-            })
-        });
-        let place = Place { dir, sinks, far };
+        let mut ends = sinks.iter();
+        let lines = far.map(|listener| Line::start(listener, ends.next().unwrap().address, DELAY));
+        let place = Place { dir, sinks, lines };
         let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
         place.write("cas.pem", bundle + &ca.pem);
         fs::create_dir(place.path("control")).unwrap();
@@ -145,9 +136,9 @@ impl Place {
         Mail { message: self.path("large"), ..self.mail(way) }
     }
 
-    /// That of 1 KiB to so many recipients, over the line of the same place in [`DELAYS`].
-    pub fn far_mail(&self, way: Way, recipients: usize, line: usize) -> Mail {
-        Mail { address: self.far[line][way as usize], recipients: self::recipients(recipients), ..self.mail(way) }
+    /// That of 1 KiB to so many recipients, over a long line.
+    pub fn far_mail(&self, way: Way, recipients: usize) -> Mail {
+        Mail { address: self.lines[way as usize].address, recipients: self::recipients(recipients), ..self.mail(way) }
     }
 
     /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts, `blank` is what
@@ -179,6 +170,17 @@ impl Place {
         let total = text.lines().find(|line| line.ends_with(" total"));
         let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
         calls.unwrap_or_else(|| panic!("strace said {text:?}"))
+    }
+
+    /// Round trips of a delivery of [`Place::far_mail`], connect not counted. The least of three, since a machine with more to do
+    /// may take apart what was said at once.
+    pub fn round_trips(&self, way: Way, run: &Run) -> u64 {
+        let once = || {
+            self.lines[way as usize].round_trips();
+            self.deliver(way, run, &[]).unwrap();
+            self.lines[way as usize].round_trips() as u64
+        };
+        (0..3).map(|_| once()).min().unwrap()
     }
 
     /// The most memory that was resident, KiB.
@@ -270,6 +272,8 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
         let run = place.qmail_remote(program, &place.mail(way), "", ' ');
         counts.insert(format!("instructions_{}", way.name()), place.instructions(way, &run));
         counts.insert(format!("calls_{}", way.name()), place.calls(way, &run));
+        let run = place.qmail_remote(program, &place.far_mail(way, 20), "", ' ');
+        counts.insert(format!("round_trips_{}", way.name()), place.round_trips(way, &run));
     }
     let way = Way::Clear;
     let run = place.qmail_remote(program, &place.large_mail(way), "", ' ');

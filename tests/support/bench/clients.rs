@@ -122,10 +122,10 @@ impl Client {
                 mail.recipients.iter().for_each(|recipient| add("--mail-rcpt", recipient));
                 if mail.way.logs_in() {
                     add("--user", &format!("{USER}:{PASSWORD}"));
+                    run.arguments.push("--sasl-ir".into()); // a round trip less
                 }
                 if mail.way.tls() != Tls::Never {
-                    add("--cacert", &cas);
-                    run.arguments.push("--ssl-reqd".into());
+                    run.arguments.extend(["--ssl-reqd".into(), "--cacert".into(), cas]);
                 }
             }
         }

@@ -1,14 +1,12 @@
 //! All that is measured of a program.
 
 use super::clients::Client;
-use super::cost::{DELAYS, Place, Run, Way};
+use super::cost::{Place, Run, Way};
 use std::thread;
 use std::time::Instant;
 
 /// How often a time is taken; the median counts.
 const TIMES: usize = 9;
-/// Over a long line the least counts: most of it is the line's, which does not vary, and what else the machine does only adds.
-const TIMES_FAR: usize = 3;
 /// Deliveries at once, and how many one after another in each place.
 const AT_ONCE: usize = 20;
 const IN_TURN: usize = 10;
@@ -47,9 +45,9 @@ impl Figures {
                 continue;
             }
             figures.instructions[n] = Some(place.instructions(way, &run) as f64);
-            let near = median(|| wall(place, way, &run));
             for (row, recipients) in [1, 20].into_iter().enumerate() {
-                figures.round_trips[row][n] = Some(round_trips(place, client, way, recipients));
+                let far = client.run(place, &place.far_mail(way, recipients));
+                figures.round_trips[row][n] = Some(place.round_trips(way, &far) as f64);
             }
             let column = match way {
                 Way::Clear => 0,
@@ -58,7 +56,7 @@ impl Figures {
             };
             let run = client.run(place, &mail); // its files again
             figures.resident[column] = Some(median(|| place.resident(way, &run) as f64));
-            figures.wall[column] = Some(near);
+            figures.wall[column] = Some(median(|| wall(place, way, &run)));
             figures.per_second[column] = Some(per_second(place, way, &run));
             let large = client.run(place, &place.large_mail(way));
             figures.cpu[column] = Some(median(|| place.cpu(way, &large)));
@@ -77,16 +75,6 @@ fn wall(place: &Place, way: Way, run: &Run) -> f64 {
     let start = Instant::now();
     place.deliver(way, run, &[]).unwrap();
     start.elapsed().as_secs_f64() * 1000.0
-}
-
-/// What the longer line takes more, by what it takes more for one. Without a line there is more to differ than the line: what a
-/// client does while it waits, and the acknowledgements that it waits for.
-fn round_trips(place: &Place, client: &Client, way: Way, recipients: usize) -> f64 {
-    let [short, long] = [0, 1].map(|line| {
-        let run = client.run(place, &place.far_mail(way, recipients, line));
-        (0..TIMES_FAR).map(|_| wall(place, way, &run)).fold(f64::MAX, f64::min)
-    });
-    (long - short) / (2000.0 * (DELAYS[1] - DELAYS[0]).as_secs_f64())
 }
 
 fn per_second(place: &Place, way: Way, run: &Run) -> f64 {

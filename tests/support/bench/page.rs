@@ -27,10 +27,14 @@ pub fn write(measured: &[Figures]) {
     let before = page.split(BEGIN).next().unwrap();
     let after = page.split(END).nth(1).unwrap_or_else(|| panic!("{PAGE} has lost its marks"));
     fs::write(PAGE, format!("{before}{BEGIN}\n{tables}\n{END}{after}")).unwrap();
-    let millions = |row: &Figures| row.instructions.map(|count| Some(count? / 1e6));
-    let trips = |row: &Figures| row.round_trips[1];
-    fs::write(INSTRUCTIONS, picture("Million instructions for a mail of 1 KiB", &all, &millions)).unwrap();
-    fs::write(ROUND_TRIPS, picture("Round trips for a mail to 20 recipients", &all, &trips)).unwrap();
+    let millions: Values = |row| row.instructions.map(|count| Some(count? / 1e6));
+    let trips: Values = |row| row.round_trips[1];
+    fs::write(
+        INSTRUCTIONS,
+        picture("Million instructions for a mail of 1 KiB", &all, millions, |count| number(count, 2)),
+    )
+    .unwrap();
+    fs::write(ROUND_TRIPS, picture("Round trips for a mail to 20 recipients", &all, trips, whole)).unwrap();
 }
 
 /// Programs that Debian has no package of, measured in the same way, once.
@@ -65,7 +69,7 @@ fn tables(rows: &[&Figures]) -> String {
     for row in rows {
         let [one, many] = row.round_trips;
         let cells: [usize; 4] = [0, 1, 2, 3];
-        text += &line(row, cells.map(|n| pair(one[n], many[n], 1)));
+        text += &line(row, cells.map(|n| pair([one[n], many[n]].map(whole))));
     }
     text += &format!("| possible | {} |\n", POSSIBLE.map(|count| count.to_string()).join(" | "));
     text += "\nThe rest, clear / STARTTLS + AUTH, but system calls in clear, of 1 KiB / 10 MiB:\n\n\
@@ -73,7 +77,7 @@ fn tables(rows: &[&Figures]) -> String {
         | --- | ---: | ---: | ---: | ---: | ---: |\n";
     for row in rows {
         let cells = [(row.resident, 0), (row.calls, 0), (row.cpu, 0), (row.wall, 1), (row.per_second, 0)];
-        text += &line(row, cells.map(|([first, second], places)| pair(first, second, places)));
+        text += &line(row, cells.map(|(both, places)| pair(both.map(|value| number(value, places)))));
     }
     text + "\n\\* measured once, on another machine.\n"
 }
@@ -88,20 +92,24 @@ fn line<const N: usize>(row: &Figures, cells: [String; N]) -> String {
     format!("| {name} | {} |\n", cells.join(" | "))
 }
 
-fn pair(first: Option<f64>, second: Option<f64>, places: usize) -> String {
-    if first.or(second).is_none() {
-        "-".into()
-    } else {
-        format!("{} / {}", number(first, places), number(second, places))
-    }
+fn pair([first, second]: [String; 2]) -> String {
+    if first == second && first == "-" { first } else { format!("{first} / {second}") }
 }
 
 fn number(value: Option<f64>, places: usize) -> String {
     value.map_or("-".into(), |value| format!("{value:.places$}"))
 }
 
+/// A count, but for what was no count elsewhere.
+fn whole(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
+}
+
+/// Those of a row, by way.
+type Values = fn(&Figures) -> [Option<f64>; 4];
+
 /// A row of bars for each way.
-fn picture(title: &str, rows: &[&Figures], values: &dyn Fn(&Figures) -> [Option<f64>; 4]) -> String {
+fn picture(title: &str, rows: &[&Figures], values: Values, words: fn(Option<f64>) -> String) -> String {
     const LEFT: u32 = 330;
     const WIDTH: f64 = 400.0;
     const BAR: u32 = 16;
@@ -119,10 +127,11 @@ fn picture(title: &str, rows: &[&Figures], values: &dyn Fn(&Figures) -> [Option<
             bars += &format!(
                 "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{name}</text>\
                  <rect x=\"{LEFT}\" y=\"{y}\" width=\"{long:.1}\" height=\"{}\" fill=\"{colour}\"/>\
-                 <text x=\"{:.1}\" y=\"{text}\">{value:.1}</text>\n",
+                 <text x=\"{:.1}\" y=\"{text}\">{}</text>\n",
                 LEFT - 6,
                 BAR - 3,
                 f64::from(LEFT) + long + 5.0,
+                words(Some(value)),
                 text = y + 11
             );
             y += BAR;
