@@ -9,8 +9,6 @@ const FINAL_DOT: &[u8] = b".\r\n";
 #[derive(Default)]
 pub struct DotStuffer {
     state: State,
-    /// Dots that were doubled.
-    dots: u64,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +38,6 @@ impl DotStuffer {
             }
             if self.state == State::LineStart && first == b'.' {
                 out.push(b'.');
-                self.dots += 1;
             }
             let end = memchr::memchr2(b'\r', b'\n', piece).unwrap_or(piece.len());
             out.extend_from_slice(&piece[..end]);
@@ -77,29 +74,29 @@ pub struct Measure {
     pub is_8bit: bool,
 }
 
-/// Measures a message, by sending it nowhere.
+/// Measures a message that [`DotStuffer`] is going to send. It only counts: each CR and each LF becomes two octets, but those of a
+/// CRLF are the two.
 #[derive(Default)]
 pub struct Measuring {
-    stuffer: DotStuffer,
     measure: Measure,
-    room: Vec<u8>,
+    after_cr: bool,
 }
 
 impl Measuring {
     /// Takes the next piece of the message.
     pub fn push(&mut self, piece: &[u8]) {
-        self.stuffer.push(piece, &mut self.room);
-        self.measure.size += self.room.len() as u64;
-        self.room.clear();
+        let crs = memchr::memchr_iter(b'\r', piece).count();
+        let lfs = memchr::memchr_iter(b'\n', piece).count();
+        let within = if crs == 0 { 0 } else { memchr::memmem::find_iter(piece, b"\r\n").count() };
+        let crlfs = within + usize::from(self.after_cr && piece.first() == Some(&b'\n'));
+        self.measure.size += (piece.len() + crs + lfs) as u64;
+        self.measure.size -= 2 * crlfs as u64;
         self.measure.is_8bit |= !piece.is_ascii();
+        self.after_cr = piece.last().map_or(self.after_cr, |last| *last == b'\r');
     }
 
     /// The message is at its end.
-    pub fn finish(mut self) -> Measure {
-        if self.stuffer.finish(&mut self.room).is_ok() {
-            self.measure.size += self.room.len() as u64 - FINAL_DOT.len() as u64;
-        }
-        self.measure.size -= self.stuffer.dots;
+    pub fn finish(self) -> Measure {
         self.measure
     }
 }
@@ -107,6 +104,7 @@ impl Measuring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn wire(pieces: &[&[u8]]) -> Result<Vec<u8>, PartialFinalLine> {
         let (mut stuffer, mut out) = (DotStuffer::default(), Vec::new());
@@ -148,6 +146,25 @@ mod tests {
             let mut measuring = Measuring::default();
             message.chunks(2).for_each(|piece| measuring.push(piece));
             assert_eq!(measuring.finish(), Measure { size, is_8bit }, "{message:?}");
+        }
+    }
+
+    proptest! {
+        /// What is sent, but for the doubled dots and the final one.
+        #[test]
+        fn as_it_is_sent(message in prop::collection::vec(prop::sample::select(&b"\r\n.a\xff"[..]), 0..40), cut: prop::sample::Index) {
+            let cut = cut.index(message.len() + 1);
+            let (mut stuffer, mut measuring, mut out) = (DotStuffer::default(), Measuring::default(), Vec::new());
+            let without_dots: Vec<u8> = message.iter().map(|&octet| if octet == b'.' { b'a' } else { octet }).collect();
+            for range in [0..cut, cut..message.len()] {
+                stuffer.push(&without_dots[range.clone()], &mut out);
+                measuring.push(&message[range]);
+            }
+            if stuffer.finish(&mut out).is_ok() {
+                out.truncate(out.len() - FINAL_DOT.len());
+            }
+            let is_8bit = message.contains(&0xff);
+            prop_assert_eq!(measuring.finish(), Measure { size: out.len() as u64, is_8bit });
         }
     }
 
