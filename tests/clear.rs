@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 use support::namespace::{RELAY, inside, inside_with};
 use support::server::{Log, Rules, Server};
-use support::{Delivered, Home};
+use support::{Delivered, Home, program, run};
 
 fn deliver(offered: &str, login: &str, tls: Option<&str>) -> (Delivered, Log) {
     let server = Server::start_on((RELAY, 0), Rules::offering(&["PIPELINING", offered]));
@@ -115,7 +116,8 @@ fn addresses_in_turn() {
     }
 }
 
-/// A name may have more addresses than there is room for. Those beyond are not tried, and nothing is written where they would be.
+/// A name may have more addresses than there is room for. Those beyond are not tried, and nothing is written where they would be. Of
+/// those before, none costs a descriptor that is not given back.
 #[test]
 fn more_addresses_than_there_is_room_for() {
     let hosts: String = (1..=200).map(|last| format!("127.0.9.{last} many.example\n")).collect();
@@ -123,7 +125,14 @@ fn more_addresses_than_there_is_room_for() {
     if !inside_with("more_addresses_than_there_is_room_for", &etc, "true") {
         return;
     }
-    let verdict = Home::with_route("many.example:1").deliver("a@example.net", &["b@example.org"], b"\n").verdict();
+    let home = Home::with_route("many.example:1");
+    let mut few_descriptors = Command::new("sh");
+    few_descriptors
+        .args(["-c", "ulimit -n 8 && exec \"$@\"", "sh"])
+        .arg(program())
+        .args(["example.org", "a@example.net"]);
+    few_descriptors.arg("b@example.org").env("QMAILHOME", home.path());
+    let verdict = run(few_descriptors, b"\n").verdict();
     assert!(verdict.contains("#4.4.1"), "{verdict}");
     assert_eq!(verdict.matches(": Connection refused").count(), 64, "{verdict}");
 }
