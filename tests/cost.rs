@@ -1,5 +1,5 @@
-//! What a delivery costs, in counts that hold on another machine: instructions and system calls of the program in the package,
-//! against those of tests/data/cost.toml.
+//! What a delivery costs, in counts that hold on another machine: instructions, system calls, round trips and size of the program
+//! in the package, against those of tests/data/cost.toml.
 //!
 //! `cargo test --test cost`, as root (for port 465); plain `cargo test` leaves it out, since it needs what script/deb needs. When a
 //! count may rise: `UPDATE=1 cargo test --test cost`, and the commit says why.

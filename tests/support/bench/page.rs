@@ -37,7 +37,7 @@ pub fn write(measured: &[Figures]) {
     fs::write(ROUND_TRIPS, picture("Round trips for a mail to 20 recipients", &all, trips, whole)).unwrap();
 }
 
-/// Programs that Debian has no package of, measured in the same way, once.
+/// Programs that Debian has no package of, measured once; the round trips by the time they took.
 fn elsewhere() -> [Figures; 2] {
     let stock = Figures {
         name: "stock notqmail *".into(),
@@ -79,7 +79,7 @@ fn tables(rows: &[&Figures]) -> String {
         let cells = [(row.resident, 0), (row.calls, 0), (row.cpu, 0), (row.wall, 1), (row.per_second, 0)];
         text += &line(row, cells.map(|(both, places)| pair(both.map(|value| number(value, places)))));
     }
-    text + "\n\\* measured once, on another machine.\n"
+    text + "\n\\* measured once, on another machine; the round trips by the time they took.\n"
 }
 
 /// The name without the sign that it was measured elsewhere.
