@@ -2,7 +2,9 @@
 
 use super::check::{Outcome, check};
 use super::plan::{Login, Plan};
-use super::wire::{Chunk, Record};
+use super::wire::{Chunk, Record, Wire};
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -197,4 +199,24 @@ fn secrets_are_seen() {
     // In clear where the mail itself must not go.
     let verify = login(Login::None, Some("verify"), true);
     assert!(judge(&verify, WELL, REPORT).unwrap_err().contains("where nothing may go out"));
+}
+
+/// A client that closes before it has read all resets the connection, and what its kernel had not yet sent never comes.
+#[test]
+fn a_reset_is_no_end_of_what_was_said() {
+    for resets in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        if resets {
+            (&server).write_all(b"421 unread\r\n").unwrap();
+            client.peek(&mut [0]).unwrap();
+        }
+        client.write_all(b"EHLO client\r\n").unwrap();
+        drop(client);
+        let mut wire = Wire::new(server, false);
+        assert_eq!(wire.hear_out(), None);
+        assert_eq!(wire.record.heard, b"EHLO client\r\n");
+        assert_eq!(wire.record.heard_all, !resets);
+    }
 }

@@ -17,7 +17,7 @@ pub struct Record {
     pub tls_at: Option<usize>,
     /// What the server said, in the order of its writes. What was broken on purpose is not there.
     pub said: Vec<Chunk>,
-    /// The client was heard to its end, so it said no more than that.
+    /// The client was heard to the end that it made, so it said no more than that.
     pub heard_all: bool,
     /// How the server misbehaved, of [`KINDS`](super::tally::KINDS).
     pub did: Vec<&'static str>,
@@ -111,7 +111,8 @@ impl Wire {
 
     fn hear(&mut self) -> Option<()> {
         let mut room = [0; 1 << 16];
-        let count = self.stream.read(&mut room).unwrap_or(0); // after a reset, too, all that came is read first
+        // After a reset, too, all that came is read first; but the client's kernel has thrown away what it had not yet sent.
+        let count = self.stream.read(&mut room).ok()?;
         self.record.heard_all = count == 0;
         if count == 0 {
             return None;
