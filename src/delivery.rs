@@ -118,8 +118,13 @@ impl Delivery {
         &self.log
     }
 
+    /// It is over, and its report is a K.
+    pub fn is_good(&self) -> bool {
+        matches!(&self.stage, Stage::Done(report) if report.starts_with(b"K"))
+    }
+
     /// What to do now. `now` is in milliseconds, monotonic.
-    pub fn want(&self, now: u64) -> Want<'_> {
+    pub fn want(&mut self, now: u64) -> Want<'_> {
         let nothing = Want::Done(&[]); // there is always a plan until the report is there
         let Some(plan) = &self.plan else {
             return if let Stage::Done(report) = &self.stage { Want::Done(report) } else { nothing };
@@ -127,7 +132,7 @@ impl Delivery {
         if let (Some(_), Some(file)) = (&self.tcpto, &plan.tcpto) {
             return Want::Tcpto(file);
         }
-        match &self.stage {
+        match &mut self.stage {
             Stage::Done(report) => Want::Done(report),
             Stage::Talk(dialogue) => match dialogue.want() {
                 dialogue::Want::Io(octets, deadline) => Want::Io(octets, deadline),

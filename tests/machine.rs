@@ -310,18 +310,18 @@ fn a_verdict_outlives_the_connection() {
 #[test]
 fn deadlines() {
     let home = Home::with_route("relay.example:587");
-    let deadline = |delivery: &Delivery| match delivery.want(0) {
+    let deadline = |delivery: &mut Delivery| match delivery.want(0) {
         Want::Io(_, deadline) => deadline,
         other => panic!("{other:?}"),
     };
     let mut delivery = connected(&home); // at 0; timeoutremote is 20 seconds
-    assert_eq!(deadline(&delivery), 20_000);
+    assert_eq!(deadline(&mut delivery), 20_000);
     delivery.received(5_000, b"220-a\r\n22");
-    assert_eq!(deadline(&delivery), 20_000);
+    assert_eq!(deadline(&mut delivery), 20_000);
     delivery.received(6_000, b"0 b\r\n");
-    assert_eq!(deadline(&delivery), 26_000);
+    assert_eq!(deadline(&mut delivery), 26_000);
     delivery.sent(7_000, 1);
-    assert_eq!(deadline(&delivery), 27_000);
+    assert_eq!(deadline(&mut delivery), 27_000);
     delivery.timed_out();
     assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
     // Octets that come to no reply do not put it off; a reply that is whole by then counts.

@@ -129,12 +129,12 @@ impl Talk {
         octets
     }
 
-    fn report(&self) -> String {
+    fn report(&mut self) -> String {
         let Want::Done(report) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         String::from_utf8_lossy(report).into_owned()
     }
 
-    fn deadline(&self) -> u64 {
+    fn deadline(&mut self) -> u64 {
         let Want::Io(_, deadline) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         deadline
     }

@@ -29,7 +29,7 @@ impl qmail_auth_delivery {
 
     /// Its report is a K.
     pub(super) fn is_good(&self) -> bool {
-        matches!(self.machine.want(0), Want::Done([b'K', ..]))
+        self.machine.is_good()
     }
 }
 
@@ -149,6 +149,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
     // SAFETY: the contract of this function.
     if let Some(qmail_auth_delivery { machine, name, printed }) = unsafe { delivery.as_mut() } {
         *printed = machine.log().output(now);
+        let is_check = machine.log().is_on();
         let (what, octets): (_, &[u8]) = match machine.want(now) {
             _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
             // A name holds no NUL; an empty one is not found.
@@ -181,7 +182,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
                 (qmail_auth_what::Message, b"")
             }
             Want::Close(octets) => (qmail_auth_what::Close, octets),
-            Want::Done(_) if machine.log().is_on() => (qmail_auth_what::Done, b""), // it has printed what there is to say
+            Want::Done(_) if is_check => (qmail_auth_what::Done, b""), // it has printed what there is to say
             Want::Done(octets) => (qmail_auth_what::Done, octets),
         };
         (wanted.what, wanted.octets, wanted.len, wanted.name) =

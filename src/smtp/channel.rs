@@ -3,35 +3,54 @@
 
 use crate::secret;
 use crate::tls::{Failure, Session};
+use std::collections::VecDeque;
 
-/// Octets on their way. A place in the stream that goes out is counted in octets for the kernel, so over TLS in encrypted
-/// ones: what lies before it has gone out once the kernel has taken all of its record.
+/// What one TLS record can hold (RFC 8446 section 5.1).
+const RECORD: usize = 1 << 14;
+
+/// Octets on their way. A place in the stream that goes out is counted in octets as they were put in. Over TLS what lies before it
+/// has gone out once the kernel has taken all of its record.
 #[derive(Default)]
 pub struct Channel {
+    /// For the kernel.
     octets: Vec<u8>,
+    /// Of these it has taken so many.
     taken: usize,
-    /// Octets of this connection that the kernel has taken.
+    /// And in all, on this connection.
     sent: u64,
+    /// The place behind all that was put in.
+    put: u64,
+    /// The place behind all of that which has gone out.
+    gone: u64,
     holds_secret: bool,
     tls: Option<Box<Session>>,
-    /// Room for what is to be encrypted.
+    /// What is not yet encrypted. A relay that reads record by record answers each by itself, and its second answer may wait until
+    /// the first is acknowledged (RFC 896): so what is put in between two sends becomes one record.
     plain: Vec<u8>,
+    /// The records that the kernel has not yet taken: where each ends, as `sent` counts, and the place of that end.
+    records: VecDeque<(u64, u64)>,
 }
 
 impl Channel {
-    /// What the kernel has not yet taken.
-    pub fn pending(&self) -> &[u8] {
+    /// What is to be sent: all that was put in and has not gone out.
+    pub fn pending(&mut self) -> &[u8] {
+        self.encrypt();
         &self.octets[self.taken..]
+    }
+
+    /// How many octets that is, but for what TLS adds to them.
+    pub fn waiting(&self) -> usize {
+        self.octets.len() - self.taken + self.plain.len()
     }
 
     /// The place behind all that was put in so far.
     pub fn end(&self) -> u64 {
-        self.sent + self.pending().len() as u64
+        self.put
     }
 
     /// The kernel has taken all before this place.
     pub fn is_sent(&self, place: u64) -> bool {
-        self.sent >= place
+        self.gone >= place
     }
 
     /// From here on all is TLS.
@@ -56,19 +75,17 @@ impl Channel {
 
     /// Adds what `fill` puts behind the octets it is given.
     pub fn put(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        match &mut self.tls {
+        let buffer = match self.tls {
             None => {
                 self.octets.drain(..self.taken);
                 self.taken = 0;
-                fill(&mut self.octets);
+                &mut self.octets
             }
-            Some(session) => {
-                fill(&mut self.plain);
-                session.send(&self.plain);
-                self.plain.clear();
-                self.take_from_tls();
-            }
-        }
+            Some(_) => &mut self.plain,
+        };
+        let before = buffer.len();
+        fill(buffer);
+        self.put += (buffer.len() - before) as u64;
     }
 
     /// Adds one line and its CRLF.
@@ -86,11 +103,13 @@ impl Channel {
         self.octets.reserve(line.len() + 2);
         self.plain.reserve(line.len() + 2);
         self.put_line(line);
+        self.encrypt();
         secret::clear(&mut self.plain);
     }
 
     /// Ends our side of TLS, if there is TLS.
     pub fn put_close(&mut self) {
+        self.encrypt();
         if let Some(session) = &mut self.tls {
             session.send_close();
             self.take_from_tls();
@@ -99,22 +118,53 @@ impl Channel {
 
     /// The kernel took this many more octets.
     pub fn sent(&mut self, count: usize) {
-        let count = count.min(self.pending().len());
+        let count = count.min(self.octets.len() - self.taken);
         self.taken += count;
         self.sent += count as u64;
+        if self.tls.is_none() {
+            self.gone += count as u64;
+        }
+        while let Some(&(_, place)) = self.records.front().filter(|(end, _)| *end <= self.sent) {
+            self.gone = place;
+            self.records.pop_front();
+        }
         if self.taken == self.octets.len() {
-            self.clear();
+            self.clear_octets();
         }
     }
 
     /// Forgets what is pending: it can no longer be sent.
     pub fn clear(&mut self) {
+        self.clear_octets();
+        self.plain.clear();
+        self.records.clear();
+    }
+
+    fn clear_octets(&mut self) {
         match self.holds_secret {
             true => secret::clear(&mut self.octets),
             false => self.octets.clear(),
         }
         self.taken = 0;
         self.holds_secret = false;
+    }
+
+    /// Makes records of what is not yet encrypted, as few as can be.
+    fn encrypt(&mut self) {
+        let Some(session) = self.tls.as_mut().filter(|_| !self.plain.is_empty()) else { return };
+        self.octets.drain(..self.taken);
+        self.taken = 0;
+        let mut place = self.put - self.plain.len() as u64;
+        for piece in self.plain.chunks(RECORD) {
+            let before = self.octets.len();
+            session.send(piece);
+            session.take(&mut self.octets);
+            place += piece.len() as u64;
+            if self.octets.len() > before {
+                self.records.push_back((self.sent + self.octets.len() as u64, place));
+            } // else TLS has failed, and it never goes out
+        }
+        self.plain.clear();
     }
 
     fn take_from_tls(&mut self) {

@@ -162,12 +162,12 @@ impl Dialogue {
     }
 
     /// What to do now.
-    pub fn want(&self) -> Want<'_> {
+    pub fn want(&mut self) -> Want<'_> {
         if self.ending.is_some() {
             Want::Close(self.channel.pending())
         } else if self.measuring.is_some() {
             Want::Measure
-        } else if self.message.is_some() && !self.write_failed && self.channel.pending().len() < LOW_WATER {
+        } else if self.message.is_some() && !self.write_failed && self.channel.waiting() < LOW_WATER {
             Want::Message(self.deadline)
         } else {
             Want::Io(self.channel.pending(), self.deadline)
