@@ -20,12 +20,12 @@ mod delay;
 #[path = "support/sink.rs"]
 mod sink;
 
-use cost::{Place, Way};
+use cost::{Mail, Place, Way};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cost.toml");
@@ -33,11 +33,16 @@ const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cost.to
 /// What is allowed above a committed count, per cent: keys are random, and glibc and ring take other paths on another processor.
 const TOLERANCE: u64 = 10;
 
+/// The program of the package, in this directory.
+fn program(dir: &Path) -> PathBuf {
+    deb::output(Command::new("dpkg-deb").arg("-x").arg(&deb::packages().program).arg(dir));
+    dir.join("usr/libexec/qmail-remote-auth/qmail-remote")
+}
+
 #[test]
 fn no_count_rises() {
     let dir = tempfile::tempdir().unwrap();
-    deb::output(Command::new("dpkg-deb").arg("-x").arg(&deb::packages().program).arg(dir.path()));
-    let counts = cost::counts(&dir.path().join("usr/libexec/qmail-remote-auth/qmail-remote"));
+    let counts = cost::counts(&program(dir.path()));
 
     if std::env::var_os("UPDATE").is_some() {
         let lines: String = counts.iter().map(|(name, count)| format!("{name} = {count}\n")).collect();
@@ -59,6 +64,51 @@ fn no_count_rises() {
     for (name, count) in &counts {
         println!("{name}: {count}, committed {}", committed[name]);
     }
+}
+
+/// A relay with Nagle's algorithm holds its next reply until our kernel has acknowledged this one, which it would put off by 40 ms.
+/// Behind the message there is no next reply.
+#[test]
+fn each_receive_before_the_message_is_acknowledged_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, place) = (program(dir.path()), Place::new());
+    for way in Way::ALL {
+        let run = place.qmail_remote(&program, &place.mail(way), "", ' ');
+        let trace = place.trace(way, &run, "recvfrom,setsockopt");
+        let calls: Vec<&str> =
+            trace.lines().filter(|call| call.starts_with("recvfrom") || call.contains("QUICKACK")).collect();
+        let last = calls.len() - 1;
+        assert!(calls.len() > 5 && calls.len() % 2 == 1 && calls[last].starts_with("recvfrom"), "{way:?}: {trace}");
+        for pair in calls[..last].chunks(2) {
+            let is_set = pair[1].contains("TCP_QUICKACK, [1], 4) = 0");
+            assert!(pair[0].starts_with("recvfrom") && is_set, "{way:?}: {trace}");
+        }
+    }
+}
+
+/// A relay that reads record by record answers each by itself.
+#[test]
+fn the_envelope_is_one_record_and_the_message_with_its_dot_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, place) = (program(dir.path()), Place::new());
+    for way in [Way::StartTlsAuth, Way::Port465Auth] {
+        let mail = Mail { recipients: cost::recipients(20), ..place.mail(way) };
+        let trace = place.trace(way, &place.qmail_remote(&program, &mail, "", ' '), "sendto");
+        let sends: Vec<Vec<u8>> = trace.lines().filter(|call| call.starts_with("sendto")).map(octets).collect();
+        let [.., login, envelope, message, close] = &sends[..] else { panic!("{way:?}: {trace}") };
+        for flight in [login, envelope, message, close] {
+            let length = usize::from(u16::from_be_bytes([flight[3], flight[4]]));
+            assert_eq!((flight[0], 5 + length), (23, flight.len()), "{way:?}: {trace}"); // data, to the end (RFC 8446 section 5.2)
+        }
+        assert!(envelope.len() > 20 * "RCPT TO:<recipient1@example.org>\r\n".len(), "{way:?}: {trace}");
+        assert!(message.len() > 1024, "{way:?}: {trace}");
+    }
+}
+
+/// Those that strace shows in a call.
+fn octets(call: &str) -> Vec<u8> {
+    let shown = call.split('"').nth(1).unwrap();
+    shown.split("\\x").skip(1).map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
 }
 
 /// A delivery that is less than the way it is named for, or that fails, must not be taken for a cheap one.

@@ -172,6 +172,11 @@ impl Place {
         calls.unwrap_or_else(|| panic!("strace said {text:?}"))
     }
 
+    /// These system calls of the process, a line each, octets in hexadecimal.
+    pub fn trace(&self, way: Way, run: &Run, calls: &str) -> String {
+        self.measured(way, run, &["strace", "-xx", "-s", "1000000", &format!("--trace={calls}")], "--output=")
+    }
+
     /// Round trips of a delivery of [`Place::far_mail`], connect not counted. The least of three, since a machine with more to do
     /// may take apart what was said at once.
     pub fn round_trips(&self, way: Way, run: &Run) -> u64 {
@@ -275,6 +280,9 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
         let run = place.qmail_remote(program, &place.far_mail(way, 20), "", ' ');
         counts.insert(format!("round_trips_{}", way.name()), place.round_trips(way, &run));
     }
+    let way = Way::StartTlsAuth;
+    let run = place.qmail_remote(program, &Mail { recipients: recipients(1000), ..place.mail(way) }, "", ' ');
+    counts.insert("instructions_starttls_auth_to_1000_recipients".into(), place.instructions(way, &run));
     let way = Way::Clear;
     let run = place.qmail_remote(program, &place.large_mail(way), "", ' ');
     counts.insert("calls_clear_10_mib".into(), place.calls(way, &run));

@@ -20,6 +20,7 @@ pub mod reports;
 pub mod rspawn;
 pub mod script;
 pub mod server;
+pub mod talk;
 pub mod text;
 
 pub use home::Home;

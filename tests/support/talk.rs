@@ -1,0 +1,169 @@
+//! A delivery without a network, step by step, and a relay that the test plays, in clear or over TLS.
+
+use super::certificate::{Authority, Identity};
+use super::server::Tls;
+use super::{Home, resolve};
+use qmail_auth::control::home::Surroundings;
+use qmail_auth::delivery::{Delivery, Want};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A delivery, and the relay that the test plays.
+pub struct Talk {
+    pub delivery: Delivery,
+    config: Arc<ServerConfig>,
+    pub tls: Option<ServerConnection>,
+    pub now: u64,
+    _home: Home,
+}
+
+impl Talk {
+    /// Connected to the first of two addresses. `login` as in a route line; by a certificate that verifies.
+    pub fn new(port: u16, login: &str) -> Talk {
+        let ca = Authority::new("My CA");
+        Talk::with(port, login, &ca.pem, &ca.issue(&["relay.example"]), &[&TLS12, &TLS13])
+    }
+
+    /// The same for a mail to so many recipients.
+    pub fn with_recipients(port: u16, recipients: usize) -> Talk {
+        let ca = Authority::new("My CA");
+        let identity = ca.issue(&["relay.example"]);
+        let recipients: Vec<String> = (1..=recipients).map(|n| format!("recipient{n}@example.org")).collect();
+        Talk::start((port, ""), &ca.pem, &identity, &[&TLS12, &TLS13], &recipients)
+    }
+
+    pub fn with(
+        port: u16,
+        login: &str,
+        cas: &str,
+        identity: &Identity,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Talk {
+        Talk::start((port, login), cas, identity, versions, &["b@example.org".to_owned()])
+    }
+
+    fn start(
+        (port, login): (u16, &str),
+        cas: &str,
+        identity: &Identity,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        recipients: &[String],
+    ) -> Talk {
+        let home = Home::with_route(&format!("relay.example:{port} {login}"));
+        home.control("tlscafile", "control/ca.pem");
+        home.control("ca.pem", cas);
+        let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+        let mut arguments = vec![&b"example.org"[..], b"a@example.net"];
+        arguments.extend(recipients.iter().map(|recipient| recipient.as_bytes()));
+        let mut delivery = Delivery::new(&arguments, &surroundings);
+        resolve(&mut delivery, &["192.0.2.1", "192.0.2.2"]);
+        let Tls::Handshake(config) = Tls::with(versions, None, vec![identity.der.clone()], identity.key()) else {
+            panic!()
+        };
+        let mut talk = Talk { delivery, config, tls: None, now: 0, _home: home };
+        talk.connect();
+        talk
+    }
+
+    pub fn connect(&mut self) {
+        assert!(matches!(self.delivery.want(self.now), Want::Connect(..)));
+        self.tls = None;
+        self.delivery.connected(self.now, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
+    }
+
+    /// Takes all that the client has to send. Answers what it said, in clear or decrypted.
+    pub fn client(&mut self) -> String {
+        self.client_sends(usize::MAX)
+    }
+
+    /// The same where the kernel takes no more than so many octets.
+    pub fn client_sends(&mut self, most: usize) -> String {
+        let octets = self.to_send();
+        let octets = octets[..octets.len().min(most)].to_vec();
+        if !octets.is_empty() {
+            self.delivery.sent(self.now, octets.len());
+        }
+        let mut said = Vec::new();
+        match &mut self.tls {
+            None => said = octets,
+            Some(tls) => {
+                let mut octets = &octets[..];
+                while !octets.is_empty() {
+                    tls.read_tls(&mut octets).unwrap();
+                    tls.process_new_packets().unwrap();
+                    let _ = tls.reader().read_to_end(&mut said);
+                }
+            }
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    /// What the client has to send, as it is on the wire.
+    pub fn to_send(&mut self) -> Vec<u8> {
+        let Want::Io(octets, _) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
+        octets.to_vec()
+    }
+
+    /// The octets of the relay on the wire for this, and for what its TLS has to say.
+    pub fn wire(&mut self, text: &str) -> Vec<u8> {
+        let mut octets = text.as_bytes().to_vec();
+        if let Some(tls) = &mut self.tls {
+            tls.writer().write_all(&std::mem::take(&mut octets)).unwrap();
+            while tls.wants_write() {
+                tls.write_tls(&mut octets).unwrap();
+            }
+        }
+        octets
+    }
+
+    /// The relay says this.
+    pub fn relay(&mut self, text: &str) {
+        let octets = self.wire(text);
+        self.delivery.received(self.now, &octets);
+    }
+
+    /// Up to the `220` to STARTTLS. The client then says its ClientHello.
+    pub fn starttls(&mut self) {
+        self.relay("220 hi\r\n");
+        assert_eq!(self.client(), "EHLO client.example.net\r\n");
+        self.relay("250-a\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n");
+        assert_eq!(self.client(), "STARTTLS\r\n");
+        self.relay("220 go\r\n");
+        self.begin_tls();
+    }
+
+    pub fn begin_tls(&mut self) {
+        self.tls = Some(ServerConnection::new(self.config.clone()).unwrap());
+    }
+
+    /// The handshake, up to the EHLO behind it.
+    pub fn handshake(&mut self) {
+        let mut said = String::new();
+        while said.is_empty() {
+            said = self.client();
+            self.relay("");
+        }
+        assert_eq!(said, "EHLO client.example.net\r\n");
+    }
+
+    /// The connection is closed by the client, which says this for the last time on the wire.
+    pub fn closed(&mut self) -> Vec<u8> {
+        let Want::Close(octets) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
+        let octets = octets.to_vec();
+        self.delivery.disconnected();
+        octets
+    }
+
+    pub fn report(&mut self) -> String {
+        let Want::Done(report) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
+        String::from_utf8_lossy(report).into_owned()
+    }
+
+    pub fn deadline(&mut self) -> u64 {
+        let Want::Io(_, deadline) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
+        deadline
+    }
+}
