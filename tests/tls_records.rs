@@ -43,19 +43,19 @@ fn a_flight_is_a_record() {
     talk.starttls();
     talk.client();
     talk.relay("");
-    let last_of_the_handshake = talk.to_send();
+    let last_of_the_handshake = talk.outgoing();
     assert_eq!(data_records(&last_of_the_handshake), 2, "Finished and, behind it, EHLO");
     assert_eq!(talk.client(), "EHLO client.example.net\r\n");
     talk.relay("250 PIPELINING\r\n");
 
-    assert_eq!(data_records(&talk.to_send()), 1);
+    assert_eq!(data_records(&talk.outgoing()), 1);
     let envelope = talk.client();
     assert!(envelope.starts_with("MAIL ") && envelope.ends_with(">\r\nDATA\r\n"), "{envelope}");
     talk.relay("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
     talk.delivery.message(b"Subject: x\n");
     talk.delivery.message(b"\nx\n");
     talk.delivery.message_end();
-    assert_eq!(data_records(&talk.to_send()), 1);
+    assert_eq!(data_records(&talk.outgoing()), 1);
     assert_eq!(talk.client(), "Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n");
     talk.relay("250 taken\r\n221 bye\r\n");
     talk.closed();
@@ -66,7 +66,7 @@ fn a_flight_is_a_record() {
 #[test]
 fn more_than_a_record_holds() {
     let mut talk = pipelining(1000);
-    let records_of_the_envelope = data_records(&talk.to_send());
+    let records_of_the_envelope = data_records(&talk.outgoing());
     let envelope = talk.client();
     assert_eq!(envelope.matches("RCPT TO:").count(), 1000);
     assert_eq!(records_of_the_envelope, envelope.len().div_ceil(RECORD));
@@ -74,14 +74,14 @@ fn more_than_a_record_holds() {
     let line = b"a line of a large message\n";
     talk.delivery.message(&line.repeat(10_000));
     let octets = (line.len() + 1) * 10_000;
-    assert_eq!(data_records(&talk.to_send()), octets.div_ceil(RECORD));
+    assert_eq!(data_records(&talk.outgoing()), octets.div_ceil(RECORD));
 }
 
 /// The kernel has taken the first record of a flight and not the rest: what stands in it may be answered, and nothing behind it.
 /// Nor anything in it while its last octet is missing.
 #[test]
 fn a_command_is_sent_with_its_record() {
-    let first = records(&pipelining(1000).to_send())[0].1;
+    let first = records(&pipelining(1000).outgoing())[0].1;
     // (octets that the kernel takes, replies beyond those to what stands in them, whether they count)
     for (taken, beyond, good) in [(first, 0, true), (first, 1, false), (first - 1, 0, false), (first + 1, 0, true)] {
         let mut talk = pipelining(1000);
@@ -112,7 +112,7 @@ fn the_dot_is_sent_with_its_record() {
         talk.relay("250 a\r\n250 b\r\n354 go\r\n");
         talk.delivery.message(b"Subject: x\n");
         talk.delivery.message_end();
-        let length = talk.to_send().len();
+        let length = talk.outgoing().len();
         talk.client_sends(length - missing);
         talk.relay("250 taken\r\n");
         talk.closed();

@@ -81,7 +81,7 @@ impl Talk {
 
     /// The same where the kernel takes no more than so many octets.
     pub fn client_sends(&mut self, most: usize) -> String {
-        let octets = self.to_send();
+        let octets = self.outgoing();
         let octets = octets[..octets.len().min(most)].to_vec();
         if !octets.is_empty() {
             self.delivery.sent(self.now, octets.len());
@@ -102,7 +102,7 @@ impl Talk {
     }
 
     /// What the client has to send, as it is on the wire.
-    pub fn to_send(&mut self) -> Vec<u8> {
+    pub fn outgoing(&mut self) -> Vec<u8> {
         let Want::Io(octets, _) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         octets.to_vec()
     }
