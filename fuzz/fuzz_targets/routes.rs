@@ -32,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     for (_, value, number) in entries(&smtproutes) {
         compare(value, routes::understand(value, number));
     }
-    for (_, value, number) in senders::entries(&authsenders).flatten() {
+    for (_, value, number) in of_senders(&authsenders).flatten() {
         match senders::understand(value, number) {
             Ok(Some(Sender::Login(login))) => {
                 assert_eq!(Some(self::login(login)), words(&[b"x", value].concat()).and_then(|(_, _, login)| login));
@@ -55,6 +55,19 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         (Some((_, value, _)), Ok(found)) => assert_eq!(found.map(said), words(value)),
         (Some((_, value, _)), Err(_)) => assert_eq!(words(value), None),
     }
+    // The same of senders, but that a line of nobody knows whom is an error.
+    let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || b"@.".contains(&name[*at]));
+    let mut keys = starts.map(|at| &name[at..]);
+    let found = senders::find(&control, &name).map(|found| found.map(what));
+    match of_senders(&authsenders).collect::<Result<Vec<_>, _>>() {
+        Err(why) => assert_eq!(found, Err(why)),
+        Ok(lines) => {
+            let line = keys.find_map(|name| lines.iter().rev().find(|(key, ..)| key.eq_ignore_ascii_case(name)));
+            let value = line.filter(|(_, value, _)| !value.is_empty());
+            let expected = value.map(|(_, value, number)| senders::understand(value, *number)).transpose();
+            assert_eq!(found, expected.map(|found| found.flatten().map(what)));
+        }
+    }
     if has_secret_at_its_place(&[&smtproutes, &authsenders]) {
         let is_shown = |text: &str| text.as_bytes().windows(SECRET.len()).any(|w| w.eq_ignore_ascii_case(SECRET));
         for (lines, _) in [config(HOME.path()), convert(HOME.path())] {
@@ -71,11 +84,24 @@ fn entries(smtproutes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
     routes::lines(smtproutes).filter_map(|(line, number)| routes::entry(line, number))
 }
 
+/// The same of authsenders. An error is a line of nobody knows whom.
+fn of_senders(authsenders: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], usize), ControlError>> {
+    routes::lines(authsenders).map(|(line, number)| senders::entry(line, number))
+}
+
 type Login = (Vec<u8>, Vec<u8>, bool);
 type Said = (String, u16, Option<Login>);
 
 fn said(route: Route) -> Said {
     (route.host, route.port, route.credentials.map(login))
+}
+
+/// The relay of a sender, and the login.
+fn what(sender: Sender) -> (Option<Said>, Option<Login>) {
+    match sender {
+        Sender::Relay(route) => (Some(said(*route)), None),
+        Sender::Login(credentials) => (None, Some(login(credentials))),
+    }
 }
 
 fn login(login: Credentials) -> Login {
@@ -163,7 +189,7 @@ fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
     };
     let of_routes = entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());
     let of_senders =
-        senders::entries(files[1]).flatten().filter_map(|(_, value, n)| senders::understand(value, n).ok()?);
+        self::of_senders(files[1]).flatten().filter_map(|(_, value, n)| senders::understand(value, n).ok()?);
     let is_shown = of_routes.map(|route| Sender::Relay(Box::new(route))).chain(of_senders).any(shows);
     files.iter().map(|file| places(file)).sum::<usize>() == 1 && all.into_iter().any(is_secret) && !is_shown
 }

@@ -8,7 +8,8 @@ use crate::control::relays::NAMES;
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::report::os_error;
-use crate::tls::{self, policy::Check};
+use crate::tls::{self, policy::Check, policy::Security};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,13 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     });
     relays.sort();
     let directory = control.home.join("control/relays");
+    let counting = || [smtproutes, authsenders].into_iter().flat_map(Lines::that_count);
+    let mut named: HashMap<&str, Vec<&Line>> = HashMap::new();
+    for line in counting() {
+        line.directory.iter().for_each(|directory| named.entry(directory).or_default().push(line));
+    }
+    let pem_files: HashSet<&Path> =
+        routes_of(counting()).flat_map(|(_, route)| route.security.files()).map(|file| &*file.path).collect();
     let mut files: Vec<String> = GENERAL.map(str::to_owned).into();
     files.extend([routes::FILE, senders::FILE].map(str::to_owned));
     let mut secrets: Vec<PathBuf> = Vec::new();
@@ -32,14 +40,14 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         let path = directory.join(relay);
         if !path.is_dir() {
             notes.warn(&format!("control/relays/{relay}: no directory, so it is for no relay"));
-        } else if look_at_relay(control, relay, [smtproutes, authsenders], notes) {
+        } else if look_at_relay(control, relay, &named, &pem_files, notes) {
             files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
             others.push(path);
         } else {
             unused.push(path.join("password"));
         }
     }
-    if [smtproutes, authsenders].into_iter().flat_map(Lines::that_count).any(|line| line.directory.is_some()) {
+    if !named.is_empty() {
         others.push(directory);
     }
     for name in files {
@@ -52,21 +60,28 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         let path = control.home.join("control").join(&name);
         if has_secret { secrets.push(path) } else { others.push(path) }
     }
-    for (line, route) in [smtproutes, authsenders].into_iter().flat_map(routes_of) {
-        look_at_pem_files(line, route, notes);
-        if let Some((_, key)) = &route.security.client {
-            if key.path.exists() && !secrets.contains(&key.path) {
-                secrets.push(key.path.clone());
+    // Most routes have the same files, which are read once.
+    let mut known = HashMap::new();
+    for (line, route) in routes_of(counting()) {
+        let security = &route.security;
+        let check = security.policy.check(route.credentials.as_ref());
+        let files = (&security.client, &security.cafile, check);
+        for (why, puts_off) in known.entry(files).or_insert_with(|| look_at_pem_files(security, check)) {
+            match puts_off {
+                true => notes.warn_of_delay(&format!("{why}; mail by {} is put off", line.source)),
+                false => notes.warn(why),
             }
         }
+        secrets.extend(security.client.iter().map(|(_, key)| key.path.clone()).filter(|key| key.exists()));
     }
     for path in others {
         if let Ok(Some(words)) = readers::not_for_qmailr(&path) {
             notes.warn_of_delay(&format!("{}: {words}", path.display()));
         }
     }
-    for path in secrets {
-        who_can_read(&path, notes);
+    let mut seen = HashSet::new();
+    for path in secrets.iter().filter(|path| seen.insert(*path)) {
+        who_can_read(path, notes);
     }
     for path in unused {
         if let Ok(Readers { words, others: true, .. }) = readers::readers(&path) {
@@ -79,37 +94,41 @@ fn put_off(ControlError(why): ControlError, notes: &mut Notes) {
     notes.warn_of_delay(&format!("{why}; mail is put off"));
 }
 
-/// The routes that count, with their lines.
-fn routes_of(lines: &Lines) -> impl Iterator<Item = (&Line, &Route)> {
-    lines.that_count().filter(|line| !line.is_doubtful()).filter_map(|line| match &line.says {
+/// The routes of lines, with them.
+fn routes_of<'a>(lines: impl Iterator<Item = &'a Line>) -> impl Iterator<Item = (&'a Line, &'a Route)> {
+    lines.filter(|line| !line.is_doubtful()).filter_map(|line| match &line.says {
         Ok(Some(Sender::Relay(route))) => Some((line, &**route)),
         _ => None,
     })
 }
 
-/// A directory that no route uses, a login there that none takes, a file whose name is not known. Whether a route uses it.
-fn look_at_relay(control: &Control, relay: &str, lines: [&Lines; 2], notes: &mut Notes) -> bool {
+/// A directory that no route uses, a login there that none takes, a file whose name is not known. Whether a route uses it. `named`
+/// has the lines by the directories of their relays, `pem_files` what all routes need.
+fn look_at_relay(
+    control: &Control,
+    relay: &str,
+    named: &HashMap<&str, Vec<&Line>>,
+    pem_files: &HashSet<&Path>,
+    notes: &mut Notes,
+) -> bool {
     let directory = format!("control/relays/{relay}");
-    let mut named =
-        lines.into_iter().flat_map(Lines::that_count).filter(|line| line.directory.as_ref() == Some(&directory));
-    let is_named = named.any(|line| !line.is_doubtful());
+    let lines = named.get(&directory[..]).map_or(&[][..], |lines| lines);
+    let is_named = lines.iter().any(|line| !line.is_doubtful());
     if !is_named {
         notes.warn(&format!("{directory}: no route is to a relay of this name"));
     } else {
         let has_login = ["user", "password"].map(|name| control.exists(&format!("relays/{relay}/{name}")));
-        let takes = |line: &Line| match &line.says {
+        let takes = |line: &&Line| match &line.says {
             Ok(Some(Sender::Relay(route))) => route.credentials.as_ref().is_some_and(|login| login.source == directory),
-            Err(_) => line.directory.as_ref() == Some(&directory),
-            _ => false,
+            says => says.is_err(),
         };
-        if has_login.contains(&Ok(true)) && !lines.into_iter().flat_map(Lines::that_count).any(takes) {
+        if has_login.contains(&Ok(true)) && !lines.iter().any(takes) {
             notes.warn(&format!("{directory}: no route uses the login, since each to this relay has its own"));
         }
     }
     for name in control.names(&format!("relays/{relay}")).unwrap_or_default() {
         let path = control.home.join("control/relays").join(relay).join(&name);
-        let is_meant = |(_, route): (&Line, &Route)| route.security.files().any(|file| file.path == path);
-        if !NAMES.contains(&&name[..]) && !lines.into_iter().flat_map(routes_of).any(is_meant) {
+        if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) {
             notes
                 .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
         }
@@ -151,27 +170,21 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     Some(is_password)
 }
 
-/// The files that the route needs, as a delivery reads them, and for the user that it runs as.
-fn look_at_pem_files(line: &Line, route: &Route, notes: &mut Notes) {
-    let security = &route.security;
-    let check = security.policy.check(route.credentials.as_ref());
+/// What is wrong with the files that a route needs, as a delivery reads them, and for the user that it runs as; and whether it puts
+/// mail off.
+fn look_at_pem_files(security: &Security, check: Check) -> Vec<(String, bool)> {
     let is_needed = check != Check::Skip;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
-    let source = &line.source;
-    for why in tls::faults(security, check) {
-        notes.warn_of_delay(&format!("{why}; mail by {source} is put off"));
-    }
+    let mut found: Vec<(String, bool)> = tls::faults(security, check).into_iter().map(|why| (why, true)).collect();
     for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
         let why = match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
             (Err(error), _) if !is_needed => os_error(&error),
             (Ok(_), Ok(Some(words))) => words,
             _ => continue,
         };
-        match is_needed {
-            true => notes.warn_of_delay(&format!("{file}: {why}; mail by {source} is put off")),
-            false => notes.warn(&format!("{file}: {why}")),
-        }
+        found.push((format!("{file}: {why}"), is_needed));
     }
+    found
 }
 
 fn who_can_read(path: &Path, notes: &mut Notes) {

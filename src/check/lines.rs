@@ -86,13 +86,11 @@ impl Lines {
                 }
                 other => other,
             };
-            for line in found.lines.iter_mut().filter(|line| line.key.eq_ignore_ascii_case(key)) {
-                line.replaced_by = Some(number);
-            }
             let source = format!("control/{file} line {number}");
             let (key, value) = (Secret::from(key), Secret::from(value));
             found.lines.push(Line { source, number, key, value, says, directory, replaced_by: None });
         }
+        mark_replaced(&mut found.lines);
         let comments = content.split(|c| *c == b'\n').zip(1..).filter(|(line, _)| is_commented_login(file, line));
         found.strays.extend(comments.map(|(_, number)| (number, Stray::Comment)));
         found.strays.sort_by_key(|(number, _)| *number);
@@ -105,6 +103,20 @@ impl Lines {
     /// The lines that count.
     pub fn that_count(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.replaced_by.is_none())
+    }
+}
+
+/// Of several lines with the same key the last counts. They are sorted to find them: a map by what a key is in lower case would
+/// have copies of it.
+fn mark_replaced(lines: &mut [Line]) {
+    let in_lower_case = |line: &usize| lines[*line].key.iter().map(u8::to_ascii_lowercase);
+    let mut sorted: Vec<usize> = (0..lines.len()).collect();
+    sorted.sort_by(|one, other| in_lower_case(one).cmp(in_lower_case(other)));
+    for pair in sorted.windows(2).rev() {
+        let [line, next] = [pair[0], pair[1]];
+        if lines[line].key.eq_ignore_ascii_case(&lines[next].key) {
+            lines[line].replaced_by = lines[next].replaced_by.or(Some(lines[next].number));
+        }
     }
 }
 

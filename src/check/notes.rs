@@ -1,12 +1,15 @@
 //! What `--config` has to say: lines, some of them warnings, and whether mail is put off by what was found.
 
 use super::printable;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The lines, in their order.
 #[derive(Default)]
 pub struct Notes {
     lines: Vec<String>,
+    /// The lines that are warnings.
+    warnings: HashSet<String>,
     puts_off: bool,
 }
 
@@ -19,7 +22,7 @@ impl Notes {
     /// Something to look at. It is said once.
     pub fn warn(&mut self, line: &str) {
         let line = format!("warning: {}", printable(line.as_bytes()));
-        if !self.lines.contains(&line) {
+        if self.warnings.insert(line.clone()) {
             self.lines.push(line);
         }
     }

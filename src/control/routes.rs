@@ -7,7 +7,6 @@ use super::files::{Control, ControlError, strip_blanks};
 use crate::auth::Credentials;
 use crate::secret::Secret;
 use crate::tls::policy::Security;
-use memchr::memmem;
 use std::net::IpAddr;
 
 /// In the control directory.
@@ -19,24 +18,15 @@ const SMTP: u16 = 25;
 pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(host, b".");
-    for start in starts(&content, host) {
-        let line = content[start..].split(|c| *c == b'\n').next().unwrap_or_default();
-        for (key, value, _) in lines(line).filter_map(|(line, number)| entry(line, number)) {
-            best.offer(key, value, start);
+    let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.has(&host[host.len() - length..])).collect();
+    for (line, number) in all_lines(&content) {
+        // Cheaper than to look for the colon of each line.
+        if lengths.iter().any(|length| line.get(*length) == Some(&b':') && best.has(&line[..*length])) {
+            let entry = telling(line).and_then(|line| entry(line, number));
+            entry.into_iter().for_each(|(key, value, number)| best.offer(key, value, number));
         }
     }
-    let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
-    best.value().map(|(value, start)| understand(value, number(start))).transpose()
-}
-
-/// Where the lines begin that can be for `host`, told by their first octets: there may be ten thousand lines.
-fn starts(content: &[u8], host: &[u8]) -> Vec<usize> {
-    let first = host.first().copied().unwrap_or(b':');
-    let mut starts = vec![0];
-    for first in [first.to_ascii_lowercase(), first.to_ascii_uppercase(), b'.', b':'] {
-        starts.extend(memmem::find_iter(content, &[b'\n', first]).map(|line_end| line_end + 1));
-    }
-    starts
+    best.value().map(|(value, number)| understand(value, number)).transpose()
 }
 
 /// The key of a line, what stands behind its colon, and its number. Stock does not see a line without a colon.
@@ -52,12 +42,28 @@ pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
 
 /// The lines that say something, without blanks at their ends, and their numbers.
 pub fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    let lines = content.split(|c| *c == b'\n').map(strip_blanks).zip(1..);
-    lines.filter(|(line, _)| !matches!(line, [] | [b'\r'] | [b'#', ..]))
+    all_lines(content).filter_map(|(line, number)| Some((telling(line)?, number)))
 }
 
-/// The line that is for a name: that of the longest key, the last of several, which is the one with the highest number. A key is
-/// the whole name, its end from one of the `signs` on, or nothing.
+/// All lines and their numbers. There may be ten thousand, and a delivery goes through them.
+pub fn all_lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut rest = Some(content);
+    let lines = std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    });
+    lines.enumerate().map(|(before, line)| (line, before + 1))
+}
+
+/// A line without blanks at its end. None: it says nothing.
+pub fn telling(line: &[u8]) -> Option<&[u8]> {
+    Some(strip_blanks(line)).filter(|line| !matches!(line, [] | [b'\r'] | [b'#', ..]))
+}
+
+/// The line that is for a name: that of the longest key, the last of several. A key is the whole name, its end from one of the
+/// `signs` on, or nothing.
 pub struct Best<'a> {
     name: &'a [u8],
     signs: &'static [u8],
@@ -70,12 +76,16 @@ impl<'a> Best<'a> {
         Best { name, signs, best: None }
     }
 
-    /// Takes a line into account.
-    pub fn offer(&mut self, key: &[u8], value: &'a [u8], number: usize) {
-        let Some(start) = self.name.len().checked_sub(key.len()) else { return };
+    /// It is a key of the name.
+    pub fn has(&self, key: &[u8]) -> bool {
+        let Some(start) = self.name.len().checked_sub(key.len()) else { return false };
         let is_end = start == 0 || start == self.name.len() || self.signs.contains(&self.name[start]);
-        let is_key = is_end && self.name[start..].eq_ignore_ascii_case(key);
-        if is_key && self.best.is_none_or(|(length, _, before)| (key.len(), number) >= (length, before)) {
+        is_end && self.name[start..].eq_ignore_ascii_case(key)
+    }
+
+    /// Takes the next line into account.
+    pub fn offer(&mut self, key: &[u8], value: &'a [u8], number: usize) {
+        if self.has(key) && self.best.is_none_or(|(length, ..)| key.len() >= length) {
             self.best = Some((key.len(), value, number));
         }
     }

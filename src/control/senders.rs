@@ -24,19 +24,20 @@ pub enum Sender {
 pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(sender, b"@.");
-    for entry in entries(&content) {
-        let (key, value, number) = entry?;
-        best.offer(key, value, number);
+    for (line, number) in routes::all_lines(&content) {
+        // Few lines can be for the sender, or for nobody knows whom, and only those are looked at as a whole.
+        if split(line).is_some_and(|(key, _)| !best.has(key)) {
+            continue;
+        }
+        if let Some(line) = routes::telling(line) {
+            let (key, value, number) = entry(line, number)?;
+            best.offer(key, value, number);
+        }
     }
     best.value().map(|(value, number)| understand(value, number)).transpose().map(Option::flatten)
 }
 
-/// The key of each line, what is for it, and the number of the line. An error where that cannot be told.
-pub fn entries(content: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], usize), ControlError>> {
-    routes::lines(content).map(|(line, number)| entry(line, number))
-}
-
-/// The same of one line.
+/// The key of a line, what is for it, and the number of the line. An error where that cannot be told.
 pub fn entry(line: &[u8], number: usize) -> Result<(&[u8], &[u8], usize), ControlError> {
     // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
     let (key, value) = split(line).ok_or_else(|| {
@@ -62,15 +63,14 @@ pub fn understand(value: &[u8], number: usize) -> Result<Option<Sender>, Control
 /// The key, and what is for it. None where that cannot be told: `a|b@c:d` may be a relay for the sender `a|b@c`, or a login for
 /// the sender `a`.
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let place = |sign| memchr::memchr(sign, line);
-    match (place(b':'), place(b'|')) {
-        (Some(colon), bar) if bar.is_none_or(|bar| bar > colon) => Some((&line[..colon], &line[colon + 1..])),
-        (colon, Some(bar)) => {
-            let begins_host = matches!(line[..bar], [] | [b'.', ..]) || line[..bar].contains(&b'@');
-            let before_colon = &line[bar..colon.unwrap_or(bar)];
-            let last = before_colon.rsplit(|c| *c == b'|').next().unwrap_or_default();
-            (begins_host || !last.contains(&b'@')).then_some((&line[..bar], &line[bar..]))
-        }
-        _ => None,
+    let (key, rest) = line.split_at(memchr::memchr2(b':', b'|', line)?);
+    if let Some(value) = rest.strip_prefix(b":") {
+        return Some((key, value));
     }
+    let begins_host = matches!(key, [] | [b'.', ..]) || key.contains(&b'@');
+    let names_host = || {
+        let before_colon = &rest[..memchr::memchr(b':', rest).unwrap_or(0)];
+        before_colon.rsplit(|c| *c == b'|').next().is_some_and(|last| last.contains(&b'@'))
+    };
+    (begins_host || !names_host()).then_some((key, rest))
 }

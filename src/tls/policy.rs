@@ -33,7 +33,7 @@ impl Security {
 }
 
 /// A PEM file, and the control file that names it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PemFile {
     /// Absolute, or from qmail's home.
     pub path: PathBuf,
@@ -64,7 +64,7 @@ pub enum TlsPolicy {
 }
 
 /// What is made of the relay's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Check {
     /// It must verify.
     Must,

@@ -269,6 +269,11 @@ pub fn other_routes(count: usize) -> String {
     (0..count).map(|n| format!("domain{n}.example:relay{n}.example:587\n")).collect()
 }
 
+/// authsenders of so many senders, none of whom is the mail's.
+fn other_senders(count: usize) -> String {
+    (0..count).map(|n| format!("user{n}@domain{n}.example:relay{n}.example:587|user{n}|password{n}\n")).collect()
+}
+
 /// The instructions, calls and so on of ours, as tests/data/cost.toml has them.
 pub fn counts(program: &Path) -> BTreeMap<String, u64> {
     let place = Place::new();
@@ -288,6 +293,12 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
     counts.insert("calls_clear_10_mib".into(), place.calls(way, &run));
     let run = place.qmail_remote(program, &place.mail(way), &other_routes(10_000), ' ');
     counts.insert("instructions_clear_after_10000_routes".into(), place.instructions(way, &run));
+    // They begin as the host does, and have to be told from it by more than that.
+    let run = place.qmail_remote(program, &place.mail(way), &other_routes(10_000).replace("domain", "example"), ' ');
+    counts.insert("instructions_clear_after_10000_routes_that_begin_as_the_host".into(), place.instructions(way, &run));
+    let run = place.qmail_remote(program, &place.mail(way), "", ' ');
+    place.write("control/authsenders", other_senders(10_000));
+    counts.insert("instructions_clear_after_10000_senders".into(), place.instructions(way, &run));
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
     counts
 }
