@@ -10,11 +10,17 @@ fn main() {
     // and libgcc_s is no library more to find, to map, and to miss one day: then qmail-rspawn would bounce the queue.
     println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
     let programs = ["qmail-remote", "qmail-remote-check"]; // each has its main in a file of its name
-    let shared = ["loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c", "core.c"];
+    let mut shared = vec!["loop.c", "connect.c", "resolve.c", "tcpto.c", "clock.c", "core.c"];
+    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let linked_statically = features.split(',').any(|feature| feature == "crt-static"); // script/dist
+    if linked_statically {
+        shared.push("start.c");
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap=_dl_early_allocate,--wrap=_exit");
+    }
     let optimised = std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
     let mut c = cc::Build::new();
     c.files(programs.map(|name| Path::new("c-glue").join(name).with_extension("c")));
-    c.files(shared.map(|name| Path::new("c-glue").join(name)));
+    c.files(shared.iter().map(|name| Path::new("c-glue").join(name)));
     c.std("c99").define("_GNU_SOURCE", None).warnings(true).extra_warnings(true).warnings_into_errors(true);
     c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
     c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
@@ -28,5 +34,9 @@ fn main() {
         for object in shared.iter().chain([main]) {
             println!("cargo:rustc-link-arg-bin={program}={}", object.display());
         }
+    }
+    if linked_statically {
+        // The compiler names libc before these objects, which is too early for GNU ld to find in it what they need.
+        println!("cargo:rustc-link-arg-bins=-Wl,-Bstatic,--start-group,-lc,-lgcc,-lgcc_eh,--end-group");
     }
 }

@@ -1,10 +1,11 @@
 /* Names to MX records and addresses, and the addresses of this machine. MX by res_nquery, whose answer goes on as it came;
-   addresses by getaddrinfo: so the hosts file counts, and the resolver's own order and timeouts. */
+   addresses by getaddrinfo from /etc/hosts and DNS: so the resolver's own order and timeouts count, and no other module. */
 
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <nss.h>
 #include <arpa/nameser.h>
 #include <resolv.h>
 #include <stdlib.h>
@@ -101,17 +102,27 @@ static void not_resolved(struct qmail_auth_delivery *delivery, const char *name,
     qmail_auth_delivery_not_found(delivery, none ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN, why);
 }
 
-void resolve(struct qmail_auth_delivery *delivery, const char *name)
+/* As getaddrinfo, with nsswitch.conf left aside. What else it may name are modules that libc loads at run time, which a static
+   program can only do with the very libc it was built from; these two are in libc itself. */
+static int addresses_of(const char *name, struct addrinfo **found)
 {
-    struct qmail_auth_address addresses[MAX_ADDRESSES];
-    struct addrinfo hints, *found, *one;
-    size_t count = 0;
-    int error;
+    struct addrinfo hints;
 
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM; /* one entry for each address */
-    error = getaddrinfo(name, NULL, &hints, &found);
+    if (__nss_configure_lookup("hosts", "files dns") == -1)
+        return EAI_SYSTEM;
+    return getaddrinfo(name, NULL, &hints, found);
+}
+
+void resolve(struct qmail_auth_delivery *delivery, const char *name)
+{
+    struct qmail_auth_address addresses[MAX_ADDRESSES];
+    struct addrinfo *found, *one;
+    size_t count = 0;
+    int error = addresses_of(name, &found);
+
     if (error != 0) {
         not_resolved(delivery, name, error);
         return;

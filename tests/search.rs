@@ -421,14 +421,20 @@ fn the_next_exchanger_is_asked_for_smtputf8() {
 
 /// A resolver for what needs none costs memory, and may be broken.
 #[test]
-fn a_relay_that_is_an_address_is_not_looked_up() {
+fn relays_that_are_not_looked_up() {
     for (host, tried) in [("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1"), ("127.0.0.1", "127.0.0.1")] {
         let home = Home::with_route(&format!("{host};25"));
         let found = deliver(&home, "example.org", &Dns { mx: None, hosts: &[] }, 0);
         assert_eq!(found.0, [tried], "{host}: {}", found.1);
     }
-    // What only the resolver takes for one is left to it.
-    for host in ["192.0.2.01", "0xc0000201"] {
+    // And localhost, which is loopback whatever the resolver says (RFC 6761 section 6.3).
+    for host in ["localhost", "LocalHost", "localhost."] {
+        let home = Home::with_route(&format!("{host};25"));
+        let dns = Dns { mx: None, hosts: &[(host, Some(&["192.0.2.1"]))] };
+        assert_eq!(deliver(&home, "example.org", &dns, 0).0, ["127.0.0.1", "::1"], "{host}");
+    }
+    // What only the resolver takes for one is left to it, and names under localhost as well.
+    for host in ["192.0.2.01", "0xc0000201", "relay.localhost"] {
         let home = Home::with_route(&format!("{host};25"));
         let dns = Dns { mx: None, hosts: &[(host, Some(&["192.0.2.1"]))] };
         assert_eq!(deliver(&home, "example.org", &dns, 0).0, ["192.0.2.1"], "{host}");
