@@ -1,7 +1,11 @@
 //! Certificates made for a test: authorities, and what they issue, good and bad.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384, date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::process::Command;
 
 /// An RSA key, since the library that makes the certificates cannot make one. It protects nothing.
 const RSA: &str = include_str!("../data/rsa.pem");
@@ -23,18 +27,27 @@ impl Authority {
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         odd(&mut params);
-        Authority::root(params)
+        Authority::root(params, KeyPair::generate().unwrap())
+    }
+
+    /// A CA with this key, below another or at the root.
+    fn with_key(name: &str, key: KeyPair, above: Option<&Authority>) -> Authority {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        match above {
+            Some(above) => above.certify(params, key),
+            None => Authority::root(params, key),
+        }
     }
 
     /// A server of this name that issues for others; `is_ca` is what its certificate says of that.
     pub fn pretender(name: &str, is_ca: bool) -> Authority {
         let mut params = named(name, &[name]);
         params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
-        Authority::root(params)
+        Authority::root(params, KeyPair::generate().unwrap())
     }
 
-    fn root(params: CertificateParams) -> Authority {
-        let key = KeyPair::generate().unwrap();
+    fn root(params: CertificateParams, key: KeyPair) -> Authority {
         let pem = params.self_signed(&key).unwrap().pem();
         Authority { issuer: Issuer::new(params, key), pem }
     }
@@ -71,10 +84,13 @@ impl Authority {
 
     /// The same, odd in a way.
     pub fn intermediate_with(&self, name: &str, odd: impl FnOnce(&mut CertificateParams)) -> Authority {
-        let key = KeyPair::generate().unwrap();
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         odd(&mut params);
+        self.certify(params, KeyPair::generate().unwrap())
+    }
+
+    fn certify(&self, params: CertificateParams, key: KeyPair) -> Authority {
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Authority { issuer: Issuer::new(params, key), pem }
     }
@@ -112,6 +128,61 @@ impl Identity {
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
     }
+}
+
+/// What a server shows: its certificate, and those of the CAs below the root.
+pub struct Chain {
+    pub root: Authority,
+    between: Option<Authority>,
+    leaf: Identity,
+}
+
+impl Chain {
+    /// Two P-256 keys, and no CA between: the least.
+    pub fn shortest(names: &[&str]) -> Chain {
+        let root = Authority::new("CA of the measurement");
+        let leaf = root.issue(names);
+        Chain { root, between: None, leaf }
+    }
+
+    /// As Let's Encrypt's for a key of ECDSA: P-256, P-384, and the root is RSA with 4096 bits.
+    pub fn lets_encrypt(names: &[&str]) -> Chain {
+        let between = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+        Chain::of(names, rsa(4096), between, KeyPair::generate().unwrap())
+    }
+
+    /// RSA throughout: 2048 bits, 2048, and 4096 for the root.
+    pub fn rsa(names: &[&str]) -> Chain {
+        Chain::of(names, rsa(4096), rsa(2048), rsa(2048))
+    }
+
+    fn of(names: &[&str], root: KeyPair, between: KeyPair, leaf: KeyPair) -> Chain {
+        let root = Authority::with_key("Root of the measurement", root, None);
+        let between = Authority::with_key("CA of the measurement", between, Some(&root));
+        let leaf = between.sign(named("relay", names), leaf);
+        Chain { root, between: Some(between), leaf }
+    }
+
+    pub fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        let between = self.between.iter().map(|ca| CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap());
+        std::iter::once(self.leaf.der.clone()).chain(between).collect()
+    }
+
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        self.leaf.key()
+    }
+
+    /// The key first, as Postfix wants it.
+    pub fn pem(&self) -> String {
+        self.leaf.key_pem.clone() + &self.leaf.pem + self.between.as_ref().map_or("", |ca| &ca.pem)
+    }
+}
+
+/// A new key, by openssl(1).
+fn rsa(bits: usize) -> KeyPair {
+    let size = format!("rsa_keygen_bits:{bits}");
+    let made = Command::new("openssl").args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", &size]).output();
+    KeyPair::from_pem(&String::from_utf8(made.expect("openssl is needed").stdout).unwrap()).unwrap()
 }
 
 fn named(name: &str, names: &[&str]) -> CertificateParams {

@@ -90,27 +90,29 @@ fn bare(command: &mut Command) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
 }
 
-/// Kills every process whose root is this directory, and comes back when there is none: daemons fork and leave their
-/// process group, but not their root.
+/// Kills every process that has this directory for its root, or one below it, and comes back when there is none.
 pub fn stop_all(root: &Path) {
-    let root = fs::metadata(root).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     loop {
-        let mut found = false;
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(of_process) = fs::metadata(process.path().join("root")) else { continue };
-            // A zombie has no root any more, so it is not found here, and its parent is free to reap it later.
-            if (of_process.dev(), of_process.ino()) == (root.dev(), root.ino()) {
-                found = true;
-                let _ = Command::new("kill").arg("-KILL").arg(process.file_name()).stderr(Stdio::null()).status();
-            }
-        }
-        if !found {
+        let found = processes(root);
+        if found.is_empty() {
             return;
+        }
+        for process in found {
+            let _ = Command::new("kill").arg("-KILL").arg(process.file_name().unwrap()).stderr(Stdio::null()).status();
         }
         assert!(Instant::now() < end, "processes in a chroot outlive SIGKILL");
         sleep(Duration::from_millis(20));
     }
+}
+
+/// The directories in /proc of all processes whose root is this directory or below it, where some daemons go: they fork and leave
+/// their process group, but they do not come out of there.
+pub fn processes(root: &Path) -> Vec<PathBuf> {
+    let root = root.canonicalize().unwrap();
+    // A zombie has no root any more, so it is not found here, and its parent is free to reap it later.
+    let is_there = |process: &PathBuf| fs::read_link(process.join("root")).is_ok_and(|of| of.starts_with(&root));
+    fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(is_there).collect()
 }
 
 /// Removes the copies of test runs that were killed, and ends what still runs in them.

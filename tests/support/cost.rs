@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::certificate::Authority;
+use super::certificate::Chain;
 use super::delay::Line;
-use super::sink::{self, Sink, Tls};
+use super::sink::{self, Manner, Sink, Tls};
 
 pub const USER: &str = "myuser";
 pub const PASSWORD: &str = "secretpass";
@@ -59,8 +59,10 @@ impl Way {
 /// A relay for each way, and the files of a client: a qmail home, CAs, messages.
 pub struct Place {
     dir: tempfile::TempDir,
+    pub chain: Chain,
     sinks: [Sink; 4],
-    lines: [Line; 4],
+    /// None but in [`Place::new`].
+    lines: Vec<Line>,
 }
 
 /// One delivery of this message to so many recipients.
@@ -87,28 +89,45 @@ pub struct Run {
 }
 
 impl Place {
+    /// Whose relays add nothing to what a client costs.
     pub fn new() -> Place {
-        let dir = tempfile::tempdir().unwrap();
-        let ca = Authority::new("CA of the measurement");
-        let (near, far) = (sink::listeners(), sink::listeners());
-        let names = [&near, &far].map(|listeners| listeners[0].local_addr().unwrap().ip().to_string());
-        let identity = ca.issue(&names.each_ref().map(|name| &name[..]));
-        let mut ways = Way::ALL.iter();
-        let sinks = near.map(|listener| {
-            let way = ways.next().unwrap();
-            Sink::start(listener, way.tls(), way.logs_in(), &identity)
+        let far = sink::listeners();
+        let addresses = far.each_ref().map(|listener| listener.local_addr().unwrap());
+        let mut place = Place::with(sink::listeners(), Manner::Prompt, |name| {
+            Chain::shortest(&[name, &addresses[0].ip().to_string()])
         });
-        let mut ends = sinks.iter();
-        let lines = far.map(|listener| Line::start(listener, ends.next().unwrap().address, DELAY));
-        let place = Place { dir, sinks, lines };
-        let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
-        place.write("cas.pem", bundle + &ca.pem);
+        let ends = place.sinks.iter().map(|sink| sink.address);
+        place.lines = far.into_iter().zip(ends).map(|(listener, end)| Line::start(listener, end, DELAY)).collect();
+        place
+    }
+
+    /// Whose relays listen there, do so in this manner, and show such a chain for that address.
+    pub fn with(listeners: [TcpListener; 4], manner: Manner, chain: impl FnOnce(&str) -> Chain) -> Place {
+        let chain = chain(&listeners[0].local_addr().unwrap().ip().to_string());
+        let mut ways = Way::ALL.iter();
+        let sinks = listeners.map(|listener| {
+            let way = ways.next().unwrap();
+            Sink::start(listener, way.tls(), way.logs_in(), manner, &chain)
+        });
+        let place = Place { dir: tempfile::tempdir().unwrap(), chain, sinks, lines: Vec::new() };
         fs::create_dir(place.path("control")).unwrap();
         place.write("control/me", "client.example.net\n");
         place.write("control/tlscafile", place.path("cas.pem").display().to_string() + "\n");
         place.write("small", message(1024));
         place.write("large", message(10 << 20));
+        place.trust_debians_cas_too();
         place
+    }
+
+    /// The file of CAs is what people have.
+    pub fn trust_debians_cas_too(&self) {
+        let bundle = fs::read_to_string(BUNDLE).unwrap_or_else(|error| panic!("{BUNDLE}: {error}"));
+        self.write("cas.pem", bundle + &self.chain.root.pem);
+    }
+
+    /// The file of CAs is the relay's alone.
+    pub fn trust_one_ca(&self) {
+        self.write("cas.pem", &self.chain.root.pem);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -138,13 +157,15 @@ impl Place {
 
     /// That of 1 KiB to so many recipients, over a long line.
     pub fn far_mail(&self, way: Way, recipients: usize) -> Mail {
-        Mail { address: self.lines[way as usize].address, recipients: self::recipients(recipients), ..self.mail(way) }
+        Mail { address: self.lines[way as usize].address, ..self.mail(way).to(recipients) }
     }
 
     /// A qmail-remote as qmail-rspawn runs it. `before` are lines of smtproutes before the one that counts, `blank` is what
     /// stands between its fields.
     pub fn qmail_remote(&self, program: &Path, mail: &Mail, before: &str, blank: char) -> Run {
-        let login = if mail.way.logs_in() { format!("{blank}{USER}{blank}{PASSWORD}") } else { String::new() };
+        // Ours does not show a password in clear to another machine, but with this sign before the user.
+        let leave = if mail.way == Way::ClearAuth && !mail.address.ip().is_loopback() { "-" } else { "" };
+        let login = if mail.way.logs_in() { format!("{blank}{leave}{USER}{blank}{PASSWORD}") } else { String::new() };
         self.write("control/smtproutes", format!("{before}:{}{login}\n", mail.address));
         Run {
             program: program.into(),
@@ -219,6 +240,13 @@ impl Place {
     }
 }
 
+impl Mail {
+    /// The same to so many recipients.
+    pub fn to(self, count: usize) -> Mail {
+        Mail { recipients: recipients(count), ..self }
+    }
+}
+
 impl Run {
     /// Runs it under a tool, or under none, to its end. An error: the end is bad.
     pub fn under(&self, tool: &[&str]) -> Result<(), String> {
@@ -246,7 +274,7 @@ pub fn recipients(count: usize) -> Vec<String> {
 }
 
 /// A message of about this size: a header, and lines as base64 makes them, of which some begin with a dot.
-fn message(size: usize) -> String {
+pub fn message(size: usize) -> String {
     let mut text = String::from("From: sender@example.net\nTo: recipient1@example.org\nSubject: what it costs\n\n");
     let line = "VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZyBhbmQgcnVucyBvbi4";
     for n in 0.. {

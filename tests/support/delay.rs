@@ -1,5 +1,6 @@
 //! A line that is long: what comes is passed on a fixed time later, in both directions, and so is a connection. It counts the round
-//! trips.
+//! trips, which are whole numbers that hold in a test. Since TCP ends here, what one end waits for of the other's kernel is not seen;
+//! script/bench has a line that carries packets.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -3,6 +3,7 @@
 use super::chroot;
 use super::relay::{Endpoint, PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
+use std::path::PathBuf;
 
 /// It takes mail only after a login, stores it for r1@example.org to r100@example.org, sends none on, and wants every
 /// line of a message to end with CRLF.
@@ -66,7 +67,7 @@ const OPTIONS: &str = "-o smtpd_tls_auth_only=yes -o smtpd_tls_chain_files=/etc/
     -o smtpd_tls_protocols=>=TLSv1.2,<=VERSION -o smtpd_tls_mandatory_protocols=>=TLSv1.2,<=VERSION";
 
 /// Neither it nor its anvil makes a client wait after a wrong password.
-const DOVECOT: &str = "\
+pub const DOVECOT: &str = "\
 protocols =
 ssl = no
 log_path = /var/log/dovecot.log
@@ -94,16 +95,22 @@ service anvil {
 ";
 
 /// Dovecot first: a smtpd that finds no socket there ends, and Postfix starts the next one a minute later.
-const START: &str = "\
+pub const START: &str = "\
 dovecot -F &
 until [ -S /var/spool/postfix/private/auth ]; do sleep 0.1; done
 postfix start-fg &
 wait
 ";
 
+pub const LOG: &str = "var/log/postfix.log";
+
+pub fn debian() -> PathBuf {
+    chroot::debian("bookworm", &["postfix", "dovecot-core"])
+}
+
 /// Starts one, with these endpoints besides the one in clear.
 pub fn postfix(endpoints: &[Endpoint]) -> Relay {
-    let root = chroot::copy(&chroot::debian("bookworm", &["postfix", "dovecot-core"]));
+    let root = chroot::copy(&debian());
     let port = free_port();
     let mailboxes: String = (1..=100).map(|i| format!("r{i}@example.org r{i}/\n")).collect();
     write(root.path(), "etc/postfix/main.cf", MAIN);
@@ -118,11 +125,11 @@ pub fn postfix(endpoints: &[Endpoint]) -> Relay {
     write(root.path(), "etc/dovecot/dovecot.conf", DOVECOT);
     write(root.path(), "etc/dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
     chown(root.path().join("var/mail"), Some(8), Some(8)).unwrap(); // mail:mail, as Debian numbers them
-    Relay::start(root, port, START, "var/log/postfix.log", logins)
+    Relay::start(root, port, START, LOG, logins)
 }
 
 /// `... client=unknown[127.0.0.1], sasl_method=PLAIN, sasl_username=myuser`, one for each mail.
-fn logins(log: &str) -> Vec<String> {
+pub fn logins(log: &str) -> Vec<String> {
     let user = format!("sasl_username={USER}");
     let lines = log.lines().filter_map(|line| line.strip_suffix(&user)?.split_once("sasl_method="));
     lines.map(|(_, method)| method.trim_end_matches(", ").to_owned()).collect()

@@ -92,7 +92,7 @@ impl Relay {
     pub fn assert_logins(&mut self, expected: &[&str]) {
         // The log is written by another process than the one that answered us, so it may be late.
         self.wait_for("a login in the log", |relay| {
-            let logins = (relay.logins)(&relay.read(relay.log)).split_off(relay.asserted);
+            let logins = (relay.logins)(&relay.log()).split_off(relay.asserted);
             let begun = expected.get(..logins.len()).is_some_and(|begin| logins == begin);
             assert!(begun, "{logins:?}, not {expected:?}");
             (logins.len() == expected.len()).then_some(())
@@ -102,7 +102,16 @@ impl Relay {
 
     /// All that the server said, for the one who reads why a test failed.
     fn words(&self) -> String {
-        self.read(OUTPUT) + &self.read(self.log)
+        self.read(OUTPUT) + &self.log()
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// What its log has by now.
+    pub fn log(&self) -> String {
+        self.read(self.log)
     }
 
     fn read(&self, file: &str) -> String {
@@ -110,7 +119,7 @@ impl Relay {
         String::from_utf8_lossy(&content).into_owned()
     }
 
-    fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Relay) -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Relay) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = look(self) {

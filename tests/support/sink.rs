@@ -2,14 +2,14 @@
 //! measured against it is the client.
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::certificate::Identity;
+use super::certificate::Chain;
 
 /// A client that says nothing for so long will not: it waits for a greeting where TLS is to begin at once.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +23,21 @@ pub enum Tls {
     AtOnce,
 }
 
+/// How replies leave, which decides whether a client waits for the acknowledgements of a kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// At once, and those together whose commands came together. No wait: what a client costs by itself.
+    Prompt,
+    /// As from Postfix, which is as most do it: one read takes a record of TLS at the most, all replies so far go before the next, and
+    /// they go by Nagle's algorithm, so that one waits until what went before it is acknowledged. Session tickets are the first.
+    #[allow(dead_code)] // script/bench has such
+    Relay,
+}
+
+/// What Postfix reads at once.
+const READ: usize = 4096;
+const BUFFER: usize = 256 * 1024;
+
 /// A server that serves until the process ends.
 pub struct Sink {
     pub address: SocketAddr,
@@ -31,12 +46,12 @@ pub struct Sink {
 
 impl Sink {
     /// Serves connections to this listener; `auth` is whether it demands a login.
-    pub fn start(listener: TcpListener, tls: Tls, auth: bool, identity: &Identity) -> Sink {
+    pub fn start(listener: TcpListener, tls: Tls, auth: bool, manner: Manner, chain: &Chain) -> Sink {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
-        let chain = vec![identity.der.clone()];
-        let config = Arc::new(builder.with_no_client_auth().with_single_cert(chain, identity.key()).unwrap());
+        let builder = builder.with_no_client_auth();
+        let config = Arc::new(builder.with_single_cert(chain.certificates(), chain.key()).unwrap());
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(AtomicUsize::new(0));
         let counter = taken.clone();
@@ -44,7 +59,7 @@ impl Sink {
             for stream in listener.incoming() {
                 let (config, counter) = (config.clone(), counter.clone());
                 // A client that goes away in the middle is not counted, which its caller sees.
-                thread::spawn(move || serve(stream?, tls, auth, config, &counter));
+                thread::spawn(move || serve(stream?, tls, auth, manner, config, &counter));
             }
         });
         Sink { address, taken }
@@ -56,17 +71,53 @@ impl Sink {
     }
 }
 
-fn serve(stream: TcpStream, tls: Tls, auth: bool, config: Arc<ServerConfig>, taken: &AtomicUsize) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn serve(
+    stream: TcpStream,
+    tls: Tls,
+    auth: bool,
+    manner: Manner,
+    config: Arc<ServerConfig>,
+    taken: &AtomicUsize,
+) -> io::Result<()> {
+    stream.set_nodelay(manner == Manner::Prompt)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let over_tls = |stream| StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let over_tls = |stream| Secure { stream: StreamOwned::new(ServerConnection::new(config).unwrap(), stream), manner };
     match tls {
-        Tls::AtOnce => Session::new(over_tls(stream), false, auth).run(true, taken).map(drop),
-        Tls::Never => Session::new(stream, false, auth).run(true, taken).map(drop),
-        Tls::OnCommand => match Session::new(stream, true, auth).run(true, taken)? {
-            Some(stream) => Session::new(over_tls(stream), false, auth).run(false, taken).map(drop),
+        Tls::AtOnce => Session::new(over_tls(stream), false, auth, manner).run(true, taken).map(drop),
+        Tls::Never => Session::new(stream, false, auth, manner).run(true, taken).map(drop),
+        Tls::OnCommand => match Session::new(stream, true, auth, manner).run(true, taken)? {
+            Some(stream) => Session::new(over_tls(stream), false, auth, manner).run(false, taken).map(drop),
             None => Ok(()),
         },
+    }
+}
+
+/// A connection with TLS, read in this manner.
+struct Secure {
+    stream: StreamOwned<ServerConnection, TcpStream>,
+    manner: Manner,
+}
+
+impl Read for Secure {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.manner == Manner::Prompt {
+            return self.stream.read(buffer);
+        }
+        let record = self.stream.fill_buf()?;
+        let count = record.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&record[..count]);
+        self.stream.consume(count);
+        Ok(count)
+    }
+}
+
+impl Write for Secure {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -75,6 +126,8 @@ struct Session<S> {
     offers_tls: bool,
     /// MAIL is refused: a login is missing.
     closed: bool,
+    /// How much is read at once.
+    most: usize,
     /// What came and is not yet dealt with is `buffer[start..end]`.
     buffer: Vec<u8>,
     start: usize,
@@ -89,8 +142,9 @@ const PLAIN: [&str; 2] = ["AG15dXNlcgBzZWNyZXRwYXNz", "bXl1c2VyAG15dXNlcgBzZWNyZ
 const LOGIN: [&str; 2] = ["bXl1c2Vy", "c2VjcmV0cGFzcw=="];
 
 impl<S: Read + Write> Session<S> {
-    fn new(stream: S, offers_tls: bool, closed: bool) -> Session<S> {
-        Session { stream, offers_tls, closed, buffer: vec![0; 256 * 1024], start: 0, end: 0, replies: Vec::new() }
+    fn new(stream: S, offers_tls: bool, closed: bool, manner: Manner) -> Session<S> {
+        let most = if manner == Manner::Relay { READ } else { BUFFER };
+        Session { stream, offers_tls, closed, most, buffer: vec![0; BUFFER], start: 0, end: 0, replies: Vec::new() }
     }
 
     /// To the end of the connection, or to a STARTTLS, for which the stream is given back.
@@ -169,7 +223,7 @@ impl<S: Read + Write> Session<S> {
         }
     }
 
-    /// Replies to commands that came together go together.
+    /// Replies to commands that were read together go together.
     fn reply(&mut self, line: &str) {
         self.replies.extend(line.bytes());
         self.replies.extend(b"\r\n");
@@ -187,7 +241,8 @@ impl<S: Read + Write> Session<S> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let count = self.stream.read(&mut self.buffer[self.end..])?;
+        let end = self.buffer.len().min(self.end + self.most);
+        let count = self.stream.read(&mut self.buffer[self.end..end])?;
         self.end += count;
         Ok(count)
     }
@@ -227,13 +282,16 @@ pub fn listeners() -> [TcpListener; 4] {
     let addresses = (0..1000).map(|n| Ipv4Addr::from(0x7f2e_0001 + (first + n) % 0xfffe));
     let mut why = None;
     for address in addresses {
-        match TcpListener::bind((address, 465)) {
-            Ok(at_465) => {
-                let any = || TcpListener::bind((address, 0)).unwrap();
-                return [any(), any(), any(), at_465];
-            }
+        match listeners_at(address) {
+            Ok(listeners) => return listeners,
             Err(error) => why = Some(error),
         }
     }
     panic!("port 465 of no loopback address can be had ({why:?}); only root can have it");
+}
+
+/// The same of this address.
+pub fn listeners_at(address: Ipv4Addr) -> io::Result<[TcpListener; 4]> {
+    let at = |port| TcpListener::bind((address, port));
+    Ok([at(0)?, at(0)?, at(0)?, at(465)?])
 }

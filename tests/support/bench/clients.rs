@@ -3,7 +3,7 @@
 use super::cost::{Mail, PASSWORD, Place, Run, USER};
 use super::sink::Tls;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Client {
         Client { name: "qmail-remote-auth".into(), kind: Kind::QmailRemote { ours: true }, program, libraries: None }
     }
 
-    /// Another qmail-remote, given as NAME=PATH or as its path. /var/qmail is to lead to our place.
+    /// Another qmail-remote, given as NAME=PATH or as its path: of another kind, or an older one of ours.
     pub fn qmail_remote(argument: &str) -> Client {
         let (name, program) = argument.split_once('=').unwrap_or((argument, argument));
         let kind = Kind::QmailRemote { ours: false };
@@ -58,6 +58,15 @@ impl Client {
         self.kind == Kind::QmailRemote { ours: true }
     }
 
+    /// Of the tables.
+    pub fn label(&self) -> String {
+        if self.is_ours() { format!("**{}**", self.name) } else { self.name.clone() }
+    }
+
+    pub fn is_qmail_remote(&self) -> bool {
+        matches!(self.kind, Kind::QmailRemote { .. })
+    }
+
     /// How it is run for this mail.
     pub fn run(&self, place: &Place, mail: &Mail) -> Run {
         let (host, port) = (mail.address.ip().to_string(), mail.address.port().to_string());
@@ -73,9 +82,11 @@ impl Client {
         match self.kind {
             Kind::QmailRemote { ours: true } => return place.qmail_remote(&self.program, mail, "", ' '),
             Kind::QmailRemote { ours: false } => {
+                let _ = fs::remove_file("/var/qmail"); // in the namespace of script/bench
+                symlink(place.path(""), "/var/qmail").unwrap();
                 // One of the two forms of a line, each patch knowing one.
                 let run = place.qmail_remote(&self.program, mail, "", '|');
-                if place.deliver(mail.way, &run, &[]).is_ok() {
+                if run.under(&[]).is_ok() {
                     return run;
                 }
                 return place.qmail_remote(&self.program, mail, "", ' ');
