@@ -19,7 +19,10 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = Best::new(host, b".");
     let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.has(&host[host.len() - length..])).collect();
-    for start in starts(&content, host) {
+    let [lower, upper] = [u8::to_ascii_lowercase, u8::to_ascii_uppercase].map(|case| host.first().map_or(b':', case));
+    let can_begin = |c: u8| (c == lower) | (c == upper) | (c == b'.') | (c == b':');
+    let mut behind = 0;
+    while let Some(start) = next_line(&content, behind, can_begin) {
         let text = &content[start..];
         // Where its colon is tells of most lines that they are for another.
         if lengths.iter().any(|length| text.get(*length) == Some(&b':') && best.has(&text[..*length])) {
@@ -28,32 +31,27 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
                 best.offer(key, value, start);
             }
         }
+        behind = start + memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
     }
     let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
     best.value().map(|(value, start)| understand(value, number(start))).transpose()
 }
 
-/// Where the lines begin that can be for `host`, told by their first octet: there may be ten thousand, and few of them.
-fn starts(content: &[u8], host: &[u8]) -> Vec<usize> {
-    const BLOCK: usize = 256;
-    let [lower, upper] = [u8::to_ascii_lowercase, u8::to_ascii_uppercase].map(|case| host.first().map_or(b':', case));
-    let can_begin = |c: u8| (c == lower) | (c == upper) | (c == b'.') | (c == b':');
-    // Without a branch, so that the compiler makes vector instructions of it.
-    let has_start = |block: &[u8; BLOCK], next: &[u8; BLOCK]| {
-        (0..BLOCK).fold(0, |found, n| found | u8::from((block[n] == b'\n') & can_begin(next[n]))) != 0
+/// Where the next line begins whose first octet is such a one, from `at` on, where a line begins. There may be ten thousand others
+/// before it, so they are passed over by blocks. `can_begin` must not branch, for the compiler to make vector instructions of it.
+fn next_line(content: &[u8], mut at: usize, can_begin: impl Fn(u8) -> bool) -> Option<usize> {
+    const BLOCK: usize = 64;
+    let has_none = |block: &[u8; BLOCK], next: &[u8; BLOCK]| {
+        (0..BLOCK).fold(0, |found, n| found | u8::from((block[n] == b'\n') & can_begin(next[n]))) == 0
     };
-    let mut starts = vec![0];
-    for at in (0..content.len()).step_by(BLOCK) {
-        let rest = &content[at..];
-        let blocks = rest.first_chunk().zip(rest.get(1..).and_then(<[u8]>::first_chunk));
-        if blocks.is_none_or(|(block, next)| has_start(block, next)) {
-            let line_ends = memchr::memchr_iter(b'\n', &rest[..rest.len().min(BLOCK)]);
-            starts.extend(
-                line_ends.map(|end| at + end + 1).filter(|start| content.get(*start).is_some_and(|c| can_begin(*c))),
-            );
+    while !can_begin(*content.get(at)?) {
+        let block = |at: usize| content.get(at..).and_then(<[u8]>::first_chunk);
+        while block(at).zip(block(at + 1)).is_some_and(|(block, next)| has_none(block, next)) {
+            at += BLOCK;
         }
+        at += memchr::memchr(b'\n', &content[at..])? + 1;
     }
-    starts
+    Some(at)
 }
 
 /// The key of a line, what stands behind its colon, and its number. Stock does not see a line without a colon.
