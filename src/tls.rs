@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// `TLS_AES_256_GCM_SHA384`, once that is agreed on.
+    /// `TLS_AES_128_GCM_SHA256`, once that is agreed on.
     pub fn cipher(&self) -> Option<String> {
         let suite = self.connection.negotiated_cipher_suite()?.suite();
         Some(format!("{suite:?}").replace("TLS13_", "TLS_")) // the registered name

@@ -33,7 +33,7 @@ impl Shown<'_> {
         self.session.version()
     }
 
-    /// `TLS_AES_256_GCM_SHA384`, once that is agreed on.
+    /// `TLS_AES_128_GCM_SHA256`, once that is agreed on.
     pub fn cipher(&self) -> Option<String> {
         self.session.cipher()
     }
