@@ -20,7 +20,7 @@ static int try_again(void)
 }
 
 /* A relay with Nagle's algorithm (RFC 896) holds its next reply until this one is acknowledged, which the kernel would put off by
-   40 ms. It is for one acknowledgement only. No loss if it fails. */
+   40 ms. The option does not last (tcp(7)), so it is set each time. No loss if that fails. */
 static void acknowledge(int s)
 {
     int one = 1;

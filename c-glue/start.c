@@ -1,5 +1,5 @@
 /* What libc does when it cannot start a program that it is linked into, for want of memory mostly: it exits 127 before main, for
-   which qmail-rspawn bounces, and there is no handle for that. So the linker puts these in the place of two of its functions,
+   which qmail-rspawn bounces, and nothing of ours runs before that. So the linker puts these in the place of two of its functions,
    and the process dies by a signal, which defers: by an instruction, since nothing of libc can be relied on there. */
 
 #include <stddef.h>

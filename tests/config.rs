@@ -97,6 +97,19 @@ fn lines_that_put_mail_off() {
 }
 
 #[test]
+fn the_last_of_three_lines() {
+    let lines = said(b"a.org:one\nb.org:other\nA.org:two\na.ORG:three\n", b"", 0);
+    let replaced: Vec<&String> = lines.iter().filter(|line| line.contains(" goes by line ")).collect();
+    assert_eq!(
+        replaced,
+        [
+            "warning: control/smtproutes line 1: mail for a.org goes by line 4, which has the same key, so this does not count",
+            "warning: control/smtproutes line 3: mail for A.org goes by line 4, which has the same key, so this does not count",
+        ]
+    );
+}
+
+#[test]
 fn lines_that_do_not_count() {
     assert_eq!(
         said(

@@ -36,6 +36,25 @@ fn route(smtproutes: &str, host: &str) -> Result<String, String> {
     settings(&home, host).map(|settings| settings.route.map_or("MX".to_owned(), |route| describe(&route)))
 }
 
+/// Lines that are for others are passed over by blocks, so the line that counts is tried at each place of one.
+#[test]
+fn a_line_at_each_place() {
+    for before in 0..200 {
+        let filler: String = (0..before).map(|n| if n % 30 == 29 { '\n' } else { 'z' }).collect();
+        for (line, host) in [
+            ("host.example:r", "HOST.example"),
+            ("Host.example:r", "host.example"),
+            (".example:r", "host.example"),
+            (":r", "host.example"),
+        ] {
+            for after in ["", "\n", &format!("\n{}:q\n", "z".repeat(100))] {
+                let smtproutes = format!("{filler}\n{line}{after}");
+                assert_eq!(route(&smtproutes, host), Ok("r:25".to_owned()), "{smtproutes:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn lines_of_smtproutes() {
     for (line, expected) in [

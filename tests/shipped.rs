@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use support::deb::{output, packages};
-use support::namespace::{WITH_A_NAME_SERVER, inside_with};
+use support::namespace::{INSIDE, WITH_A_NAME_SERVER, inside_with};
 use support::{Home, program};
 
 const PROGRAMS: [&str; 2] = ["usr/libexec/qmail-remote-auth/qmail-remote", "usr/bin/qmail-remote-check"];
@@ -43,7 +43,7 @@ fn shipped() -> &'static Path {
 
 /// As [`inside_with`] a name server, and there [`program`] is the one that is shipped.
 fn inside(test: &str) -> bool {
-    if env::var_os("PROGRAMS").is_some() {
+    if env::var_os(INSIDE).is_some() {
         return true;
     }
     let commands = format!(
@@ -176,9 +176,9 @@ fn a_kind_of_call_is_denied() {
     }
     let _names = Names::start();
     for kind in [Kind::Clear, Kind::Auth, Kind::Tls, Kind::Mx] {
-        let bench = Bench::new(kind).impatient();
-        let file = bench.home.path().join("trace");
-        let traced = |inject: &[&str]| {
+        let bench = Bench::new(kind);
+        let traced = |bench: &Bench, inject: &[&str]| {
+            let file = bench.home.path().join("trace");
             // Descriptor 2 is the report pipe, and libc says there why it cannot start.
             let mut strace = Command::new("sh");
             strace.env_clear().env("PATH", "/usr/bin:/bin").args(["-c", "exec strace \"$@\" 2>&1", "sh", "-o"]);
@@ -189,14 +189,15 @@ fn a_kind_of_call_is_denied() {
             run.hit = u64::from(trace.contains("(INJECTED)"));
             (run, trace)
         };
-        let (good, trace) = traced(&[]);
+        let (good, trace) = traced(&bench, &[]);
         assert_eq!(good.delivered.letters(), "rrK", "{kind:?}: {trace}");
         let calls: BTreeSet<&str> = trace.lines().filter_map(|line| Some(line.split_once('(')?.0)).collect();
+        let bench = bench.impatient();
         let mut fates = [0; 3];
         // The kernel has no reason to deny these.
         for call in calls.iter().filter(|call| !["execve", "exit_group", "arch_prctl"].contains(call)) {
             for when in ["1", "1+"] {
-                let (run, trace) = traced(&["-e", &format!("inject={call}:error={}:when={when}", error(call))]);
+                let (run, trace) = traced(&bench, &["-e", &format!("inject={call}:error={}:when={when}", error(call))]);
                 let case = format!("{call} {when} {kind:?}");
                 assert_eq!(wrong(&run), None, "{case}: {:?} {:?}\n{trace}", run.delivered, run.log.messages);
                 assert_eq!(run.hit, 1, "{case} did not happen: {trace}");

@@ -103,6 +103,27 @@ fn a_command_is_sent_with_its_record() {
     }
 }
 
+/// More of the message comes while the kernel has a part of a record: the places of what follows stay right.
+#[test]
+fn more_behind_half_a_record() {
+    for (left, taken) in [(30_001, 1), (33_000, 16_384), (50_000, 20_000), (46_406, 1)] {
+        let mut talk = pipelining(1);
+        talk.client();
+        talk.relay("250 a\r\n250 b\r\n354 go\r\n");
+        talk.delivery.message(&b"a line of text\n".repeat(6000)); // so much that it is sent at once
+        let length = talk.outgoing().len();
+        let mut heard = talk.client_sends(length - left);
+        talk.delivery.message(&b"more of it\n".repeat(6000));
+        heard += &talk.client_sends(taken);
+        talk.delivery.message_end();
+        heard += &talk.client();
+        assert!(heard.ends_with("more of it\r\n.\r\nQUIT\r\n"));
+        talk.relay("250 taken\r\n");
+        talk.closed();
+        assert!(talk.report().starts_with("r\0K"), "{}", talk.report());
+    }
+}
+
 /// The dot has gone out with the last octet of its record, which has the QUIT as well; a 250 before that accepts nothing.
 #[test]
 fn the_dot_is_sent_with_its_record() {

@@ -162,7 +162,7 @@ impl Channel {
             place += piece.len() as u64;
             if self.octets.len() > before {
                 self.records.push_back((self.sent + self.octets.len() as u64, place));
-            } // else TLS has failed, and it never goes out
+            } // else TLS holds it back, and it has not gone out
         }
         self.plain.clear();
     }

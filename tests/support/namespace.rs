@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-const INSIDE: &str = "INSIDE_THE_NAMESPACE";
+/// Set inside.
+pub const INSIDE: &str = "INSIDE_THE_NAMESPACE";
 
 /// An address of this machine, inside, that is not loopback.
 pub const RELAY: &str = "192.0.2.1";
