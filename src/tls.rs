@@ -102,7 +102,7 @@ impl Session {
         Ok(())
     }
 
-    /// Encrypts `plain`. [`Session::take`] gives the octets. Not for after a failure.
+    /// Encrypts `plain`. [`Session::take`] gives the octets. After a failure it must not be called.
     pub fn send(&mut self, plain: &[u8]) {
         let _ = self.connection.writer().write_all(plain); // there is no limit, so it takes all or has failed before
     }

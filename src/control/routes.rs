@@ -24,7 +24,7 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     let mut behind = 0;
     while let Some(start) = next_line(&content, behind, can_begin) {
         let text = &content[start..];
-        // Where its colon is tells of most lines that they are for another.
+        // Most lines have no colon where a key of this host would end, so they are for another.
         if lengths.iter().any(|length| text.get(*length) == Some(&b':') && best.has(&text[..*length])) {
             let line = all_lines(text).next().and_then(|(line, _)| telling(line));
             if let Some((key, value, _)) = line.and_then(|line| entry(line, 0)) {
@@ -37,8 +37,9 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     best.value().map(|(value, start)| understand(value, number(start))).transpose()
 }
 
-/// Where the next line begins whose first octet is such a one, from `at` on, where a line begins. There may be ten thousand others
-/// before it, so they are passed over by blocks. `can_begin` must not branch, for the compiler to make vector instructions of it.
+/// Where the next line begins whose first octet can begin a key. `at` is the start of the line to look at first. There may be ten
+/// thousand others in between, so they are passed over by blocks; `can_begin` has no branch, so that the compiler can make vector
+/// instructions of it.
 fn next_line(content: &[u8], mut at: usize, can_begin: impl Fn(u8) -> bool) -> Option<usize> {
     const BLOCK: usize = 64;
     let has_none = |block: &[u8; BLOCK], next: &[u8; BLOCK]| {

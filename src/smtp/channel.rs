@@ -14,13 +14,13 @@ const RECORD: usize = 1 << 14;
 pub struct Channel {
     /// For the kernel.
     octets: Vec<u8>,
-    /// Of these it has taken so many.
+    /// How many of `octets` the kernel has taken.
     taken: usize,
-    /// And in all, on this connection.
+    /// How many octets it has taken on this connection in all, as they are on the wire.
     sent: u64,
     /// The place behind all that was put in.
     put: u64,
-    /// The place behind all of that which has gone out.
+    /// The place behind all that has gone out.
     gone: u64,
     holds_secret: bool,
     tls: Option<Box<Session>>,
