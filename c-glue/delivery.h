@@ -158,7 +158,7 @@ void qmail_auth_delivery_not_measured(struct qmail_auth_delivery *delivery);
 void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);
 
 // The connection is closed on our side.
-void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery);
+void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);
 
 // Frees a delivery, and clears its secrets. Does nothing for NULL.
 void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);

@@ -120,7 +120,7 @@ static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qm
     if (want->len > 0)
         (void)send(s, want->octets, want->len, MSG_DONTWAIT | MSG_NOSIGNAL); /* a QUIT nobody waits for */
     close(s);
-    qmail_auth_delivery_disconnected(delivery);
+    qmail_auth_delivery_disconnected(delivery, now());
 }
 
 /* Returns 0, or -1 where not all could be written. */

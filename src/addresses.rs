@@ -31,7 +31,8 @@ pub struct Candidate {
 #[derive(Default)]
 pub struct Addresses {
     list: std::collections::VecDeque<Candidate>,
-    failures: Vec<String>,
+    /// What became of those before, in their order.
+    failures: Vec<(IpAddr, String)>,
     unreached: bool,
 }
 
@@ -60,7 +61,7 @@ impl Addresses {
     /// Goes on to the next. `why` the current one will not do is kept for the report.
     pub fn next(&mut self, why: &str) {
         if let Some(candidate) = self.list.pop_front() {
-            self.failures.push(format!("{}: {why}", candidate.address.ip));
+            self.failures.push((candidate.address.ip, why.to_owned()));
         }
         self.skip();
     }
@@ -82,14 +83,25 @@ impl Addresses {
 
     fn skip(&mut self) {
         while let Some(candidate) = self.list.front().filter(|candidate| candidate.tcpto.rests) {
-            self.failures.push(format!("{}: timed out of late, as qmail-tcpto shows", candidate.address.ip));
+            self.failures.push((candidate.address.ip, "timed out of late, as qmail-tcpto shows".to_owned()));
             self.list.pop_front();
             self.unreached = true;
         }
     }
 
-    /// What became of all that were tried: `192.0.2.1: Connection refused, ...`.
-    pub fn failures(&self) -> String {
-        self.failures.join(", ")
+    /// There are others behind the current one.
+    pub fn has_more(&self) -> bool {
+        self.list.iter().skip(1).any(|candidate| !candidate.tcpto.rests)
+    }
+
+    /// Forgets those behind the current one.
+    pub fn no_more(&mut self) {
+        self.list.truncate(1);
+    }
+
+    /// What became of those before, but for one: `192.0.2.1: Connection refused, ...`.
+    pub fn failures(&self, but: Option<IpAddr>) -> String {
+        let told = self.failures.iter().filter(|(ip, _)| Some(*ip) != but);
+        told.map(|(ip, why)| format!("{ip}: {why}")).collect::<Vec<_>>().join(", ")
     }
 }

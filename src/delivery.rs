@@ -64,8 +64,8 @@ pub struct Delivery {
     addresses: Addresses,
     /// What queue/lock/tcpto is wanted for before anything else.
     tcpto: Option<Tcpto>,
-    /// The verdict if no other connection gets further.
-    refusal: Option<Verdict>,
+    /// The verdict if no other connection gets further, and the address that it is about.
+    refusal: Option<(Verdict, IpAddr)>,
     log: Log,
 }
 
@@ -79,7 +79,8 @@ enum Tcpto {
 enum Stage {
     Search(Search),
     Connect,
-    Talk(Box<Dialogue>),
+    /// The dialogue, and when its connection was made.
+    Talk(Box<Dialogue>, u64),
     Done(Vec<u8>),
 }
 
@@ -134,7 +135,7 @@ impl Delivery {
         }
         match &mut self.stage {
             Stage::Done(report) => Want::Done(report),
-            Stage::Talk(dialogue) => match dialogue.want() {
+            Stage::Talk(dialogue, _) => match dialogue.want() {
                 dialogue::Want::Io(octets, deadline) => Want::Io(octets, deadline),
                 dialogue::Want::Measure => Want::Measure,
                 dialogue::Want::Message(deadline) => Want::Message(deadline),
@@ -233,13 +234,16 @@ impl Delivery {
             relay.name = candidate.host.clone();
             relay.shown = format!("{} ({})", relay.name, plan.target);
         }
+        // A silent server must leave time for the others.
+        let patience = if self.addresses.has_more() { plan.patience / 2 } else { plan.patience };
         let (host, port, source) = (&candidate.host[..], plan.port, plan.outgoingip);
         self.log.tell(&Event::Connected { host, address: ip, port, source });
         self.tcpto = match ip {
             IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Answered(ip)),
             _ => None,
         };
-        self.stage = Stage::Talk(Box::new(Dialogue::new(envelope, auth, ip, plan.tls_failure.clone(), now, unix)));
+        let dialogue = Dialogue::new(envelope, auth, ip, plan.tls_failure.clone(), patience, now, unix);
+        self.stage = Stage::Talk(Box::new(dialogue), now);
     }
 
     /// There is none.
@@ -311,32 +315,46 @@ impl Delivery {
     }
 
     /// The connection is closed on our side.
-    pub fn disconnected(&mut self) {
-        let Stage::Talk(dialogue) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
+    pub fn disconnected(&mut self, now: u64) {
+        let Stage::Talk(dialogue, since) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
+        let Some(peer) = self.addresses.current().map(|candidate| candidate.address.ip) else { return };
         let (ending, envelope, auth) = dialogue.into_ending();
+        let tried_login = auth.as_ref().is_some_and(|auth| auth.story().is_some());
         if let Some(plan) = &mut self.plan {
             plan.talk = Some((envelope, auth));
+            plan.patience = plan.patience.saturating_sub(now.saturating_sub(since));
             if let Ending::ReconnectInClear(_, why) = &ending {
                 plan.tls_failure = Some(why.clone());
             }
         }
         match ending {
             Ending::Report(recipients, verdict) => self.done(&recipients, &verdict),
-            Ending::Reconnect(verdict) | Ending::ReconnectInClear(verdict, _) => {
-                self.log.tell(&Event::Next("a new connection", &verdict));
-                self.refusal = Some(verdict);
-                self.connect();
-            }
-            Ending::NextAddress(verdict) => {
-                self.log.tell(&Event::Next("the next address, if there is one", &verdict));
-                // What one puts off may be taken later, whatever the others say.
-                if !verdict.is_final() || self.refusal.as_ref().is_none_or(Verdict::is_final) {
-                    self.refusal = Some(verdict);
+            Ending::Reconnect(verdict) => {
+                if tried_login {
+                    self.addresses.no_more(); // what is refused here would be refused there, and counted twice
                 }
-                self.addresses.next("refused");
+                self.reconnect(verdict, peer);
+            }
+            Ending::ReconnectInClear(verdict, _) => self.reconnect(verdict, peer),
+            Ending::NextAddress(verdict, why) => {
+                if self.addresses.has_more() {
+                    self.log.tell(&Event::Next("the next address", &verdict));
+                }
+                // What one puts off may be taken later, whatever the others say.
+                if !verdict.is_final() || self.refusal.as_ref().is_none_or(|(refusal, _)| refusal.is_final()) {
+                    self.refusal = Some((verdict, peer));
+                }
+                self.addresses.next(&why);
                 self.at_next_address();
             }
         }
+    }
+
+    /// To the same address.
+    fn reconnect(&mut self, verdict: Verdict, peer: IpAddr) {
+        self.log.tell(&Event::Next("a new connection", &verdict));
+        self.refusal = Some((verdict, peer));
+        self.connect();
     }
 
     fn at_next_address(&mut self) {
@@ -347,7 +365,7 @@ impl Delivery {
     }
 
     fn talk(&mut self, event: impl FnOnce(&mut Dialogue)) {
-        if let Stage::Talk(dialogue) = &mut self.stage {
+        if let Stage::Talk(dialogue, _) = &mut self.stage {
             event(dialogue);
         }
     }
@@ -356,8 +374,14 @@ impl Delivery {
         self.stage = Stage::Connect;
         if self.addresses.current().is_none() {
             let unreached = self.addresses.has_unreached();
-            let refusal = self.refusal.take().filter(|refusal| !(refusal.is_final() && unreached));
-            let verdict = refusal.unwrap_or_else(|| self.no_connection());
+            let refusal = self.refusal.take().filter(|(refusal, _)| !(refusal.is_final() && unreached));
+            let verdict = match refusal {
+                None => self.no_connection(),
+                Some((refusal, peer)) => match self.addresses.failures(Some(peer)) {
+                    none if none.is_empty() => refusal,
+                    others => refusal.and_line(format!("Other addresses: {others}")),
+                },
+            };
             self.done(&[], &verdict);
         }
     }
@@ -365,7 +389,7 @@ impl Delivery {
     fn no_connection(&self) -> Verdict {
         let sorry = "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)";
         let target = self.plan.as_ref().map(|plan| &plan.target[..]).unwrap_or_default();
-        let line = format!("{sorry} {target}: {}", self.addresses.failures());
+        let line = format!("{sorry} {target}: {}", self.addresses.failures(None));
         Verdict::new(Letter::Z, line)
     }
 

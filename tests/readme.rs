@@ -15,7 +15,7 @@ const NO_REPORTS: [&str; 4] = [
 ];
 
 /// Texts that are in no report, or that say what went well.
-const NONE_NEEDED: [(&str, &str); 15] = [
+const NONE_NEEDED: [(&str, &str); 18] = [
     ("accepted message", "delivered; README has an example in What goes out how"),
     ("MAIL FROM", "goes to the relay"),
     ("RCPT TO", "goes to the relay"),
@@ -27,7 +27,10 @@ const NONE_NEEDED: [(&str, &str); 15] = [
     ("mail exchanger of", "the same"),
     ("the password must not go out without TLS that is verified", "the C interface alone has no place of the login"),
     ("a new connection", "a step that qmail-remote-check shows"),
-    ("the next address, if there is one", "a step that qmail-remote-check shows"),
+    ("the next address", "a step that qmail-remote-check shows"),
+    ("frequency limited", "a relay's words, which are looked for"),
+    ("too many messages. try again", "a relay's words, which are looked for"),
+    ("throttling failure", "a relay's words, which are looked for"),
     ("the message", "a step that qmail-remote-check shows"),
     ("Connected to", "begins them all"),
     ("I (qmail-remote) was invoked improperly. (#5.3.5", "nobody sees it who did not run the program by hand"),

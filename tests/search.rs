@@ -349,7 +349,7 @@ fn the_exchanger_is_named() {
     delivery.received(0, b"250 hi\r\n");
     sent(&mut delivery);
     delivery.received(0, b"530 5.7.0 Authentication required\r\n");
-    delivery.disconnected();
+    delivery.disconnected(0);
     let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let expected = "ZConnected to 192.0.2.2 but it demands a login, and no route leads to two.example (mail exchanger of \
                     example.org): name a relay in control/smtproutes. (#4.7.0)\n\
@@ -407,7 +407,7 @@ fn the_next_exchanger_is_asked_for_smtputf8() {
                 }
             }
             if let Want::Close(_) = delivery.want(0) {
-                delivery.disconnected();
+                delivery.disconnected(0);
             }
         }
         let outcome = match delivery.want(0) {

@@ -174,7 +174,7 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
             Want::Io(..) | Want::Message(_) => talk(&mut delivery, now, &mut events, peers.last_mut().unwrap()),
             Want::Close(last_words) => {
                 peers.last_mut().unwrap().hear(last_words);
-                delivery.disconnected();
+                delivery.disconnected(now);
             }
             Want::Done(report) => {
                 let report = report.to_vec();

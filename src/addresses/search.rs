@@ -256,7 +256,7 @@ fn no_exchange(why: &str) -> Verdict {
 /// The addresses of a relay that is not looked up, since the resolver is a sixth of the memory of a delivery. It would give an
 /// address back as it is. `localhost` is loopback whatever DNS and its search list make of it (RFC 6761 section 6.3); IPv4 first,
 /// where most of what is for this machine alone listens.
-fn known(host: &str) -> Vec<IpAddr> {
+pub fn known(host: &str) -> Vec<IpAddr> {
     if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
         return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     }

@@ -33,6 +33,9 @@ pub struct Plan {
     pub tls_failure: Option<String>,
     /// Milliseconds.
     pub timeoutconnect: u64,
+    /// For how many milliseconds servers may still be silent before a login or MAIL, all together: one timeoutremote, however many
+    /// addresses there are.
+    pub patience: u64,
     /// The mail and the login, which a dialogue has while it lasts.
     pub talk: Option<(Envelope, Option<Auth>)>,
 }
@@ -90,13 +93,14 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
             (Search::for_domain(host)?, SMTP, target, relay, None)
         }
     };
+    let timeout = settings.timeoutremote.saturating_mul(1000);
     let envelope = Envelope {
         helohost: settings.helohost,
         sender,
         recipients,
         relay,
         measured: Measured::No,
-        timeout: settings.timeoutremote.saturating_mul(1000),
+        timeout,
         goal,
         log: log.clone(),
     };
@@ -108,6 +112,7 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
         pid: surroundings.pid,
         tls_failure: None,
         timeoutconnect: settings.timeoutconnect.saturating_mul(1000),
+        patience: timeout,
         talk: Some((envelope, auth)),
     };
     Ok((plan, search))

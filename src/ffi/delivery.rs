@@ -338,9 +338,9 @@ pub unsafe extern "C" fn qmail_auth_delivery_message_failed(delivery: *mut qmail
 /// # Safety
 /// `delivery` is NULL or lives.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_disconnected(delivery: *mut qmail_auth_delivery) {
+pub unsafe extern "C" fn qmail_auth_delivery_disconnected(delivery: *mut qmail_auth_delivery, now: u64) {
     // SAFETY: the contract of this function.
-    unsafe { tell(delivery, Delivery::disconnected) }
+    unsafe { tell(delivery, |machine| machine.disconnected(now)) }
 }
 
 /// Frees a delivery, and clears its secrets. Does nothing for NULL.

@@ -9,6 +9,8 @@ const FINAL_DOT: &[u8] = b".\r\n";
 #[derive(Default)]
 pub struct DotStuffer {
     state: State,
+    /// Of what was given out so far.
+    measure: Measure,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,9 @@ pub struct PartialFinalLine;
 impl DotStuffer {
     /// Adds the next piece of the message to `out`.
     pub fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
+        self.measure.is_8bit |= !piece.is_ascii();
+        let before = out.len();
+        let mut dots = 0;
         while let Some(&first) = piece.first() {
             if self.state == State::AfterCr {
                 out.extend_from_slice(b"\r\n");
@@ -38,6 +43,7 @@ impl DotStuffer {
             }
             if self.state == State::LineStart && first == b'.' {
                 out.push(b'.');
+                dots += 1;
             }
             let end = memchr::memchr2(b'\r', b'\n', piece).unwrap_or(piece.len());
             out.extend_from_slice(&piece[..end]);
@@ -51,6 +57,7 @@ impl DotStuffer {
             };
             piece = piece.get(end + 1..).unwrap_or_default();
         }
+        self.measure.size += (out.len() - before - dots) as u64;
     }
 
     /// Ends the message: adds the final dot to `out`, or nothing when the last line has no end.
@@ -62,6 +69,12 @@ impl DotStuffer {
         }
         out.extend_from_slice(FINAL_DOT);
         Ok(())
+    }
+
+    /// What [`Measuring`] has to say of the same message, at its end.
+    pub fn measure(&self) -> Measure {
+        let unfinished = if self.state == State::AfterCr { 2 } else { 0 };
+        Measure { size: self.measure.size + unfinished, ..self.measure }
     }
 }
 
@@ -155,16 +168,19 @@ mod tests {
         fn as_it_is_sent(message in prop::collection::vec(prop::sample::select(&b"\r\n.a\xff"[..]), 0..40), cut: prop::sample::Index) {
             let cut = cut.index(message.len() + 1);
             let (mut stuffer, mut measuring, mut out) = (DotStuffer::default(), Measuring::default(), Vec::new());
+            let mut dotted = DotStuffer::default();
             let without_dots: Vec<u8> = message.iter().map(|&octet| if octet == b'.' { b'a' } else { octet }).collect();
             for range in [0..cut, cut..message.len()] {
                 stuffer.push(&without_dots[range.clone()], &mut out);
+                dotted.push(&message[range.clone()], &mut Vec::new());
                 measuring.push(&message[range]);
             }
+            prop_assert_eq!(dotted.measure(), stuffer.measure());
             if stuffer.finish(&mut out).is_ok() {
                 out.truncate(out.len() - FINAL_DOT.len());
             }
-            let is_8bit = message.contains(&0xff);
-            prop_assert_eq!(measuring.finish(), Measure { size: out.len() as u64, is_8bit });
+            let expected = Measure { size: out.len() as u64, is_8bit: message.contains(&0xff) };
+            prop_assert_eq!((measuring.finish(), dotted.measure()), (expected, expected));
         }
     }
 

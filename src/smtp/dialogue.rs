@@ -31,8 +31,9 @@ const LOW_WATER: usize = 64 * 1024;
 pub enum Ending {
     /// The delivery is over.
     Report(Vec<RecipientReport>, Verdict),
-    /// This server does not want us: try the next address; this is the verdict if there is none.
-    NextAddress(Verdict),
+    /// The server fails for reasons of its own: try the next address (RFC 5321 section 5.1); this is the verdict if there is none,
+    /// and what became of this address in a few words.
+    NextAddress(Verdict, String),
     /// Connect to the same address again and go on with the login; this is the verdict if there is no connection.
     Reconnect(Verdict),
     /// The same, but without TLS, which came to nothing; and why.
@@ -91,6 +92,10 @@ pub struct Dialogue {
     /// Why TLS came to nothing on a connection before this, which is then in clear.
     tls_failure: Option<String>,
     policy: TlsPolicy,
+    /// For how many milliseconds the server may be silent before AUTH or MAIL.
+    patience: u64,
+    /// AUTH or MAIL was said: from here on no other address is tried.
+    is_committed: bool,
     deadline: u64,
     reader: ReplyReader,
     /// The reply being read began before its command was sent.
@@ -121,17 +126,20 @@ pub struct Dialogue {
 
 impl Dialogue {
     /// A connection to `peer` was made at `now`, and that is the time `unix`. `tls_failure`: why TLS came to nothing there
-    /// before, so that this one is in clear.
+    /// before, so that this one is in clear. `patience`: for how many milliseconds the server may be silent before AUTH or MAIL.
     pub fn new(
         envelope: Envelope,
         auth: Option<Auth>,
         peer: IpAddr,
         tls_failure: Option<String>,
+        patience: u64,
         now: u64,
         unix: u64,
     ) -> Dialogue {
         let mut dialogue = Dialogue {
-            deadline: now.saturating_add(envelope.timeout),
+            deadline: now.saturating_add(patience),
+            patience,
+            is_committed: false,
             policy: if tls_failure.is_some() { TlsPolicy::None } else { envelope.relay.security.policy },
             tls_failure,
             envelope,
@@ -182,8 +190,18 @@ impl Dialogue {
 
     /// The kernel took this many octets.
     pub fn sent(&mut self, now: u64, count: usize) {
-        self.deadline = now.saturating_add(self.envelope.timeout);
+        self.renew_deadline(now);
         self.channel.sent(count);
+    }
+
+    fn renew_deadline(&mut self, now: u64) {
+        let time = match self.is_committed {
+            true => self.envelope.timeout,
+            // A handshake that comes to no end must leave time for the connection in clear.
+            false if self.is_starting_tls() && self.envelope.relay.falls_back(self.credentials()) => self.patience / 2,
+            false => self.patience,
+        };
+        self.deadline = now.saturating_add(time);
     }
 
     /// The kernel takes no more.
@@ -225,7 +243,7 @@ impl Dialogue {
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
         self.tell_masked(&reply.text, |text| Event::Reply(self.waits_for(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
-            return self.abandon(self.words().out_of_step(reply));
+            return self.out_of_step(reply);
         };
         if self.decided.is_some() {
             return self.drop_reply(command, reply);
@@ -235,7 +253,7 @@ impl Dialogue {
             (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Auth::is_good_bye) => {
                 self.login_closed(false);
             }
-            _ if self.early => self.abandon(self.words().out_of_step(reply)),
+            _ if self.early => self.out_of_step(reply),
             (Command::Greeting, ..) => self.greeting_reply(reply),
             (Command::Ehlo | Command::Helo, ..) => self.hello_reply(command, reply),
             (Command::StartTls, ..) => self.starttls_reply(reply, behind),
@@ -256,6 +274,7 @@ impl Dialogue {
     }
 
     fn expect(&mut self, command: Command) {
+        self.is_committed |= matches!(command, Command::Auth | Command::Mail);
         let end = if self.write_failed { u64::MAX } else { self.channel.end() };
         self.unanswered.push_back((command, end));
     }
@@ -302,6 +321,20 @@ impl Dialogue {
         let recipients = std::mem::take(&mut self.recipients);
         self.forget_pending();
         self.ending.get_or_insert(Ending::Report(recipients, verdict));
+    }
+
+    /// A reply to nothing that was asked, or of a kind that has no place there.
+    fn out_of_step(&mut self, reply: &Reply) {
+        self.server_failed("a reply came out of step".to_owned(), self.words().out_of_step(reply));
+    }
+
+    /// The connection is of no more use, by the server's doing. Before a login or MAIL that says nothing of other addresses.
+    fn server_failed(&mut self, why: String, verdict: Verdict) {
+        if self.is_committed {
+            return self.abandon(verdict);
+        }
+        self.forget_pending();
+        self.ending.get_or_insert(Ending::NextAddress(verdict, why));
     }
 
     /// What the kernel has not taken must not follow, as it could end a message. An alert about a handshake may.

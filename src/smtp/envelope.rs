@@ -1,6 +1,7 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
 use super::data::Measure;
+use crate::auth::Credentials;
 use crate::event::Log;
 use crate::tls::policy::Security;
 
@@ -58,4 +59,11 @@ pub struct Relay {
     pub security: Security,
     /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.
     pub implicit_tls: bool,
+}
+
+impl Relay {
+    /// Where TLS comes to nothing, the mail goes out over a new connection in clear.
+    pub fn falls_back(&self, login: Option<&Credentials>) -> bool {
+        self.security.policy.falls_back(login) && !self.implicit_tls
+    }
 }

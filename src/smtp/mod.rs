@@ -1,5 +1,6 @@
 //! SMTP as a client speaks it (RFC 5321): replies, the EHLO reply, addresses, the message, and the dialogue of them.
 
+mod account;
 pub mod address;
 mod channel;
 pub mod data;

@@ -1,6 +1,7 @@
 //! Reading replies (RFC 5321 section 4.2) octet by octet, however they are cut into segments.
 
 use crate::auth::detect::{REPLY_LINES, REPLY_OCTETS};
+use std::fmt;
 
 /// A whole reply.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +16,12 @@ impl Reply {
     /// 2 for 2xx, and so on.
     pub fn class(&self) -> u16 {
         self.code / 100
+    }
+
+    /// A line has an enhanced status code (RFC 3463) that is or begins like this: `5.7.30`, `5.1.`.
+    pub fn has_status(&self, begin: &str) -> bool {
+        let mut texts = self.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
+        texts.any(|text| text.trim_ascii_start().starts_with(begin.as_bytes()))
     }
 
     /// [`last_text`] of it.
@@ -39,7 +46,17 @@ pub enum ReplyError {
     TooLong,
 }
 
-/// Reads one reply after the other. Lines may end in LF alone or in several CR and LF: such servers exist.
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReplyError::Malformed => "it sent what is no SMTP reply",
+            ReplyError::TooLong => "it sent a reply without end",
+        })
+    }
+}
+
+/// Reads one reply after the other. Lines may end in LF alone or in several CR and LF, and empty ones may stand between
+/// others: such servers exist.
 #[derive(Default)]
 pub struct ReplyReader {
     text: Vec<u8>,
@@ -84,6 +101,9 @@ impl ReplyReader {
 
     fn end_of_line(&mut self) -> Option<Result<Reply, ReplyError>> {
         let line = &self.text[self.line_start..];
+        if line.is_empty() {
+            return None;
+        }
         let Some(code) = code(line) else { return Some(Err(ReplyError::Malformed)) };
         let more = line.get(3) == Some(&b'-');
         self.text.push(b'\n');
@@ -125,6 +145,7 @@ mod tests {
             (b"334\r\n", 334, b""),
             (b"334 \r\n", 334, b""),
             (b"250\tok\n", 250, b"ok"),
+            (b"\r\n250-a\r\n\r\n\n250 b\n", 250, b"b"),
         ] {
             let reply = read(octets).unwrap().unwrap();
             assert_eq!((reply.code, reply.last_text()), (code, last), "{octets:?}");
@@ -139,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_no_reply() {
         for octets in
-            [&b"\r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"]
+            [&b" \r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"]
         {
             assert_eq!(read(octets), Some(Err(ReplyError::Malformed)), "{octets:?}");
         }

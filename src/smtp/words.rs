@@ -1,5 +1,6 @@
 //! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
 
+use super::account;
 use super::envelope::Relay;
 use super::reply::{Reply, ReplyError};
 use crate::auth::choose::Auth;
@@ -59,9 +60,12 @@ impl Words<'_> {
         if demands_login(reply) {
             return self.login_refusal(reply);
         }
-        let letter = if reply.class() == 5 { Letter::D } else { Letter::Z };
         let connected = if what.starts_with("but ") { "Connected to " } else { "" };
-        self.said(letter, &format!("{connected}{peer} {what}."), reply)
+        let (letter, why) = match self.account_trouble(reply) {
+            Some(trouble) => (Letter::Z, trouble),
+            None => (if reply.class() == 5 { Letter::D } else { Letter::Z }, ".".to_owned()),
+        };
+        self.said(letter, &format!("{connected}{peer} {what}{why}"), reply)
     }
 
     /// The report of a recipient with this reply.
@@ -69,10 +73,19 @@ impl Words<'_> {
         if reply.class() == 2 {
             return RecipientReport::accepted();
         }
-        let login = demands_login(reply) || self.is_login_in_doubt(reply);
-        let why = if login { format!(": {}", self.login_demanded(reply)) } else { ".".to_owned() };
-        let line = format!("{} does not like recipient{why}", self.peer);
-        RecipientReport::refused(reply.class() == 5 && !login, line, &reply.text, self.auth.map(Auth::mask))
+        let ours = match demands_login(reply) || self.is_login_in_doubt(reply) {
+            true => Some(format!(": {}", self.login_demanded(reply))),
+            false => self.account_trouble(reply),
+        };
+        let for_good = reply.class() == 5 && ours.is_none();
+        let line = format!("{} does not like recipient{}", self.peer, ours.as_deref().unwrap_or("."));
+        RecipientReport::refused(for_good, line, &reply.text, self.auth.map(Auth::mask))
+    }
+
+    /// What a refusal has to say of the account that we have logged in to; None where it is about the mail, or there is none.
+    fn account_trouble(&self, reply: &Reply) -> Option<String> {
+        let user = user(self.auth?);
+        account::trouble(reply).map(|hint| format!(": {user} at {} {hint}. (#4.7.0)", self.relay.shown))
     }
 
     /// An address has characters beyond ASCII and the server cannot take it. `hello` says whether it said all that it can do.
@@ -89,7 +102,7 @@ impl Words<'_> {
     /// protocol, 5.0 anything).
     fn is_login_in_doubt(&self, reply: &Reply) -> bool {
         let in_doubt = self.auth.is_some_and(|auth| auth.credentials().by_certificate && auth.accepted().is_none());
-        let about_another_thing = [b"5.1.", b"5.2.", b"5.3.", b"5.4.", b"5.6."].iter().any(|s| has_status(reply, *s));
+        let about_another_thing = ["5.1.", "5.2.", "5.3.", "5.4.", "5.6."].iter().any(|s| reply.has_status(s));
         in_doubt && reply.class() == 5 && !about_another_thing
     }
 
@@ -124,7 +137,13 @@ impl Words<'_> {
             auth => {
                 let source = auth.map(|auth| auth.credentials().source.as_str()).unwrap_or_default();
                 let user = auth.map(user).unwrap_or_default();
-                format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
+                let tunnel = match self.peer.to_canonical().is_loopback() {
+                    true => "a relay on this machine must be named as localhost or by its address; ",
+                    false => "",
+                };
+                format!(
+                    "{tunnel}the password must not go out in clear; to allow it write the user as -{user} in {source}"
+                )
             }
         };
         let line = match policy {
@@ -157,7 +176,8 @@ impl Words<'_> {
         self.with_text(line, reply.map(|reply| &reply.text[..]))
     }
 
-    fn masked(&self, line: &str) -> String {
+    /// The line without what the relay repeats of the login.
+    pub fn masked(&self, line: &str) -> String {
         let masked = self.auth.map(|auth| auth.mask().apply(line.as_bytes()));
         masked.map_or_else(|| line.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
     }
@@ -202,12 +222,8 @@ impl Words<'_> {
     }
 
     /// Octets that are no reply.
-    pub fn no_reply(&self, error: ReplyError) -> Verdict {
-        let what = match error {
-            ReplyError::Malformed => "it sent what is no SMTP reply",
-            ReplyError::TooLong => "it sent a reply without end",
-        };
-        Verdict::new(Letter::Z, self.protocol_error(what))
+    pub fn no_reply(&self, error: &ReplyError) -> Verdict {
+        Verdict::new(Letter::Z, self.protocol_error(&error.to_string()))
     }
 
     fn protocol_error(&self, what: &str) -> String {
@@ -241,12 +257,6 @@ fn user(auth: &Auth) -> String {
 
 /// A refusal that is about our login, not about this mail: a typing error there must not bounce the queue.
 fn demands_login(reply: &Reply) -> bool {
-    let basic_authentication_is_off = has_status(reply, b"5.7.30");
+    let basic_authentication_is_off = reply.has_status("5.7.30");
     matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
-}
-
-/// A line of the reply has an enhanced status code that begins so.
-fn has_status(reply: &Reply, begin: &[u8]) -> bool {
-    let mut texts = reply.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
-    texts.any(|text| text.trim_ascii_start().starts_with(begin))
 }

@@ -4,7 +4,6 @@
 use crate::auth::Credentials;
 use crate::auth::choose::Permission;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What the control files say of TLS with one relay.
@@ -91,14 +90,15 @@ impl TlsPolicy {
         [TlsPolicy::Verify, TlsPolicy::Encrypt].contains(&self)
     }
 
-    /// What a login may send to this peer over a connection in clear. None: nothing may go over it, the mail neither.
-    pub fn in_clear(self, login: Option<&Credentials>, peer: IpAddr) -> Option<Permission> {
+    /// What a login may send over a connection in clear. None: nothing may go over it, the mail neither. `on_loopback`: the control
+    /// line itself names a loopback address or `localhost`, and that is where the connection goes.
+    pub fn in_clear(self, login: Option<&Credentials>, on_loopback: bool) -> Option<Permission> {
         match (self, login) {
             _ if self.demands_tls() => None,
             (_, Some(login)) if login.by_certificate => None, // it is shown over TLS or not at all
             (_, None) => Some(Permission::Any),
             (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
-            (TlsPolicy::Unset, _) => peer.to_canonical().is_loopback().then_some(Permission::Any), // a tunnel, a bridge
+            (TlsPolicy::Unset, _) => on_loopback.then_some(Permission::Any), // a tunnel, a bridge
             _ => Some(Permission::ChallengeOnly),
         }
     }

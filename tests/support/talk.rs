@@ -7,7 +7,7 @@ use qmail_auth::control::home::Surroundings;
 use qmail_auth::delivery::{Delivery, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -60,18 +60,27 @@ impl Talk {
         arguments.extend(recipients.iter().map(|recipient| recipient.as_bytes()));
         let mut delivery = Delivery::new(&arguments, &surroundings);
         resolve(&mut delivery, &["192.0.2.1", "192.0.2.2"]);
-        let Tls::Handshake(config) = Tls::with(versions, None, vec![identity.der.clone()], identity.key()) else {
-            panic!()
-        };
+        let config = config(versions, identity);
         let mut talk = Talk { delivery, config, tls: None, now: 0, _home: home };
         talk.connect();
         talk
+    }
+
+    /// From the next connection on the relay shows this certificate.
+    pub fn shows(&mut self, identity: &Identity) {
+        self.config = config(&[&TLS12, &TLS13], identity);
     }
 
     pub fn connect(&mut self) {
         assert!(matches!(self.delivery.want(self.now), Want::Connect(..)));
         self.tls = None;
         self.delivery.connected(self.now, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
+    }
+
+    /// There is no connection to the address that is wanted now.
+    pub fn not_connected(&mut self) {
+        assert!(matches!(self.delivery.want(self.now), Want::Connect(..)), "{:?}", self.delivery.want(self.now));
+        self.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
     }
 
     /// Takes all that the client has to send. Answers what it said, in clear or decrypted.
@@ -153,7 +162,7 @@ impl Talk {
     pub fn closed(&mut self) -> Vec<u8> {
         let Want::Close(octets) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         let octets = octets.to_vec();
-        self.delivery.disconnected();
+        self.delivery.disconnected(self.now);
         octets
     }
 
@@ -166,4 +175,11 @@ impl Talk {
         let Want::Io(_, deadline) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         deadline
     }
+}
+
+fn config(versions: &[&'static rustls::SupportedProtocolVersion], identity: &Identity) -> Arc<ServerConfig> {
+    let Tls::Handshake(config) = Tls::with(versions, None, vec![identity.der.clone()], identity.key()) else {
+        panic!()
+    };
+    config
 }

@@ -31,7 +31,7 @@ impl Dialogue {
         let decrypted = self.channel.decrypt(octets, &mut plain);
         self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
-            self.deadline = now.saturating_add(self.envelope.timeout);
+            self.renew_deadline(now);
             if let Some(session) = self.channel.tls() {
                 self.envelope.log.tell(&Event::Tls(session.shown(self.mask())));
             }
@@ -53,8 +53,8 @@ impl Dialogue {
     fn read(&mut self, now: u64, mut input: &[u8]) {
         while !input.is_empty() && self.ending.is_none() {
             if self.reader.is_empty() {
-                if let [b'\r', rest @ ..] = input {
-                    input = rest; // of a line that ended in LF CR; it begins no reply
+                if let [b'\r' | b'\n', rest @ ..] = input {
+                    input = rest; // of an empty line, or of one that ended in LF CR: it begins no reply
                     continue;
                 }
                 self.early = self.unanswered.front().is_none_or(|(_, end)| !self.channel.is_sent(*end));
@@ -62,7 +62,7 @@ impl Dialogue {
             match self.reader.read(&mut input) {
                 None => {}
                 Some(Ok(reply)) => {
-                    self.deadline = now.saturating_add(self.envelope.timeout);
+                    self.renew_deadline(now);
                     self.tls_holds = self.channel.tls().is_some();
                     self.reply(&reply, input);
                 }
@@ -72,7 +72,7 @@ impl Dialogue {
                         let masked = self.mask().map(|mask| mask.apply_cut(text));
                         self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
                     }
-                    self.abandon(self.words().no_reply(error));
+                    self.server_failed(error.to_string(), self.words().no_reply(&error));
                 }
             }
         }
@@ -96,12 +96,13 @@ impl Dialogue {
         if self.is_starting_tls() {
             return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
         }
-        self.lost(Some(self.envelope.timeout));
+        self.lost(Some(if self.is_committed { self.envelope.timeout } else { self.patience }));
     }
 
     fn lost(&mut self, silence: Option<u64>) {
         self.envelope.log.tell(&Event::Lost(self.waits_for(), silence));
-        self.abandon(self.words().died());
+        let why = if silence.is_some() { "nothing was said in time" } else { "connection died" };
+        self.server_failed(why.to_owned(), self.words().died());
     }
 
     /// What the next reply would be to.

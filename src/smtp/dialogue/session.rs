@@ -1,6 +1,7 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
 use super::{Command, Dialogue, Ending};
+use crate::addresses::search::known;
 use crate::auth::Credentials;
 use crate::auth::choose::{Auth, Permission, Step};
 use crate::auth::mask;
@@ -11,6 +12,7 @@ use crate::smtp::envelope::{Goal, Relay};
 use crate::smtp::reply::Reply;
 use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
+use std::net::IpAddr;
 
 impl Dialogue {
     pub(super) fn greeting_reply(&mut self, reply: &Reply) {
@@ -42,7 +44,7 @@ impl Dialogue {
 
     fn refused(&mut self, what: &str, reply: &Reply) {
         let verdict = self.words().refused(what, reply);
-        self.end(Ending::NextAddress(verdict));
+        self.end(Ending::NextAddress(verdict, format!("{what} ({})", reply.code)));
     }
 
     /// The server has said hello: first TLS, then the login, then the mail.
@@ -58,22 +60,31 @@ impl Dialogue {
         if self.capabilities.starttls && self.policy != TlsPolicy::None {
             return self.send(Command::StartTls, b"STARTTLS".to_vec());
         }
-        match self.policy.in_clear(self.credentials(), self.peer) {
+        match self.policy.in_clear(self.credentials(), self.is_on_loopback()) {
             Some(permission) => self.begin_login(permission),
-            None => self.finish(self.words().starttls_missing()),
+            None => self.end(Ending::NextAddress(self.words().starttls_missing(), "no STARTTLS".to_owned())),
         }
     }
 
-    fn credentials(&self) -> Option<&Credentials> {
+    /// A control line leads to this machine itself, and so does the connection. What DNS says is no leave.
+    fn is_on_loopback(&self) -> bool {
+        let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+        let Relay { name, is_direct, .. } = &self.envelope.relay;
+        !is_direct && is_loopback(self.peer) && known(name).contains(&self.peer)
+    }
+
+    pub(super) fn credentials(&self) -> Option<&Credentials> {
         self.auth.as_ref().map(Auth::credentials)
     }
 
     /// `behind` is what was received behind the reply: in clear, by whoever may have been on the way.
     pub(super) fn starttls_reply(&mut self, reply: &Reply, behind: &[u8]) {
         match reply.code {
-            220 if !behind.is_empty() => self.abandon(self.words().clear_behind_starttls()),
+            220 if !behind.is_empty() => {
+                self.server_failed("spoke in clear after STARTTLS".to_owned(), self.words().clear_behind_starttls());
+            }
             220 => self.start_tls(),
-            ..400 => self.abandon(self.words().out_of_step(reply)),
+            ..400 => self.out_of_step(reply),
             code => self.no_tls(format!("STARTTLS is refused ({code})"), self.words().starttls_refused(reply)),
         }
     }
@@ -120,15 +131,13 @@ impl Dialogue {
         self.no_tls(why, verdict);
     }
 
-    /// STARTTLS comes to nothing. That is the end, but for mail that would have gone out in clear too.
+    /// STARTTLS comes to nothing. That is the end here, but for mail that would have gone out in clear too.
     fn no_tls(&mut self, why: String, verdict: Verdict) {
-        if self.policy.falls_back(self.credentials()) && !self.envelope.relay.implicit_tls {
-            self.end(Ending::ReconnectInClear(verdict, why));
-        } else if self.is_starting_tls() {
-            self.abandon(verdict);
-        } else {
-            self.finish(verdict);
-        }
+        let ending = match self.envelope.relay.falls_back(self.credentials()) {
+            true => Ending::ReconnectInClear(verdict, why),
+            false => Ending::NextAddress(verdict, format!("TLS failed: {}", self.words().masked(&why))),
+        };
+        self.end(ending);
     }
 
     fn begin_login(&mut self, permission: Permission) {

@@ -17,7 +17,7 @@ impl Dialogue {
         if beyond_ascii && !smtputf8 {
             let verdict = self.words().address_beyond_ascii(!self.hello_deferred);
             return match self.envelope.relay.is_direct {
-                true => self.end(Ending::NextAddress(verdict)), // another exchanger may know more
+                true => self.end(Ending::NextAddress(verdict, "no SMTPUTF8".to_owned())), // another exchanger may know more
                 false => self.finish(verdict),
             };
         }
@@ -53,7 +53,7 @@ impl Dialogue {
             2 if self.capabilities.pipelining => {}
             2 => self.send_rcpt(0),
             4 | 5 => self.finish(self.words().command_refused(reply, "but sender was rejected")),
-            _ => self.abandon(self.words().out_of_step(reply)),
+            _ => self.out_of_step(reply),
         }
     }
 
@@ -64,7 +64,7 @@ impl Dialogue {
 
     pub(super) fn rcpt_reply(&mut self, number: usize, reply: &Reply) {
         if ![2, 4, 5].contains(&reply.class()) {
-            return self.abandon(self.words().out_of_step(reply));
+            return self.out_of_step(reply);
         }
         self.recipients.push(self.words().recipient_report(reply));
         if number + 1 < self.envelope.recipients.len() {
@@ -85,7 +85,7 @@ impl Dialogue {
                 self.unanswered.push_back((Command::EndOfData, u64::MAX));
             }
             (_, 4 | 5) => self.finish(self.words().command_refused(reply, "failed on DATA command")),
-            _ => self.abandon(self.words().out_of_step(reply)),
+            _ => self.out_of_step(reply),
         }
     }
 
@@ -115,6 +115,13 @@ impl Dialogue {
             return self.measured(Measured::As(measuring.finish()));
         }
         let Some(mut stuffer) = self.message.take() else { return };
+        match (self.envelope.measured, stuffer.measure()) {
+            (Measured::As(first), second) if first != second => {
+                let why = format!("It reads differently the second time: {} octets, then {}.", first.size, second.size);
+                return self.message_failed(&why); // by a failing disk, or somebody who has cut the file
+            }
+            _ => {}
+        }
         let mut finished = Ok(());
         self.channel.put(|octets| finished = stuffer.finish(octets));
         if finished.is_err() {
@@ -139,7 +146,7 @@ impl Dialogue {
         match reply.class() {
             2 => self.finish(self.words().accepted(reply)),
             4 | 5 => self.finish(self.words().refusal(reply, "failed after I sent the message")),
-            _ => self.abandon(self.words().out_of_step(reply)),
+            _ => self.out_of_step(reply),
         }
     }
 }
