@@ -17,6 +17,9 @@ const LOGIN: &str = "myuser secretpass";
 /// fails in another way.
 type Failure = (&'static str, fn(&mut Talk), &'static str, &'static str);
 
+/// What comes behind AUTH, and what the report says of it.
+type End = (&'static str, fn(&mut Talk), &'static str);
+
 const FAILURES: [Failure; 9] = [
     ("closes at once", |talk| talk.delivery.closed(), "connection died", "connection died"),
     ("keeps silent", |talk| talk.delivery.timed_out(), "connection died", "nothing was said in time"),
@@ -170,7 +173,7 @@ fn each_is_told_of() {
 /// the mail a second time.
 #[test]
 fn a_login_or_mail_is_tried_at_one_address() {
-    let ends: [(&str, fn(&mut Talk), &str); 7] = [
+    let ends: [End; 7] = [
         ("login refused", |talk| talk.relay("535 5.7.8 no\r\n"), "login failed as myuser"),
         ("login put off", |talk| talk.relay("454 4.7.0 later\r\n"), "the relay puts the login off"),
         ("no reply", |talk| talk.relay("what?\r\n"), "it sent what is no SMTP reply"),

@@ -28,6 +28,7 @@ use qmail_auth::addresses::Address;
 use qmail_auth::delivery::Delivery;
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -66,10 +67,15 @@ fn built(name: &str, by_cargo: &str) -> PathBuf {
 }
 
 /// Runs a prepared command with the message as a file on descriptor 0, which is how qmail-rspawn gives it.
-pub fn run(mut command: Command, message: &[u8]) -> Delivered {
+pub fn run(command: Command, message: &[u8]) -> Delivered {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(message).unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();
+    run_with(command, file)
+}
+
+/// The same with a file that is there already.
+pub fn run_with(mut command: Command, file: File) -> Delivered {
     let start = Instant::now();
     let output = command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     assert!(output.stderr.is_empty(), "descriptor 2 is the report pipe: {:?}", String::from_utf8_lossy(&output.stderr));
