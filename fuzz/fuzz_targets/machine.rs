@@ -67,7 +67,8 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     over_tls.home.control("tlscafile", "control/ca.pem");
     over_tls.home.control("ca.pem", &ca.pem);
     vec![
-        setting("relay.example:587 myuser Q9secretQ9", LOOPBACK, true),
+        setting("localhost:587 myuser Q9secretQ9", &[], true), // it needs no look-up
+        setting("relay.example:587 myuser Q9secretQ9", LOOPBACK, false),
         setting("relay.example:587 myuser Q9secretQ9", OUTSIDE, false),
         setting("relay.example:587 -myuser Q9secretQ9", OUTSIDE, true),
         policy(setting("relay.example:587 myuser Q9secretQ9", OUTSIDE, false), "may"),

@@ -29,6 +29,11 @@ fn read(segments: &[Vec<u8>]) -> Replies {
         let mut rest = &segment[..];
         while !rest.is_empty() {
             assert_eq!(reader.is_empty(), taken == start);
+            if let (true, [b'\r' | b'\n', behind @ ..]) = (reader.is_empty(), rest) {
+                rest = behind; // as the dialogue passes over empty lines
+                (taken, start) = (taken + 1, taken + 1);
+                continue;
+            }
             let before = rest.len();
             let read = reader.read(&mut rest);
             taken += before - rest.len();

@@ -30,6 +30,7 @@ pub fn replies(octets: &[u8]) -> Replies {
     let mut replies = Vec::new();
     let mut start = 0;
     loop {
+        start += octets[start..].iter().take_while(|c| b"\r\n".contains(c)).count(); // empty lines are part of no reply
         match reply(&octets[start..]) {
             Ok(None) => return Replies { replies, error: None },
             Err(error) => return Replies { replies, error: Some(error) },
@@ -43,8 +44,8 @@ pub fn replies(octets: &[u8]) -> Replies {
 
 /// The first reply, if it is there to its end: code, text, length.
 fn reply(octets: &[u8]) -> Result<Option<(u16, Vec<u8>, usize)>, Error> {
-    let (mut text, mut length, mut first) = (String::new(), 0, None);
-    for (number, line) in octets.split_inclusive(|c| *c == b'\n').enumerate() {
+    let (mut text, mut length, mut lines, mut first) = (String::new(), 0, 0, None);
+    for line in octets.split_inclusive(|c| *c == b'\n') {
         length += line.len();
         if length > OCTETS {
             return Err(Error::TooLong);
@@ -52,6 +53,10 @@ fn reply(octets: &[u8]) -> Result<Option<(u16, Vec<u8>, usize)>, Error> {
         // One character for one octet.
         let line: String = line.iter().map(|c| char::from(*c)).filter(|c| *c != '\r').collect();
         let Some(content) = line.strip_suffix('\n') else { return Ok(None) };
+        if content.is_empty() {
+            continue;
+        }
+        lines += 1;
         let mut rest = content.chars().skip(3);
         let code = content.get(..3).filter(|code| code.chars().all(|c| c.is_ascii_digit()));
         let code: u16 = code.and_then(|code| code.parse().ok()).ok_or(Error::Malformed)?;
@@ -66,7 +71,7 @@ fn reply(octets: &[u8]) -> Result<Option<(u16, Vec<u8>, usize)>, Error> {
         if sign != Some('-') {
             return Ok(Some((code, text.chars().map(|c| c as u8).collect(), length)));
         }
-        if number + 1 == LINES {
+        if lines == LINES {
             return Err(Error::TooLong);
         }
     }

@@ -36,9 +36,13 @@ pub fn dressed(code: u16, stage: Stage, line: &[u8], rng: &mut Rng) -> Vec<u8> {
         ];
     }
     let end: &[u8] = pick(rng, &[&b"\r\n"[..], b"\r\n", b"\r\n", b"\n", b"\r\r\n"]);
+    let gap = rng.usize(0..40); // before no line mostly
     let mut reply = Vec::new();
     let last = lines.len() - 1;
     for (number, text) in lines.iter().enumerate() {
+        if number == gap {
+            reply.extend(b"\n\r\n"); // two empty lines
+        }
         reply.extend(code.to_string().bytes());
         if number < last {
             reply.push(b'-');
@@ -70,8 +74,7 @@ fn text(line: &[u8], rng: &mut Rng) -> Vec<u8> {
 
 /// Octets that are no reply, up to a line's end.
 pub fn malformed(rng: &mut Rng) -> Vec<u8> {
-    const NONE: [&[u8]; 14] = [
-        b"\r\n",
+    const NONE: [&[u8]; 13] = [
         b"25\r\n",
         b"2x0 ok\r\n",
         b"2500 ok\r\n",

@@ -75,8 +75,8 @@ fn replies(record: &Record) -> Vec<Reply> {
         let mut replied = false;
         all += chunk.octets.len();
         for octet in &chunk.octets {
-            if *octet == b'\r' && begun.is_none() {
-                continue;
+            if b"\r\n".contains(octet) && begun.is_none() {
+                continue; // an empty line
             }
             octets += 1;
             let reply = begun.get_or_insert_with(|| {
@@ -85,6 +85,7 @@ fn replies(record: &Record) -> Vec<Reply> {
             });
             match octet {
                 b'\r' => continue,
+                b'\n' if line.is_empty() => continue,
                 b'\n' => {}
                 _ => {
                     line.push(*octet);
