@@ -12,7 +12,6 @@ use crate::smtp::envelope::{Goal, Relay};
 use crate::smtp::reply::Reply;
 use crate::tls::policy::TlsPolicy;
 use crate::tls::{Failure, Session};
-use std::net::IpAddr;
 
 impl Dialogue {
     pub(super) fn greeting_reply(&mut self, reply: &Reply) {
@@ -66,11 +65,9 @@ impl Dialogue {
         }
     }
 
-    /// A control line leads to this machine itself, and so does the connection. What DNS says is no leave.
+    /// The route itself names this machine, and so the connection goes to it. What DNS says is no leave.
     fn is_on_loopback(&self) -> bool {
-        let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
-        let Relay { name, is_direct, .. } = &self.envelope.relay;
-        !is_direct && is_loopback(self.peer) && known(name).contains(&self.peer)
+        self.peer.to_canonical().is_loopback() && known(&self.envelope.relay.name).contains(&self.peer)
     }
 
     pub(super) fn credentials(&self) -> Option<&Credentials> {
