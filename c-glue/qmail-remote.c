@@ -14,16 +14,24 @@
 /* The package looks for this in a file to know that it is ours. */
 static const char mark[] = "qmail-remote-auth: this program is /usr/libexec/qmail-remote-auth/qmail-remote";
 
+/* Takes the lowest free descriptor. It can be neither read nor written, and is there where /dev/null is not, or is a file. */
+static int nothing(void)
+{
+    return open("/", O_PATH);
+}
+
 /* Without a report pipe there is no delivery. Without a message, descriptor 0 becomes one that cannot be read, since an
    empty message would be sent. Descriptor 2 is the report pipe as well, so nothing may be written there. */
 static void sound_descriptors(void)
 {
-    if (fcntl(1, F_GETFD) == -1)
+    int report = fcntl(1, F_GETFL);
+
+    if (report == -1 || (report & O_ACCMODE) == O_RDONLY)
         abort();
-    if (fcntl(0, F_GETFD) == -1 && open("/dev/null", O_WRONLY) != 0)
+    if (fcntl(0, F_GETFD) == -1 && nothing() != 0)
         abort();
     close(2);
-    if (open("/dev/null", O_RDWR) != 2)
+    if (nothing() != 2)
         abort();
 }
 

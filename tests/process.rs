@@ -6,9 +6,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use support::namespace::inside;
 use support::server::{Rules, Server, unread};
 use support::{Delivered, Home, program, run};
 
@@ -59,7 +61,9 @@ fn descriptors() {
     let server = Server::start(open_relay());
     let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
     let died = |mut command: Command| command.stdin(Stdio::null()).stderr(Stdio::null()).status().unwrap().signal();
-    assert!(died(with_closed(&home, ">&-")).is_some());
+    for pipe in [">&-", "1</dev/null"] {
+        assert!(died(with_closed(&home, pipe)).is_some(), "{pipe}");
+    }
     assert!(server.finish().connections.is_empty());
 
     let server = Server::start(open_relay());
@@ -71,6 +75,30 @@ fn descriptors() {
     command.stdout(writer);
     assert!(died(command).is_some());
     server.finish();
+}
+
+/// Neither descriptor 0 nor 2 needs /dev/null, which is not in each chroot, and where it is a file nothing is written to it.
+#[test]
+fn without_dev_null() {
+    if !inside("without_dev_null") {
+        return;
+    }
+    let server = Server::start(open_relay());
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    assert!(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/dev"]).status().unwrap().success());
+    let null = Path::new("/dev/null");
+    for content in [None, Some("not what it was")] {
+        content.iter().for_each(|content| fs::write(null, content).unwrap());
+        for (closed, letters) in [("", "rK"), ("2>&-", "rK"), ("<&-", "rZ"), ("<&- 2>&-", "rZ")] {
+            let delivered = run(with_closed(&home, closed), MESSAGE);
+            assert_eq!(delivered.letters(), letters, "{content:?} {closed}: {delivered:?}");
+        }
+        let mut check = Command::new(support::check::program());
+        check.env_clear().env("QMAILHOME", home.path()).arg("example.org");
+        assert!(support::check::run_with(check, Stdio::piped()).last_line().starts_with("OK: "), "{content:?}");
+        assert_eq!(fs::read_to_string(null).ok().as_deref(), content);
+    }
+    assert_eq!(server.finish().messages.len(), 4);
 }
 
 /// What the process makes of itself, read while the server lets it wait.

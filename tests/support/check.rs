@@ -71,8 +71,13 @@ pub fn command<S: AsRef<OsStr>>(home: &Home, arguments: &[S]) -> Command {
 }
 
 /// Runs it to its end.
-pub fn run(mut command: Command) -> Checked {
-    let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+pub fn run(command: Command) -> Checked {
+    run_with(command, Stdio::null())
+}
+
+/// The same with this on descriptor 0.
+pub fn run_with(mut command: Command, stdin: Stdio) -> Checked {
+    let output = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|octets| String::from_utf8(octets).unwrap());
     Checked { stdout, stderr, status: output.status.code() }
 }
