@@ -92,6 +92,9 @@ extern "C" {
 // The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference.
 void qmail_auth_delivery_mx(struct qmail_auth_delivery *delivery, const char *answer, size_t len, uint64_t seed);
 
+// Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none.
+int qmail_auth_answer_has(const char *answer, size_t len, uint16_t kind);
+
 // The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text.
 void qmail_auth_delivery_not_found(struct qmail_auth_delivery *delivery,
                                    enum qmail_auth_missing missing,
@@ -99,6 +102,9 @@ void qmail_auth_delivery_not_found(struct qmail_auth_delivery *delivery,
 
 // This machine has this address. NULL: it has no others.
 void qmail_auth_delivery_own_address(struct qmail_auth_delivery *delivery, const struct qmail_auth_address *address);
+
+// The addresses of this machine cannot be had.
+void qmail_auth_delivery_own_addresses_failed(struct qmail_auth_delivery *delivery, int error);
 
 // What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be had. `unix_time` is in seconds. Sets `change`.
 void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,

@@ -4,6 +4,7 @@
 #define GLUE_H
 
 #include <stdint.h>
+#include <sys/time.h>
 
 #include "delivery.h"
 
@@ -19,13 +20,22 @@ uint64_t unix_time(void);
 /* What poll waits for a deadline: milliseconds, 0 when it has passed. */
 int left(uint64_t deadline);
 
+/* From here on calls are interrupted (EINTR), and the resolver's waiting over TCP ends, once so much time has passed. */
+void limit_begin(const struct itimerval *left);
+
+/* Whether it has. */
+int limit_is_over(void);
+
+/* Ends that. Sets what is left of the time. */
+void limit_end(struct itimerval *left);
+
 /* Looks up the MX records of the name and tells the delivery. */
 void resolve_mx(struct qmail_auth_delivery *delivery, const char *name);
 
 /* Looks up the addresses of the name and tells the delivery. */
 void resolve(struct qmail_auth_delivery *delivery, const char *name);
 
-/* Tells the delivery all addresses of this machine. Does not return when they cannot be had. */
+/* Tells the delivery all addresses of this machine. */
 void own_addresses(struct qmail_auth_delivery *delivery);
 
 /* Tells the delivery what is in the file of this name, and writes what it changes there. */

@@ -1,4 +1,4 @@
-/* Names to MX records and addresses, and the addresses of this machine. MX by res_nquery, whose answer goes on as it came;
+/* Names to MX records and addresses, and the addresses of this machine. MX by res_query, whose answer goes on as it came;
    addresses by getaddrinfo from /etc/hosts and DNS: so the resolver's own order and timeouts count, and no other module. */
 
 #include <errno.h>
@@ -15,9 +15,14 @@
 
 #include "glue.h"
 
-#define MAX_ADDRESSES 64
+/* One more than a delivery tries, so that it knows of a name that has more. */
+#define MAX_ADDRESSES 65
 
 static unsigned char answer[NS_MAXMSG];
+
+/* What is left of the minute that all lookups of a delivery have together, and the time between two interruptions once it is over. */
+static struct itimerval left_for_lookups = {{0, 100000}, {60, 0}};
+static int is_late;
 
 /* Returns 1 when it was an IP address. */
 static int copy_address(const struct sockaddr *from, struct qmail_auth_address *to)
@@ -37,20 +42,27 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
     return 0;
 }
 
-/* Asks DNS alone for one kind of record of the name as it stands. Returns the length of the answer, or -1 and why. */
-static int query(const char *name, int type, int *error)
+/* Whether there is time for a lookup. Then it has begun to run. */
+static int begin(void)
 {
-    struct __res_state state;
-    int n = -1;
+    if (!is_late)
+        limit_begin(&left_for_lookups);
+    return !is_late;
+}
 
-    memset(&state, 0, sizeof state);
-    *error = NO_RECOVERY;
-    if (res_ninit(&state) == -1)
-        return -1;
-    n = res_nquery(&state, name, C_IN, type, answer, sizeof answer);
-    *error = state.res_h_errno;
-    res_nclose(&state);
-    return n;
+static void end(void)
+{
+    is_late = limit_is_over();
+    limit_end(&left_for_lookups);
+}
+
+/* What was not found in time is unknown, whatever the resolver makes of that. */
+static void not_found(struct qmail_auth_delivery *delivery, enum qmail_auth_missing missing, const char *why)
+{
+    if (is_late)
+        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "no answer in 60 seconds");
+    else
+        qmail_auth_delivery_not_found(delivery, missing, why);
 }
 
 /* A server that refuses is no proof that there is no such name, so only two answers are final. */
@@ -61,13 +73,16 @@ static enum qmail_auth_missing missing(int error)
 
 void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
 {
-    int error;
-    int n = query(name, T_MX, &error);
+    int n = -1;
 
+    if (begin()) {
+        n = res_query(name, C_IN, T_MX, answer, sizeof answer); /* of the name as it stands */
+        end();
+    }
     if (n < 0)
-        qmail_auth_delivery_not_found(delivery, missing(error), hstrerror(error));
+        not_found(delivery, missing(h_errno), hstrerror(h_errno));
     else if ((size_t)n > sizeof answer)
-        qmail_auth_delivery_not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
+        not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
     else
         /* Two deliveries differ in the process, two of one process number in the time. */
         qmail_auth_delivery_mx(delivery, (const char *)answer, (size_t)n, now() + ((uint64_t)getpid() << 32));
@@ -76,15 +91,19 @@ void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
 /* Whether DNS says that the name has no addresses, of either family. Sets what it says else. */
 static int has_none(const char *name, const char **why)
 {
-    static const int types[] = {T_A, T_AAAA};
+    static const uint16_t types[] = {T_A, T_AAAA};
     size_t i;
-    int error;
 
     for (i = 0; i < sizeof types / sizeof *types; i++) {
-        int found = query(name, types[i], &error) >= 0;
+        int n = res_query(name, C_IN, types[i], answer, sizeof answer);
 
-        if (found || missing(error) != QMAIL_AUTH_MISSING_NONE) {
-            *why = found ? "DNS has an address that the system's resolver does not give" : hstrerror(error);
+        if (n < 0 && missing(h_errno) != QMAIL_AUTH_MISSING_NONE) {
+            *why = hstrerror(h_errno);
+            return 0;
+        }
+        /* An alias alone, of a name that has none, is an answer, too. */
+        if (n >= 0 && ((size_t)n > sizeof answer || qmail_auth_answer_has((const char *)answer, (size_t)n, types[i]))) {
+            *why = "DNS has an address that the system's resolver does not give";
             return 0;
         }
     }
@@ -93,13 +112,12 @@ static int has_none(const char *name, const char **why)
 
 /* getaddrinfo takes the answer about one family for both when the other lookup failed, and need not ask DNS at all. So that
    there are none is believed only when DNS says so itself. */
-static void not_resolved(struct qmail_auth_delivery *delivery, const char *name, int error)
+static enum qmail_auth_missing not_resolved(const char *name, int error, const char **why)
 {
-    const char *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
     int says_none = error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY;
-    int none = says_none && has_none(name, &why);
 
-    qmail_auth_delivery_not_found(delivery, none ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN, why);
+    *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+    return says_none && has_none(name, why) ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
 }
 
 /* As getaddrinfo, with nsswitch.conf left aside. What else it may name are modules that libc loads at run time, which a static
@@ -116,17 +134,12 @@ static int addresses_of(const char *name, struct addrinfo **found)
     return getaddrinfo(name, NULL, &hints, found);
 }
 
-void resolve(struct qmail_auth_delivery *delivery, const char *name)
+static void resolved(struct qmail_auth_delivery *delivery, struct addrinfo *found)
 {
     struct qmail_auth_address addresses[MAX_ADDRESSES];
-    struct addrinfo *found, *one;
+    struct addrinfo *one;
     size_t count = 0;
-    int error = addresses_of(name, &found);
 
-    if (error != 0) {
-        not_resolved(delivery, name, error);
-        return;
-    }
     for (one = found; one != NULL && count < MAX_ADDRESSES; one = one->ai_next)
         if (copy_address(one->ai_addr, &addresses[count]))
             count++;
@@ -134,14 +147,34 @@ void resolve(struct qmail_auth_delivery *delivery, const char *name)
     qmail_auth_delivery_resolved(delivery, addresses, count);
 }
 
-/* Without them mail could go round in a circle, so they are had or the process dies by a signal, which defers. */
+void resolve(struct qmail_auth_delivery *delivery, const char *name)
+{
+    enum qmail_auth_missing kind = QMAIL_AUTH_MISSING_UNKNOWN;
+    struct addrinfo *found = NULL;
+    const char *why = "";
+    int error;
+
+    if (begin()) {
+        error = addresses_of(name, &found);
+        if (error != 0)
+            kind = not_resolved(name, error, &why);
+        end();
+    }
+    if (found != NULL)
+        resolved(delivery, found);
+    else
+        not_found(delivery, kind, why);
+}
+
 void own_addresses(struct qmail_auth_delivery *delivery)
 {
     struct ifaddrs *all, *one;
     struct qmail_auth_address address;
 
-    if (getifaddrs(&all) == -1)
-        abort();
+    if (getifaddrs(&all) == -1) {
+        qmail_auth_delivery_own_addresses_failed(delivery, errno);
+        return;
+    }
     for (one = all; one != NULL; one = one->ifa_next)
         if (one->ifa_addr != NULL && copy_address(one->ifa_addr, &address))
             qmail_auth_delivery_own_address(delivery, &address);

@@ -33,13 +33,15 @@ pub struct Addresses {
     list: std::collections::VecDeque<Candidate>,
     /// What became of those before, in their order.
     failures: Vec<(IpAddr, String)>,
+    /// There are others than these, and why they are not among them.
+    others: Option<String>,
     unreached: bool,
 }
 
 impl Addresses {
-    /// Starts with the first of these. `others`: there are some whose addresses are not known now.
-    pub fn new(list: Vec<Candidate>, others: bool) -> Addresses {
-        Addresses { list: list.into(), failures: Vec::new(), unreached: others }
+    /// Starts with the first of these. `others`: what there is beside, which is not known now or not tried.
+    pub fn new(list: Vec<Candidate>, others: Option<String>) -> Addresses {
+        Addresses { list: list.into(), failures: Vec::new(), unreached: others.is_some(), others }
     }
 
     /// There was no connection to one of them, so what it would have said is not known.
@@ -99,9 +101,9 @@ impl Addresses {
         self.list.truncate(1);
     }
 
-    /// What became of those before, but for one: `192.0.2.1: Connection refused, ...`.
+    /// What became of those before, but for one, and of the others: `192.0.2.1: Connection refused, ...`.
     pub fn failures(&self, but: Option<IpAddr>) -> String {
         let told = self.failures.iter().filter(|(ip, _)| Some(*ip) != but);
-        told.map(|(ip, why)| format!("{ip}: {why}")).collect::<Vec<_>>().join(", ")
+        told.map(|(ip, why)| format!("{ip}: {why}")).chain(self.others.clone()).collect::<Vec<_>>().join(", ")
     }
 }

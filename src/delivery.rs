@@ -24,7 +24,8 @@ pub enum Want<'a> {
     Mx(&'a str),
     /// Look up the addresses of this host, then [`Delivery::resolved`] or [`Delivery::not_found`].
     Addresses(&'a str),
-    /// Give [`Delivery::own_address`] each address of this machine, then [`Delivery::own_addresses_end`].
+    /// Give [`Delivery::own_address`] each address of this machine, then [`Delivery::own_addresses_end`]; or
+    /// [`Delivery::own_addresses_failed`].
     OwnAddresses,
     /// Lock this file, give [`Delivery::tcpto`] what is in it, write what that answers, and unlock it.
     Tcpto(&'a Path),
@@ -182,6 +183,11 @@ impl Delivery {
         self.search(Search::own_addresses_end);
     }
 
+    /// They cannot be had.
+    pub fn own_addresses_failed(&mut self, error: &io::Error) {
+        self.search(|search| search.own_addresses_failed(error));
+    }
+
     fn search(&mut self, event: impl FnOnce(&mut Search) -> Result<(), Verdict>) {
         let Stage::Search(search) = &mut self.stage else { return };
         if let Err(verdict) = event(search) {
@@ -196,16 +202,11 @@ impl Delivery {
     /// The search is over.
     fn found(&mut self, search: Search) {
         let Some(Plan { outgoingip, target, .. }) = &self.plan else { return };
-        let (mut found, mut others) = search.candidates();
-        if let Some(source) = outgoingip {
-            let all = found.len();
-            found.retain(|candidate| candidate.address.ip.is_ipv4() == source.is_ipv4());
-            others |= found.len() < all;
-            if found.is_empty() {
-                let line =
-                    format!("control/outgoingip is {source}, and no address can be reached from it. (#4.4.1) {target}");
-                return self.done(&[], &Verdict::new(Letter::Z, line));
-            }
+        let (found, others) = search.candidates(*outgoingip);
+        if let (Some(source), []) = (outgoingip, &found[..]) {
+            let line =
+                format!("control/outgoingip is {source}, and no address can be reached from it. (#4.4.1) {target}");
+            return self.done(&[], &Verdict::new(Letter::Z, line));
         }
         self.log.tell(&Event::Addresses(&found));
         self.addresses = Addresses::new(found, others);

@@ -171,6 +171,13 @@ fn searches() {
     }
     let none = Dns { mx: Some(&[]), hosts: &[] };
     assert_eq!(deliver(&home, "example.org", &none, 1).1, NO_HOST);
+    // An alias of a name that has no MX exists, so stock says something else.
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut alias = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+    alias.mx(&answer(&[]), 1);
+    assert_eq!(alias.want(0), Want::Addresses("example.org."));
+    alias.not_found(Missing::None, "no address");
+    assert_eq!(alias.want(0), Want::Done(NO_EXCHANGE.as_bytes()));
     assert!(
         deliver(&home, "example.org", &Dns { mx: Some(&[]), hosts: &[("example.org.", None)] }, 1)
             .1
@@ -258,7 +265,8 @@ fn equal_preferences_are_shuffled() {
     assert!(orders.values().all(|count| (50..200).contains(count)), "{orders:?}");
 }
 
-/// A domain may have a thousand exchanges with a thousand addresses each; a delivery has an end all the same.
+/// A domain may have a thousand exchanges with a thousand addresses each; a delivery has an end all the same. What is left out is
+/// unknown: it may be what would have taken the mail.
 #[test]
 fn no_more_than_a_delivery_can_bear() {
     let home = Home::new();
@@ -266,7 +274,9 @@ fn no_more_than_a_delivery_can_bear() {
     let ips: Vec<String> = (0..50).map(|i| format!("192.0.2.{i}")).collect();
     let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
     let dns = Dns { mx: Some(&records), hosts: &[("many.example.", Some(&ips))] };
-    assert_eq!(deliver(&home, "example.org", &dns, 1).0.len(), 64);
+    let (tried, said) = deliver(&home, "example.org", &dns, 1);
+    assert_eq!(tried.len(), 64);
+    assert!(said.contains("192.0.2.13: connection refused, more than 64 addresses, and no more are tried\n"), "{said}");
 
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
@@ -276,7 +286,76 @@ fn no_more_than_a_delivery_can_bear() {
         delivery.not_found(Missing::None, "");
         lookups += 1;
     }
-    assert_eq!(lookups, 32);
+    assert_eq!(lookups, 100);
+    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+    let expected = format!("{NOT_NOW}many.example: not looked up behind 100 other mail exchangers\n\0");
+    assert_eq!(String::from_utf8_lossy(report), expected);
+}
+
+/// The best ones have no address, so it is the last that counts; unless this machine is better.
+#[test]
+fn many_exchangers() {
+    let home = Home::new();
+    let hosts: &[(&str, Option<&[&str]>)] =
+        &[("two.example.", Some(&["192.0.2.2"])), ("own.example.", Some(&["192.0.2.100"]))];
+    for (count, ours, last, tried, report) in [
+        (99, None, "two.example", &["192.0.2.2"][..], NO_CONNECTION),
+        (99, None, "none.example", &[], NO_EXCHANGE),
+        (100, None, "two.example", &[], NOT_NOW),
+        (100, Some(50), "two.example", &[], LOCAL),
+    ] {
+        let mut records: Vec<(u16, &str)> = (0..count).map(|i| (i, "none.example")).collect();
+        if let Some(ours) = ours {
+            records[ours].1 = "own.example";
+        }
+        records.push((count, last));
+        let (found, said) = deliver(&home, "example.org", &Dns { mx: Some(&records), hosts }, 1);
+        assert_eq!(found, tried, "{count} {ours:?} {last}");
+        assert!(said.starts_with(report), "{count} {ours:?} {last}: {said}");
+    }
+}
+
+/// All that are tried say no, and it bounces; but not where there is one that was not.
+#[test]
+fn all_say_no() {
+    let home = Home::new();
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    for (count, letter) in [(64, "D"), (65, "Z")] {
+        let recipient = "\u{fc}@example.org".as_bytes();
+        let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", recipient], &surroundings);
+        delivery.mx(&answer(&[(10, "one.example")]), 1);
+        delivery.resolved((1..=count).map(|last| Address { ip: [192, 0, 2, last].into(), scope: 0 }).collect());
+        delivery.own_addresses_end();
+        assert!(delivery.tcpto(b"", 0).is_none());
+        for _ in 0..64 {
+            delivery.connected(0, 0);
+            for reply in ["220 hi\r\n", "250 no SMTPUTF8\r\n"] {
+                delivery.received(0, reply.as_bytes());
+                if let Want::Io(..) = delivery.want(0) {
+                    sent(&mut delivery);
+                }
+            }
+            delivery.disconnected(0);
+        }
+        let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+        let said = String::from_utf8_lossy(report);
+        assert!(said.starts_with(letter), "{count}: {said}");
+        assert_eq!(said.contains(", more than 64 addresses, and no more are tried"), count > 64, "{said}");
+    }
+}
+
+/// Where mail would go round in a circle is not known then.
+#[test]
+fn the_addresses_of_this_machine_are_not_known() {
+    let home = Home::new();
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"a@example.net", b"b@example.org"], &surroundings);
+    assert_eq!(delivery.want(0), Want::OwnAddresses);
+    delivery.own_addresses_failed(&ErrorKind::Unsupported.into());
+    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+    let expected = "ZThe addresses of this machine cannot be found out: unsupported. (#4.3.5) Where a service manager \
+                    restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.\n\0";
+    assert_eq!(String::from_utf8_lossy(report), expected);
 }
 
 /// outgoingip: the source of each connection; addresses of the other family cannot be reached from it.
@@ -289,6 +368,18 @@ fn the_address_to_send_from() {
         home.control("outgoingip", source);
         assert_eq!(deliver(&home, "example.org", &dns, 1).0, [tried]);
     }
+    // They are left out before it is counted how many there are.
+    let far: Vec<String> = (1..=64).map(|i| format!("2001:db8::{i}")).chain(["192.0.2.1".to_owned()]).collect();
+    let far: Vec<&str> = far.iter().map(String::as_str).collect();
+    let far = Dns { mx: Some(&[]), hosts: &[("example.org.", Some(&far))] };
+    home.control("outgoingip", "192.0.2.100");
+    let (tried, said) = deliver(&home, "example.org", &far, 1);
+    assert_eq!(tried, ["192.0.2.1"]);
+    assert!(
+        said.ends_with(": connection refused, more of the other family, left out for control/outgoingip\n\0"),
+        "{said}"
+    );
+    home.control("outgoingip", "2001:db8::100\n");
     let only4 = Dns { mx: Some(&[]), hosts: &[("example.org.", Some(&["192.0.2.1"]))] };
     let said = deliver(&home, "example.org", &only4, 1).1;
     assert!(

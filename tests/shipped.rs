@@ -10,9 +10,13 @@ mod support;
 mod bench;
 #[path = "compliance/names.rs"]
 mod names;
+#[path = "resolver/silent.rs"]
+#[allow(dead_code)] // tests/resolver.rs uses the rest
+mod silent;
 
 use bench::{Bench, Kind, MESSAGE, wrong};
 use names::Names;
+use silent::SilentOverTcp;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -152,6 +156,24 @@ fn no_module_is_opened() {
                 }
             }
         }
+    }
+}
+
+/// The libc that is linked in does as the other one, of which c-glue/limit.c knows how it waits.
+#[test]
+fn no_answer_is_waited_for_without_end() {
+    if !inside("no_answer_is_waited_for_without_end") {
+        return;
+    }
+    let (names, home) = (SilentOverTcp::start(), Home::new());
+    for route in ["", "silent.example:silent.example\n"] {
+        home.control("smtproutes", route);
+        let mut command = Command::new(program());
+        command.env_clear().env("QMAILHOME", home.path()).args(["silent.example", "a@example.net", "b@example.org"]);
+        let output = names.run(command);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.starts_with('Z') && said.ends_with(": no answer in 60 seconds\n\0"), "{said}");
     }
 }
 

@@ -1,5 +1,7 @@
-//! MX records out of a DNS answer as the resolver gave it (RFC 1035 section 4). It came from the network, so everything in it is
-//! bounded: names go backwards only, and no further than a name can be long.
+//! Records out of a DNS answer as the resolver gave it (RFC 1035 section 4), those of MX in full. It came from the network, so
+//! everything in it is bounded: names go backwards only, and no further than a name can be long.
+
+use std::ops::Range;
 
 /// A header, before the first question.
 const HEADER: usize = 12;
@@ -26,6 +28,24 @@ pub struct Malformed;
 /// The MX records of an answer, in its order, whoever they belong to: where the name asked for is an alias, they are those of
 /// the name it stands for.
 pub fn exchanges(answer: &[u8]) -> Result<Vec<Exchange>, Malformed> {
+    let mut exchanges = Vec::new();
+    for Range { start: data, end } in records(answer, MX)? {
+        let (exchange, behind) = name(answer, data + 2)?;
+        if behind > end {
+            return Err(Malformed);
+        }
+        exchanges.push(Exchange { preference: number(answer, data)?, name: exchange });
+    }
+    Ok(exchanges)
+}
+
+/// Whether an answer has a record of this type. One that is an alias alone has none: the name it stands for has none.
+pub fn has(answer: &[u8], kind: u16) -> Result<bool, Malformed> {
+    Ok(!records(answer, kind)?.is_empty())
+}
+
+/// Where the data are of each record of this type.
+fn records(answer: &[u8], wanted: u16) -> Result<Vec<Range<usize>>, Malformed> {
     let (truncated, mut at) = (answer.get(2).ok_or(Malformed)? & 2 != 0, HEADER);
     if truncated {
         return Err(Malformed);
@@ -33,7 +53,7 @@ pub fn exchanges(answer: &[u8]) -> Result<Vec<Exchange>, Malformed> {
     for _ in 0..number(answer, 4)? {
         at = name(answer, at)?.1 + 4;
     }
-    let mut exchanges = Vec::new();
+    let mut records = Vec::new();
     for _ in 0..number(answer, 6)? {
         at = name(answer, at)?.1;
         let (kind, class, length) = (number(answer, at)?, number(answer, at + 2)?, number(answer, at + 8)?);
@@ -42,15 +62,11 @@ pub fn exchanges(answer: &[u8]) -> Result<Vec<Exchange>, Malformed> {
         if at > answer.len() {
             return Err(Malformed);
         }
-        if (kind, class) == (MX, IN) {
-            let (exchange, end) = name(answer, data + 2)?;
-            if end > at {
-                return Err(Malformed);
-            }
-            exchanges.push(Exchange { preference: number(answer, data)?, name: exchange });
+        if (kind, class) == (wanted, IN) {
+            records.push(data..at);
         }
     }
-    Ok(exchanges)
+    Ok(records)
 }
 
 fn number(answer: &[u8], at: usize) -> Result<u16, Malformed> {
@@ -125,9 +141,11 @@ mod tests {
         ]);
         let expected = vec![mx(10, b"mx.example.org"), mx(256, b"a.b"), mx(0, b""), mx(5, b"a.b")];
         assert_eq!(exchanges(&whole), Ok(expected));
+        assert_eq!([MX, 5, 1].map(|kind| has(&whole, kind)), [Ok(true), Ok(true), Ok(false)]);
         // Cut anywhere it is an error, never another list.
         for end in 0..whole.len() {
             assert_eq!(exchanges(&whole[..end]), Err(Malformed), "cut at {end}");
+            assert_eq!(has(&whole[..end], 1), Err(Malformed), "cut at {end}");
         }
         let mut cut = whole.clone();
         cut[2] |= 2;

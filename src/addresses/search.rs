@@ -4,11 +4,12 @@
 //! where the domain itself says so, Z for whatever may be otherwise later, and for a relay always, since we chose it.
 
 use super::{Address, Candidate, mx, tcpto};
-use crate::report::{Letter, Verdict};
+use crate::report::{Letter, Verdict, os_error};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A domain may have as many mail exchangers as it likes, but each costs lookups.
-const EXCHANGES: usize = 32;
+const EXCHANGES: usize = 100;
 /// Each address may cost timeoutconnect.
 const ADDRESSES: usize = 64;
 
@@ -19,7 +20,8 @@ pub enum Need<'a> {
     Mx(&'a str),
     /// The addresses of this name: [`Search::resolved`] or [`Search::not_found`].
     Addresses(&'a str),
-    /// The addresses of this machine: [`Search::own_address`] for each, then [`Search::own_addresses_end`].
+    /// The addresses of this machine: [`Search::own_address`] for each, then [`Search::own_addresses_end`]; or
+    /// [`Search::own_addresses_failed`].
     OwnAddresses,
     /// Nothing: the [`Search::candidates`] are there.
     Nothing,
@@ -49,7 +51,7 @@ pub struct Search {
     found: Vec<(Candidate, u16)>,
     /// Preferences from here on are ours and no better than ours.
     own: Option<u16>,
-    /// The best preference of a host whose addresses nobody knows now, and why.
+    /// The best preference of a host whose addresses nobody knows now or that is one too many, and why.
     unknown: Option<(u16, String)>,
     next: Next,
 }
@@ -65,8 +67,8 @@ enum Next {
 enum Target {
     /// The relay of a route; the second is where that is written.
     Relay(String, String),
-    /// A domain, in text and for the lookup. The last is true once it has shown MX records.
-    Domain { shown: String, name: String, has_mx: bool },
+    /// A domain, in text and for the lookup. The last is true once DNS has shown a record of it, be it an alias alone.
+    Domain { shown: String, name: String, exists: bool },
 }
 
 impl Search {
@@ -86,7 +88,7 @@ impl Search {
     pub fn for_domain(domain: &[u8]) -> Result<Search, Verdict> {
         let shown = String::from_utf8_lossy(domain).into_owned();
         let bare = shown.strip_suffix('.').unwrap_or(&shown).to_owned();
-        let target = Target::Domain { shown: shown.clone(), name: format!("{bare}."), has_mx: false };
+        let target = Target::Domain { shown: shown.clone(), name: format!("{bare}."), exists: false };
         let mut search = Search::new(target, Vec::new(), Next::Mx);
         if let Some(ip) = literal(&shown) {
             search.add(Address { ip, scope: 0 }, ip.to_string(), 0);
@@ -116,6 +118,9 @@ impl Search {
         let Ok(mut exchanges) = mx::exchanges(answer) else {
             return self.not_found(Missing::Unknown, "the answer about its MX cannot be understood");
         };
+        if let Target::Domain { exists, .. } = &mut self.target {
+            *exists = true;
+        }
         if exchanges.is_empty() {
             return self.not_found(Missing::None, ""); // an alias of a name without MX
         }
@@ -124,17 +129,19 @@ impl Search {
         }
         shuffle(&mut exchanges, seed);
         exchanges.sort_by_key(|exchange| exchange.preference);
-        exchanges.truncate(EXCHANGES);
-        if let Target::Domain { has_mx, .. } = &mut self.target {
-            *has_mx = true;
-        }
         let host = |exchange: &mx::Exchange| {
             let name = std::str::from_utf8(&exchange.name).ok().filter(|name| can_be_host(name))?;
             // An address in the place of a name is a mistake that stock bears with.
             let dot = if name.parse::<Ipv4Addr>().is_ok() { "" } else { "." };
             Some(Host { name: format!("{name}{dot}"), preference: exchange.preference })
         };
-        self.hosts = exchanges.iter().rev().filter_map(host).collect();
+        let mut hosts: Vec<Host> = exchanges.iter().filter_map(host).collect();
+        if let Some(Host { name, preference }) = hosts.get(EXCHANGES) {
+            self.is_unknown(*preference, name, &format!("not looked up behind {EXCHANGES} other mail exchangers"));
+        }
+        hosts.truncate(EXCHANGES);
+        hosts.reverse();
+        self.hosts = hosts;
         self.go_on(Next::Hosts)
     }
 
@@ -165,12 +172,17 @@ impl Search {
                 self.go_on(Next::Hosts)
             }
             _ => {
-                let host = self.hosts.pop();
-                if let (Missing::Unknown, None, Some(Host { name, preference })) = (missing, &self.unknown, host) {
-                    self.unknown = Some((preference, format!("{}: {why}", name.trim_end_matches('.'))));
+                if let (Missing::Unknown, Some(Host { name, preference })) = (missing, self.hosts.pop()) {
+                    self.is_unknown(preference, &name, why);
                 }
                 self.go_on(Next::Hosts)
             }
+        }
+    }
+
+    fn is_unknown(&mut self, preference: u16, name: &str, why: &str) {
+        if self.unknown.as_ref().is_none_or(|(best, _)| preference < *best) {
+            self.unknown = Some((preference, format!("{}: {why}", name.trim_end_matches('.'))));
         }
     }
 
@@ -185,14 +197,35 @@ impl Search {
         self.drop_from(|ip| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified());
         if let Some(own) = self.own {
             self.found.retain(|(_, preference)| *preference < own);
+            self.unknown = self.unknown.take().filter(|(preference, _)| *preference < own);
         }
         self.go_on(Next::Nothing)
     }
 
-    /// What was found, once nothing more is needed; and whether nobody knows the addresses of others now.
-    pub fn candidates(self) -> (Vec<Candidate>, bool) {
-        let found = self.found.into_iter().map(|(candidate, _)| candidate).take(ADDRESSES).collect();
-        (found, self.unknown.is_some())
+    /// Nobody knows them, and so not where mail would go round in a circle.
+    pub fn own_addresses_failed(&mut self, error: &io::Error) -> Result<(), Verdict> {
+        let line = format!("The addresses of this machine cannot be found out: {}. (#4.3.5)", os_error(error));
+        let advice =
+            "Where a service manager restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.";
+        Err(Verdict::new(Letter::Z, format!("{line} {advice}")))
+    }
+
+    /// What was found, once nothing more is needed: what can be reached from `source`, and no more than is tried; and what there is
+    /// beside, of which nobody knows what it would have said.
+    pub fn candidates(self, source: Option<IpAddr>) -> (Vec<Candidate>, Option<String>) {
+        let mut others = self.unknown.map(|(_, why)| why);
+        let all = self.found.len();
+        let found = self.found.into_iter().map(|(candidate, _)| candidate);
+        let of_family = |one: &Candidate| source.is_none_or(|source| source.is_ipv4() == one.address.ip.is_ipv4());
+        let mut found: Vec<Candidate> = found.filter(of_family).collect();
+        if found.len() < all {
+            others = Some("more of the other family, left out for control/outgoingip".to_owned());
+        }
+        if found.len() > ADDRESSES {
+            found.truncate(ADDRESSES);
+            others = Some(format!("more than {ADDRESSES} addresses, and no more are tried"));
+        }
+        (found, others)
     }
 
     fn add(&mut self, address: Address, host: String, preference: u16) {
@@ -223,13 +256,13 @@ impl Search {
 
     fn nothing_to_try(&self) -> Verdict {
         match (&self.target, &self.unknown) {
-            (_, Some((preference, unknown))) if self.own.is_none_or(|own| *preference < own) => unknown_host(unknown),
+            (_, Some((_, unknown))) => unknown_host(unknown),
             _ if self.own.is_some() => {
                 let sorry = "Sorry. Although I'm listed as a best-preference MX or A for that host,";
                 Verdict::new(Letter::D, sorry)
                     .and_line("it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)".to_owned())
             }
-            (Target::Domain { has_mx: true, .. }, _) => no_exchange(""),
+            (Target::Domain { exists: true, .. }, _) => no_exchange(""),
             _ => self.no_such_host(),
         }
     }

@@ -1,13 +1,14 @@
-//! c-glue/delivery.h: what the machine is told of names, addresses and queue/lock/tcpto.
+//! c-glue/delivery.h: what the machine is told of names, addresses and queue/lock/tcpto, and what C asks about an answer.
 
 use super::address::{qmail_auth_address, to_address};
 use super::delivery::{qmail_auth_delivery, tell};
 use super::text;
-use crate::addresses::Address;
 use crate::addresses::search::Missing;
 use crate::addresses::tcpto::Change;
+use crate::addresses::{Address, mx};
 use crate::delivery::Delivery;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int};
+use std::io::Error;
 
 /// Why a lookup came to nothing.
 #[allow(non_camel_case_types)] // the C name
@@ -50,6 +51,17 @@ pub unsafe extern "C" fn qmail_auth_delivery_mx(
     unsafe { tell(delivery, |machine| machine.mx(answer, seed)) }
 }
 
+/// Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none.
+///
+/// # Safety
+/// `answer` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_answer_has(answer: *const c_char, len: usize, kind: u16) -> c_int {
+    // SAFETY: the contract of this function.
+    let answer = unsafe { super::octets(answer, len) }.unwrap_or_default();
+    c_int::from(mx::has(answer, kind) != Ok(false))
+}
+
 /// The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text.
 ///
 /// # Safety
@@ -87,6 +99,16 @@ pub unsafe extern "C" fn qmail_auth_delivery_own_address(
     };
     // SAFETY: likewise.
     unsafe { tell(delivery, event) }
+}
+
+/// The addresses of this machine cannot be had.
+///
+/// # Safety
+/// `delivery` is NULL or lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_own_addresses_failed(delivery: *mut qmail_auth_delivery, error: c_int) {
+    // SAFETY: the contract of this function.
+    unsafe { tell(delivery, |machine| machine.own_addresses_failed(&Error::from_raw_os_error(error))) }
 }
 
 /// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be had. `unix_time` is in seconds. Sets `change`.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 const ZONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compliance/zone.conf");
 
-const A: u16 = 1;
+pub const A: u16 = 1;
 const CNAME: u16 = 5;
-const MX: u16 = 15;
+pub const MX: u16 = 15;
 const AAAA: u16 = 28;
 const SERVFAIL: u8 = 2;
 
@@ -54,8 +54,7 @@ fn answer(socket: &UdpSocket) {
 
 /// The reply to a query (RFC 1035 section 4.1); for a name not known here, that it has nothing of the kind.
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
-    let (name, end) = name(query)?;
-    let kind = u16::from_be_bytes(query.get(end..end + 2)?.try_into().ok()?);
+    let (name, kind, _) = question(query)?;
     let records: Vec<(u16, Vec<u8>)> = match (name.as_str(), kind) {
         ("silent.odd.example", _) => return None,
         ("null-mx.odd.example", MX) => vec![(MX, vec![0, 0, 0])],
@@ -66,17 +65,29 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
             vec![cname("target.odd.example"), (A, Ipv4Addr::new(192, 0, 2, 8).octets().to_vec())]
         }
         ("alias-of-mx.odd.example" | "alias-of-host.odd.example", _) => vec![cname("target.odd.example")],
+        // And the chain alone, where it leads to nothing.
+        ("alias-of-nothing.odd.example", _) => vec![cname("nothing.odd.example")],
+        ("alias-a-fails.odd.example", _) => vec![cname("another-target.odd.example")], // dnsmasq knows nothing of it yet
+        ("alias-circle.odd.example", _) => vec![cname("alias-circle-2.odd.example"), cname("alias-circle.odd.example")],
         _ => vec![],
     };
     let fails = matches!(
         (name.as_str(), kind),
-        ("servfail.odd.example", _) | ("a-fails.odd.example", A) | ("aaaa-fails.odd.example", AAAA)
+        ("servfail.odd.example", _)
+            | ("a-fails.odd.example" | "alias-a-fails.odd.example", A)
+            | ("aaaa-fails.odd.example", AAAA)
     );
     let code = if fails { SERVFAIL } else { 0 };
+    let records = if fails { vec![] } else { records };
+    response(query, code, records)
+}
+
+/// The reply with these records: the first is of the name asked about, those behind a CNAME of its target.
+pub fn response(query: &[u8], code: u8, records: Vec<(u16, Vec<u8>)>) -> Option<Vec<u8>> {
+    let (name, _, end) = question(query)?;
     let mut reply =
         [&query[..2], &[0x81, 0x80 | code, 0, 1, 0, u8::try_from(records.len()).ok()?, 0, 0, 0, 0]].concat();
-    reply.extend_from_slice(&query[12..end + 4]);
-    // The first record is of the name asked about, those behind a CNAME of its target.
+    reply.extend_from_slice(&query[12..end]);
     let mut owner = wire_name(&name);
     for (kind, data) in records {
         reply.extend_from_slice(&owner);
@@ -95,7 +106,7 @@ fn cname(target: &str) -> (u16, Vec<u8>) {
     (CNAME, wire_name(target))
 }
 
-fn mx(preference: u16, host: &str) -> (u16, Vec<u8>) {
+pub fn mx(preference: u16, host: &str) -> (u16, Vec<u8>) {
     (MX, [&preference.to_be_bytes()[..], &wire_name(host)].concat())
 }
 
@@ -106,14 +117,15 @@ fn wire_name(name: &str) -> Vec<u8> {
     wire
 }
 
-/// The name asked about, in lower case, and the place behind it.
-fn name(query: &[u8]) -> Option<(String, usize)> {
+/// The name asked about, in lower case, the type, and the place behind the question.
+pub fn question(query: &[u8]) -> Option<(String, u16, usize)> {
     let (mut labels, mut place) = (Vec::new(), 12);
     loop {
         let length = usize::from(*query.get(place)?);
         place += 1;
         if length == 0 {
-            return Some((labels.join("."), place));
+            let kind = u16::from_be_bytes(query.get(place..place + 2)?.try_into().ok()?);
+            return Some((labels.join("."), kind, place + 4));
         }
         let label = query.get(place..place + length)?;
         labels.push(String::from_utf8_lossy(label).to_ascii_lowercase());

@@ -40,11 +40,16 @@ pub fn compile(sources: &[&str], flags: &[&str], output: &Path) {
     assert!(cc.status().unwrap().success(), "{cc:?}");
 }
 
-/// Compiles a file of tests/c into what LD_PRELOAD can load. By gcc's own name, since cc is a link into /etc, which a namespace
-/// has of its own.
+/// Compiles a file of tests/c into what LD_PRELOAD can load.
 pub fn preload(source: &str, output: &Path) {
+    alone(source, &["-shared", "-fPIC"], output);
+}
+
+/// Compiles a file of tests/c that uses nothing of ours. By gcc's own name, since cc is a link into /etc, which a namespace has of
+/// its own.
+pub fn alone(source: &str, flags: &[&str], output: &Path) {
     let mut cc = Command::new("gcc");
-    cc.args(["-std=c99", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"]).arg(output);
+    cc.args(["-std=c99", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"]).args(flags).arg("-o").arg(output);
     cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(source)).arg("-ldl");
     assert!(cc.status().unwrap().success(), "{cc:?}");
 }

@@ -1,0 +1,57 @@
+/* A limit for calls that have no deadline of their own. The signal is the one of alarm(2), so whoever started the program may have
+   blocked or ignored it, or have its own timer running: all of that is put back. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <arpa/nameser.h>
+#include <resolv.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "glue.h"
+
+static volatile sig_atomic_t is_over;
+static struct sigaction old_action;
+static sigset_t old_mask;
+static struct itimerval old_timer;
+
+/* glibc goes on after EINTR where it waits for an answer over TCP, and that without end. The end of its connection is a failure to
+   it as any other. */
+static void interrupt(int number)
+{
+    int error = errno;
+
+    (void)number;
+    is_over = 1;
+    if (_res._vcsock > 2)
+        (void)shutdown(_res._vcsock, SHUT_RDWR);
+    errno = error;
+}
+
+void limit_begin(const struct itimerval *left)
+{
+    struct sigaction action;
+    sigset_t mask;
+
+    memset(&action, 0, sizeof action); /* without SA_RESTART */
+    action.sa_handler = interrupt;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGALRM);
+    is_over = 0;
+    (void)sigaction(SIGALRM, &action, &old_action);
+    (void)sigprocmask(SIG_UNBLOCK, &mask, &old_mask);
+    (void)setitimer(ITIMER_REAL, left, &old_timer);
+}
+
+int limit_is_over(void)
+{
+    return is_over;
+}
+
+void limit_end(struct itimerval *left)
+{
+    (void)setitimer(ITIMER_REAL, &old_timer, left);
+    (void)sigprocmask(SIG_SETMASK, &old_mask, NULL);
+    (void)sigaction(SIGALRM, &old_action, NULL);
+}
