@@ -2,19 +2,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "glue.h"
+
+/* What is left of the time that a delivery waits for others, who have the lock for no longer than a few calls, but when they are
+   stopped; and the time between two interruptions once it is over. */
+static struct itimerval left_for_lock = {{0, 100000}, {5, 0}};
+
+/* The kernel lets all wait in turn. */
+static int wait_for_lock(int fd)
+{
+    static int is_over;
+    int locked = -1;
+
+    if (is_over)
+        return -1;
+    limit_begin(&left_for_lock);
+    do
+        locked = flock(fd, LOCK_EX);
+    while (locked == -1 && errno == EINTR && !limit_is_over());
+    is_over = limit_is_over();
+    limit_end(&left_for_lock);
+    return locked;
+}
 
 static int lock(int fd)
 {
     int locked;
 
     do
-        locked = flock(fd, LOCK_EX);
+        locked = flock(fd, LOCK_EX | LOCK_NB);
     while (locked == -1 && errno == EINTR);
-    return locked;
+    return locked == -1 && errno == EWOULDBLOCK ? wait_for_lock(fd) : locked;
 }
 
 static size_t read_file(int fd, char *octets, size_t size)
@@ -25,6 +47,13 @@ static size_t read_file(int fd, char *octets, size_t size)
         n = pread(fd, octets, size, 0);
     while (n == -1 && errno == EINTR);
     return n > 0 ? (size_t)n : 0;
+}
+
+/* Where files may not grow so long (RLIMIT_FSIZE), the signal would end the process. */
+static void write_change(int fd, const struct qmail_auth_change *change)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+    (void)!pwrite(fd, change->octets, change->len, (off_t)change->offset);
 }
 
 /* It only spares timeouts, so whatever fails here is as if the file were not there. */
@@ -39,7 +68,7 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name)
         len = read_file(fd, octets, sizeof octets);
     qmail_auth_delivery_tcpto(delivery, octets, len, unix_time(), &change);
     if (change.len > 0)
-        (void)!pwrite(fd, change.octets, change.len, (off_t)change.offset);
+        write_change(fd, &change);
     if (fd != -1)
         close(fd); /* and with it the lock */
 }

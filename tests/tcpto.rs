@@ -233,6 +233,48 @@ fn the_lock() {
     server.finish();
 }
 
+/// Who has it and is stopped is not waited for without end, and what is in the file does not count then. The signal is the timer's.
+#[test]
+fn a_lock_that_is_kept() {
+    let server = Server::start(Rules { auth_required: false, ..Rules::default() });
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let rests = [&[127, 0, 0, 1][..], &record(0, 9, unix())[4..], &EMPTY[16..]].concat();
+    let path = file_of(&home, &rests);
+    let mut holder = Command::new("flock");
+    holder.arg(&path).args(["sh", "-c", "echo locked; read -r _"]);
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+    let mut delivery = home.command("a@example.net", &["b@example.org"]);
+    let mut delivery = delivery.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let waits = format!("-> FLOCK  ADVISORY  WRITE {} ", delivery.id());
+    while !fs::read_to_string("/proc/locks").unwrap().contains(&waits) && delivery.try_wait().unwrap().is_none() {
+        thread::yield_now();
+    }
+    let _ = Command::new("kill").args(["-ALRM", &delivery.id().to_string()]).stderr(Stdio::null()).status();
+    assert!(String::from_utf8_lossy(&delivery.wait_with_output().unwrap().stdout).starts_with("r\0K"));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), rests);
+    assert_eq!(server.finish().messages.len(), 1);
+}
+
+/// Where no file may grow so long (RLIMIT_FSIZE), the record stays as it is and the mail goes out.
+#[test]
+fn a_limit_on_files() {
+    let server = Server::start(Rules { auth_required: false, ..Rules::default() });
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let known = [&[127, 0, 0, 1][..], &record(0, 1, unix() - 1000)[4..], &EMPTY[16..]].concat();
+    let path = file_of(&home, &known);
+    let delivery = home.command("a@example.net", &["b@example.org"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--fsize=0").arg(delivery.get_program()).args(delivery.get_args());
+    limited.env_clear().env("PATH", "/usr/bin:/bin").env("QMAILHOME", home.path());
+    let output = limited.stdin(Stdio::null()).output().unwrap();
+    assert!(output.stdout.starts_with(b"r\0K"), "{output:?}");
+    assert_eq!(fs::read(&path).unwrap(), known);
+    assert_eq!(server.finish().messages.len(), 1);
+}
+
 /// 500 deliveries at once, of one tcpto file and of one smtproutes of 10,000 lines: each takes its own route, the file holds
 /// whole records of the addresses that timed out, each once, and no process is left.
 #[test]
