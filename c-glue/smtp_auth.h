@@ -25,8 +25,9 @@ struct smtp_auth_io {
 
 /* Logs in on a connection whose EHLO reply is `ehlo` (over TLS, the one that came over TLS): sends AUTH and what else it
    takes, and reads the replies, in which it overwrites by `*` what the server repeats of the secrets. `flags` are
-   AUTH_FLAG_TLS_VERIFIED and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; with none, only CRAM-MD5 is used. Nothing is kept of
-   what is passed; user and password may be NULL or empty, which is AUTH_ERROR_NULL.
+   AUTH_FLAG_TLS_VERIFIED and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; with none, only CRAM-MD5 is used. No pointer is
+   kept, but the login has a copy of the password until auth_free; user and password may be NULL or empty, which is
+   AUTH_ERROR_NULL.
 
    Returns 0: logged in. Go on with MAIL, and no EHLO, HELO or RSET before it.
    Anything else is an enum auth_error: send no MAIL. The report is Z, never D, and auth_why(*io->auth) has the words for it.

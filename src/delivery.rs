@@ -397,5 +397,8 @@ impl Delivery {
     fn done(&mut self, recipients: &[RecipientReport], verdict: &Verdict) {
         self.log.tell(&Event::End(verdict));
         self.stage = Stage::Done(report::output(recipients, verdict));
+        if let Some(plan) = &mut self.plan {
+            plan.talk = None; // and with it the login: its secrets are cleared before anybody has the report
+        }
     }
 }

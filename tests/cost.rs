@@ -64,6 +64,12 @@ fn no_count_rises() {
     for (name, count) in &counts {
         println!("{name}: {count}, committed {}", committed[name]);
     }
+    // What committed counts may never become: a token is as long as these, and it is read, sent, cleared, and known in replies.
+    let of_password = |length: usize| counts[&format!("instructions_clear_auth_password_of_{length}")];
+    for length in [2000, 8000] {
+        let more = of_password(length) - of_password(cost::PASSWORD.len());
+        assert!(more < 50 * length as u64, "a password of {length} characters costs {more} instructions");
+    }
 }
 
 /// A relay with Nagle's algorithm holds its next reply until our kernel has acknowledged this one, which it would put off by 40 ms.

@@ -1,16 +1,23 @@
-//! The memory of the process once the relay has said 235: no password is in it, in no form that was sent.
+//! The memory of the process when it writes its report: no password is in it, nor what a login made of it, in any form. Before, the
+//! password is there, since it has to be known in what the relay says.
 
 mod support;
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use qmail_auth::secret::KEEP;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, Permissions};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 use support::certificate::Authority;
 use support::namespace::inside;
 use support::server::{Action, Event, Rules, Server, Tls};
@@ -20,37 +27,82 @@ const USER: &str = "myuser";
 const PASSWORD: &str = "xK7-qp2Vw.Zt94mLr_8Hs+dC3";
 /// Runs of this length are looked for, since a buffer's beginning may be overwritten by whoever had it next.
 const RUN: usize = 10;
+/// How many octets the user and what is beside it in a message have, so that behind them nothing is known.
+const BESIDE: usize = 2;
 
-/// Every run of a secret that is nowhere else: the password, what LOGIN sends for it, and what PLAIN does, behind the user.
-struct Secrets {
-    password: Vec<Vec<u8>>,
-    login: Vec<Vec<u8>>,
-    plain: Vec<Vec<u8>>,
-}
+/// The forms of a secret, each by its name and in octets, in lower case. None has anything that is no secret.
+struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
-    fn new() -> Secrets {
-        let runs = |secret: &[u8]| secret.windows(RUN).map(<[u8]>::to_vec).collect();
-        let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text).into_bytes();
-        let plain = base64(&format!("\0{USER}\0{PASSWORD}"));
-        let behind_user = (USER.len() + 2).div_ceil(3) * 4;
-        Secrets {
-            password: runs(PASSWORD.as_bytes()),
-            login: runs(&base64(PASSWORD)),
-            plain: runs(&plain[behind_user..]),
+    /// Those of the password, and of the answers that a login by CRAM-MD5 has sent.
+    fn new(answers: &[String]) -> Secrets {
+        let behind_user = (USER.len() + BESIDE).div_ceil(3) * 4;
+        let mut forms = vec![
+            ("password", PASSWORD.as_bytes().to_vec()),
+            ("in UTF-16", PASSWORD.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            ("in hexadecimal digits", hex(PASSWORD.as_bytes())),
+            ("PLAIN", STANDARD.encode(format!("\0{USER}\0{PASSWORD}")).split_off(behind_user).into()),
+            ("LOGIN", STANDARD.encode(PASSWORD).into()),
+            ("in base64, third place", STANDARD.encode(&PASSWORD[2..]).into()),
+            ("HMAC's inner key", PASSWORD.bytes().map(|octet| octet ^ 0x36).collect()),
+            ("HMAC's outer key", PASSWORD.bytes().map(|octet| octet ^ 0x5c).collect()),
+        ];
+        for answer in answers {
+            let digest = STANDARD.decode(answer).unwrap().split_off(USER.len() + 1);
+            let octets = digest.chunks(2).map(|two| u8::from_str_radix(&String::from_utf8_lossy(two), 16).unwrap());
+            forms.push(("the digest's octets", octets.collect()));
+            forms.push(("digest", digest));
+            forms.push(("CRAM-MD5", answer[behind_user..].into()));
         }
+        forms.iter_mut().for_each(|(_, form)| form.make_ascii_lowercase());
+        Secrets(forms)
     }
 
-    /// Which of them are in this memory.
-    fn found(&self, memory: &[u8]) -> Vec<&'static str> {
-        let all: HashSet<&[u8]> = memory.windows(RUN).collect();
-        let kinds = [("password", &self.password), ("login", &self.login), ("plain", &self.plain)];
-        kinds
-            .into_iter()
-            .filter(|(_, runs)| runs.iter().any(|run| all.contains(&run[..])))
-            .map(|(kind, _)| kind)
-            .collect()
+    /// Which of them are in this memory, in whatever case: themselves, or what one gets by trying all short runs.
+    fn found(&self, memory: &[u8]) -> BTreeSet<&'static str> {
+        let (mut runs, mut hashes) = (HashMap::new(), HashMap::new());
+        for (kind, form) in &self.0 {
+            runs.extend(form.windows(RUN).map(|run| (run.to_vec(), *kind)));
+            hashes.extend(form.windows(8).map(|run| (hash(run), "hashes")));
+        }
+        &kinds(&memory.to_ascii_lowercase(), RUN, &runs) | &kinds(memory, 8, &hashes)
     }
+}
+
+/// Those whose runs, of this length, are in this memory.
+fn kinds(memory: &[u8], length: usize, runs: &HashMap<Vec<u8>, &'static str>) -> BTreeSet<&'static str> {
+    let mut can_begin = vec![false; 1 << 16]; // most cannot, and that is soon seen
+    let index = |octets: &[u8]| usize::from(octets[0]) << 8 | usize::from(octets[1]);
+    runs.keys().for_each(|run| can_begin[index(run)] = true);
+    memory.windows(length).filter(|run| can_begin[index(run)]).filter_map(|run| runs.get(run).copied()).collect()
+}
+
+fn hex(octets: &[u8]) -> Vec<u8> {
+    octets.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()).collect()
+}
+
+/// By the hash of the standard library, which has no key.
+fn hash(run: &[u8]) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(run);
+    hasher.finish().to_ne_bytes().into()
+}
+
+#[test]
+fn each_form_would_be_found() {
+    let secrets = Secrets::new(&[STANDARD.encode(format!("{USER} 0123456789abcdef0123456789abcdef"))]);
+    for (kind, form) in &secrets.0 {
+        for piece in [form.clone(), form.to_ascii_uppercase(), form[3..].to_vec()] {
+            let memory = [&b"something before"[..], &piece, b" and behind"].concat();
+            assert!(secrets.found(&memory).contains(*kind), "{kind}");
+        }
+        assert_eq!(
+            secrets.found(&[b" ", &hash(&form[2..10])[..], b" "].concat()),
+            BTreeSet::from(["hashes"]),
+            "{kind}"
+        );
+    }
+    assert!(secrets.found(USER.repeat(10).as_bytes()).is_empty());
 }
 
 /// All that can be read of the memory of a process, except for what comes unchanged from its files.
@@ -66,22 +118,70 @@ fn memory(pid: u32) -> Vec<u8> {
         octets.extend(part);
     }
     assert!(octets.len() > 100_000, "{maps}");
+    assert!(octets.windows(USER.len()).any(|octets| octets == USER.as_bytes()), "this is another memory");
     octets
 }
 
-/// What is found in the memory of a delivery that has logged in by this mechanism.
-fn found(mechanism: &str, over_tls: bool, in_relays: bool, keep: bool) -> Vec<&'static str> {
+/// A descriptor to write to for which one waits, as long as nobody reads the other.
+fn full() -> (OwnedFd, OwnedFd) {
+    let (mut writer, reader) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    for size in [4096, 1] {
+        while writer.write(&vec![0; size]).is_ok() {}
+    }
+    writer.set_nonblocking(false).unwrap();
+    (writer.into(), reader.into())
+}
+
+/// Waits until the process waits. It has closed its connection, so it is its report that it cannot write.
+fn wait_for_the_report(pid: u32) {
+    let start = Instant::now();
+    let state =
+        || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().rsplit(") ").next().unwrap()[..1].to_owned();
+    while state() != "S" {
+        assert!(start.elapsed() < Duration::from_secs(20), "state {}", state());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What the relay does.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Relay {
+    TakesTheMail,
+    RefusesTheLogin,
+}
+
+/// One way to log in.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    mechanism: &'static str,
+    over_tls: bool,
+    in_relays: bool,
+}
+
+/// What is found in the memory of a delivery when its login is done, or else under way, and then when it writes its report.
+fn found(way: Way, relay: Relay, keep: bool) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let Way { mechanism, over_tls, in_relays } = way;
     let ca = Authority::new("My CA");
     let identity = ca.issue(&["127.0.0.1"]);
-    let (reached, at_mail) = channel();
+    let (reached, at_login) = channel();
+    let (go_on, looked): (_, Receiver<()>) = channel();
+    let (answered, answers) = channel();
     let rules = Rules { tls: over_tls.then(|| Tls::of(&identity)), ..Rules::offering(&[&format!("AUTH {mechanism}")]) };
-    let server = Server::start(rules.login(USER, PASSWORD).hooked(move |event, session| match event {
-        Event::Command(line) if line.starts_with("MAIL") => {
-            assert!(session.login.is_some());
-            reached.send(()).unwrap();
-            Action::Silence
+    let (right, place) = match relay {
+        Relay::TakesTheMail => (PASSWORD, "MAIL"),
+        Relay::RefusesTheLogin => ("another", "AUTH"),
+    };
+    let server = Server::start(rules.login(USER, right).hooked(move |event, _| {
+        match event {
+            Event::Answer { mechanism: "CRAM-MD5", line } => answered.send((*line).to_owned()).unwrap(),
+            Event::Command(line) if line.starts_with(place) => {
+                reached.send(()).unwrap();
+                let _ = looked.recv(); // no word, but an end
+            }
+            _ => {}
         }
-        _ => Action::Default,
+        Action::Default
     }));
     let line_login = if in_relays { String::new() } else { format!(" {USER} {PASSWORD}") };
     let home = Home::with_route(&format!("127.0.0.1:{}{line_login}", server.port()));
@@ -95,14 +195,20 @@ fn found(mechanism: &str, over_tls: bool, in_relays: bool, keep: bool) -> Vec<&'
     if keep {
         command.env(KEEP, "1");
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    at_mail.recv_timeout(Duration::from_secs(20)).unwrap();
-    let memory = memory(child.id());
+    let message = home.path().join("message");
+    fs::write(&message, "Subject: memory\n\nhello\n").unwrap();
+    let (report, _reader) = full();
+    let mut child = command.stdin(File::open(message).unwrap()).stdout(report).stderr(Stdio::null()).spawn().unwrap();
+    at_login.recv_timeout(Duration::from_secs(20)).unwrap();
+    let before = memory(child.id());
+    drop(go_on);
+    server.finish();
+    wait_for_the_report(child.id());
+    let at_report = memory(child.id());
     child.kill().unwrap();
     child.wait().unwrap();
-    server.finish();
-    assert!(memory.windows(USER.len()).any(|octets| octets == USER.as_bytes()), "this is another memory");
-    Secrets::new().found(&memory)
+    let secrets = Secrets::new(&answers.iter().collect::<Vec<_>>());
+    (secrets.found(&before), secrets.found(&at_report))
 }
 
 /// In namespaces of its own the test may read the memory of a process that is not dumpable, whoever runs it.
@@ -112,21 +218,18 @@ fn no_secret_stays_behind() {
         return;
     }
     for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
-        for over_tls in [false, true] {
-            for in_relays in [false, true] {
-                let case = format!("{mechanism}, TLS {over_tls}, in control/relays {in_relays}");
-                assert!(found(mechanism, over_tls, in_relays, false).is_empty(), "{case}");
-                // The control: it would be found. Release builds clear always.
-                if cfg!(debug_assertions) {
-                    let found = found(mechanism, over_tls, in_relays, true);
-                    let sent = match mechanism {
-                        "PLAIN" => Some("plain"),
-                        "LOGIN" => Some("login"),
-                        _ => None,
-                    };
-                    for expected in ["password"].into_iter().chain(sent) {
-                        assert!(found.contains(&expected), "{case}: {expected} is not found: {found:?}");
-                    }
+        for [over_tls, in_relays] in [[false, false], [false, true], [true, false], [true, true]] {
+            let way = Way { mechanism, over_tls, in_relays };
+            for relay in [Relay::TakesTheMail, Relay::RefusesTheLogin] {
+                let (before, at_report) = found(way, relay, false);
+                assert!(before.contains("password"), "{way:?} {relay:?}: there is nothing to be cleared");
+                assert!(at_report.is_empty(), "{way:?} {relay:?}: {at_report:?}");
+            }
+            // The control: it would be found. Release builds clear always.
+            if cfg!(debug_assertions) {
+                let (_, at_report) = found(way, Relay::TakesTheMail, true);
+                for expected in ["password", mechanism] {
+                    assert!(at_report.contains(expected), "{way:?}: {expected} is not found: {at_report:?}");
                 }
             }
         }

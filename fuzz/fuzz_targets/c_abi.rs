@@ -28,7 +28,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let secrets = Secrets::of(user.as_bytes(), password.as_bytes());
     let auth = unsafe { auth_new(user.as_ptr(), password.as_ptr()) };
     assert_eq!(auth.is_null(), user.is_empty());
-    let mut caller = Caller { user, password, secrets, auth, permitted: false, tries: Some(0) };
+    let sent = Secrets::default();
+    let mut caller = Caller { user, password, secrets, sent, auth, permitted: false, tries: Some(0) };
     for piece in pieces {
         if let [call, size, flags, text @ ..] = piece {
             let size = usize::from(*size) + if flags & 4 != 0 { 256 } else { 0 };
@@ -42,6 +43,8 @@ struct Caller {
     user: CString,
     password: CString,
     secrets: Secrets,
+    /// The answers of logins.
+    sent: Secrets,
     auth: *mut auth_machine,
     /// The last auth_begin had a flag.
     permitted: bool,
@@ -113,12 +116,15 @@ impl Caller {
                 unsafe { auth_mask(auth, if has(2) { null_mut() } else { shown.as_mut_ptr().cast() }, length) };
                 let is_masked = !auth.is_null() && !is_null;
                 assert!(shown.iter().zip(text).all(|(now, before)| now == before || is_masked && *now == b'*'));
-                assert!(!is_masked || !self.secrets.is_in_lines(&shown), "{}", shown.escape_ascii());
+                for secrets in [&self.secrets, &self.sent] {
+                    assert!(!is_masked || !secrets.is_in_lines(&shown), "{}", shown.escape_ascii());
+                }
             }
             b'w' => self.why(auth),
             b'n' => {
                 unsafe { auth_free(self.auth) };
                 self.auth = unsafe { auth_new(user.as_ptr(), password) };
+                self.sent = Secrets::default();
                 self.tries = Some(0);
             }
             _ => {}
@@ -136,6 +142,9 @@ impl Caller {
         }
         assert!(out.iter().all(|c| (b' '..=b'~').contains(c)), "{}", out.escape_ascii());
         assert!(self.permitted || !self.secrets.is_in(out), "{}", out.escape_ascii());
+        if !out.starts_with(b"AUTH ") && !matches!(out, b"" | b"*") {
+            self.sent.add(out);
+        }
         if let Some(tries) = self.tries.as_mut().filter(|_| out.starts_with(b"AUTH ")) {
             *tries += 1;
             assert!(*tries <= 3);

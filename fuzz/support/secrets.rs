@@ -1,6 +1,7 @@
 //! What a secret looks like, in each form that a login sends, and where it must not be seen.
 
-/// The forms of a password: itself, and the base64 of LOGIN and of PLAIN.
+/// The forms of a password: itself, the base64 of LOGIN and of PLAIN, and its hexadecimal digits. Or what else was sent.
+#[derive(Default)]
 pub struct Secrets {
     forms: Vec<Vec<u8>>,
 }
@@ -13,8 +14,14 @@ impl Secrets {
                 password.to_ascii_lowercase(),
                 base64(password).to_ascii_lowercase(),
                 base64(&plain).to_ascii_lowercase(),
+                password.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()).collect(),
             ],
         }
+    }
+
+    /// This was sent.
+    pub fn add(&mut self, sent: &[u8]) {
+        self.forms.push(sent.to_ascii_lowercase());
     }
 
     /// One of them is in the text, in whatever letter case.

@@ -10,7 +10,8 @@ pub mod choice;
 use super::detect::Offer;
 use super::mask::Mask;
 use super::mechanism::Mechanism;
-use super::{Credentials, cram_md5, login, plain};
+use super::plain::{plain, plain_length};
+use super::{Credentials, base64_secret, cram_md5, login};
 use crate::secret::Secret;
 
 /// Some servers close after three failures, so no connection sees more than two tries.
@@ -93,19 +94,17 @@ pub struct Auth {
     tries_here: usize,
     connections: usize,
     mask: Mask,
-    refusal: Vec<u8>,
+    /// It may repeat a secret.
+    refusal: Secret,
 }
 
 impl Auth {
     /// A machine for these credentials that tries mechanisms in the order configured, and no others, if one is.
     pub fn new(credentials: Credentials, configured: Option<Vec<Mechanism>>) -> Auth {
-        let mut mask = Mask::default();
-        if !credentials.by_certificate {
-            // In each form that a relay may repeat, whichever is sent: it can know them from a login before.
-            mask.add_password(&credentials.password);
-            mask.add_sent(&plain(&credentials.user, &credentials.password));
-            mask.add_sent(&login(&credentials.password));
-        }
+        let mask = match credentials.by_certificate {
+            true => Mask::default(),
+            false => Mask::new(&credentials.user, &credentials.password),
+        };
         Auth {
             credentials,
             configured,
@@ -118,7 +117,7 @@ impl Auth {
             tries_here: 0,
             connections: 0,
             mask,
-            refusal: Vec::new(),
+            refusal: Secret::default(),
         }
     }
 
@@ -139,7 +138,7 @@ impl Auth {
 
     /// Keeps the whole text of a refusal for [`Auth::refusal`].
     pub fn keep_refusal(&mut self, reply: &[u8]) {
-        self.refusal = reply.to_vec();
+        self.refusal = Secret::from(reply);
     }
 
     /// Starts on a new connection whose EHLO reply made this offer.
@@ -167,10 +166,7 @@ impl Auth {
             _ => self.end_try(End::Code(code)),
         }
         match code {
-            235 if self.accepted().is_some() => {
-                crate::secret::clear(&mut self.credentials.password);
-                Step::Proceed
-            }
+            235 if self.accepted().is_some() => Step::Proceed,
             400..=499 => {
                 Step::Deferred(self.why("the relay puts the login off; it is tried again with the next delivery"))
             }
@@ -230,10 +226,16 @@ impl Auth {
         let answer = match (last.mechanism, last.answers) {
             _ if last.cancelled => return self.out_of_place(),
             (Mechanism::Plain, 0) => Some(plain(user, password)), // also where the initial response was ignored
-            (Mechanism::Login, 0) => Some(login(user)),
+            (Mechanism::Login | Mechanism::External, 0) => {
+                self.mask.add_sent(Secret::from(&user[..]), user.len());
+                Some(login(user)) // for EXTERNAL, whose initial response was ignored
+            }
             (Mechanism::Login, 1) => Some(login(password)),
-            (Mechanism::CramMd5, 0) => cram_md5(user, password, text).ok(),
-            (Mechanism::External, 0) => Some(login(user)), // the initial response was ignored
+            (Mechanism::CramMd5, 0) => cram_md5::answer(user, password, text).ok().map(|answer| {
+                let base64 = base64_secret(&answer);
+                self.mask.add_sent(answer, user.len() + 1); // who has the digest can try passwords against it
+                base64
+            }),
             _ => None,
         };
         let Some(answer) = answer else {
@@ -241,14 +243,13 @@ impl Auth {
             return Step::Send(Secret::from(&b"*"[..])); // RFC 4954 section 4: the relay answers 501
         };
         last.answers += 1;
-        self.mask.add_sent(&answer);
         Step::Send(answer)
     }
 
     /// The next try, or why there is none.
     fn next(&mut self) -> Step {
         if self.accepted().is_some() {
-            return self.out_of_place(); // the password is cleared, so it would be a wrong one
+            return self.out_of_place();
         }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
         if self.tries.len() >= self.tries_allowed {
@@ -260,26 +261,22 @@ impl Auth {
         }
         self.tries_here += 1;
         let mut line = Secret::with_room(COMMAND_LINE);
-        line.extend_from_slice(b"AUTH ");
-        line.extend_from_slice(mechanism.name().as_bytes());
-        let mut initial_response = false;
-        if mechanism == Mechanism::Plain && !bare {
-            let response = plain(&self.credentials.user, &self.credentials.password);
-            if line.len() + 1 + response.len() + 2 <= COMMAND_LINE {
-                initial_response = true;
-                self.mask.add_sent(&response);
-                line.push(b' ');
-                line.extend_from_slice(&response);
-            }
+        line.add(b"AUTH ");
+        line.add(mechanism.name().as_bytes());
+        let Credentials { user, password, .. } = &self.credentials;
+        let fits = line.len() + 1 + plain_length(user, password) + 2 <= COMMAND_LINE;
+        let initial_response = mechanism == Mechanism::Plain && !bare && fits;
+        if initial_response {
+            line.add(b" ");
+            line.add(&plain(user, password));
         }
         if mechanism == Mechanism::External {
-            line.push(b' ');
-            match &self.credentials.user[..] {
-                [] => line.push(b'='), // RFC 4954 section 4: an initial response of no octets
+            line.add(b" ");
+            match &user[..] {
+                [] => line.add(b"="), // RFC 4954 section 4: an initial response of no octets
                 identity => {
-                    let response = login(identity);
-                    self.mask.add_sent(&response);
-                    line.extend_from_slice(&response);
+                    self.mask.add_sent(Secret::from(identity), identity.len());
+                    line.add(&login(identity));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
 
-use super::base64_secret;
-use crate::secret::Secret;
+use super::{base64_secret, hex};
+use crate::secret::{self, Secret};
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -13,21 +13,24 @@ pub struct ChallengeError;
 /// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
 /// behind a blank, so it ends at the first one, but for blanks at its beginning.
 pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, ChallengeError> {
+    answer(user, password, challenge).map(|answer| base64_secret(&answer))
+}
+
+/// What that says.
+pub fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, ChallengeError> {
     let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());
     let base64 = challenge[start..].split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
     let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
     let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
     mac.update(&challenge);
-    let digest = mac.finalize().into_bytes();
+    let mut digest = mac.finalize().into_bytes();
 
     let mut answer = Secret::with_room(user.len() + 1 + 2 * digest.len());
-    answer.extend_from_slice(user);
-    answer.push(b' ');
-    for byte in digest {
-        answer.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
-        answer.push(b"0123456789abcdef"[usize::from(byte & 15)]);
-    }
-    Ok(base64_secret(&answer))
+    answer.add(user);
+    answer.add(b" ");
+    digest.iter().for_each(|octet| answer.add(&hex(*octet)));
+    secret::clear_array(&mut digest);
+    Ok(answer)
 }
 
 #[cfg(test)]

@@ -33,8 +33,18 @@ pub struct Credentials {
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
 pub(crate) fn base64_secret(plain: &[u8]) -> Secret {
     use base64::Engine;
-    let mut out = Secret::from(vec![0; plain.len().div_ceil(3) * 4]);
-    let length = base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut out).expect("the size is exact");
-    out.truncate(length);
-    out
+    let mut out = vec![0; base64_length(plain.len())];
+    base64::engine::general_purpose::STANDARD.encode_slice(plain, &mut out).expect("the size is exact");
+    Secret::from(out)
+}
+
+/// How many characters of base64 so many octets make.
+fn base64_length(octets: usize) -> usize {
+    octets.div_ceil(3) * 4
+}
+
+/// The hexadecimal digits of an octet.
+const fn hex(octet: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[(octet >> 4) as usize], DIGITS[(octet & 15) as usize]]
 }

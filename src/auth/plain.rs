@@ -1,16 +1,23 @@
 //! PLAIN (RFC 4616): NUL user NUL password, with an empty authorization identity, since servers refuse a filled one.
 
-use super::base64_secret;
+use super::{base64_length, base64_secret};
 use crate::secret::Secret;
 
 /// The base64 to send for PLAIN, as initial response or as answer to the empty challenge.
 pub fn plain(user: &[u8], password: &[u8]) -> Secret {
+    base64_secret(&message(user, password))
+}
+
+/// How long that is.
+pub fn plain_length(user: &[u8], password: &[u8]) -> usize {
+    base64_length(user.len() + password.len() + 2)
+}
+
+/// What it says.
+pub fn message(user: &[u8], password: &[u8]) -> Secret {
     let mut message = Secret::with_room(user.len() + password.len() + 2);
-    message.push(0);
-    message.extend_from_slice(user);
-    message.push(0);
-    message.extend_from_slice(password);
-    base64_secret(&message)
+    [b"\0", user, b"\0", password].into_iter().for_each(|part| message.add(part));
+    message
 }
 
 #[cfg(test)]

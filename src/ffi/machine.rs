@@ -18,8 +18,9 @@ pub const AUTH_FLAG_CLEAR_ALLOWED: u32 = 2;
 /// was shown and refused, only one more. Mechanisms: PLAIN, LOGIN, CRAM-MD5. Without a flag of auth_begin only
 /// CRAM-MD5, which does not show the password.
 ///
-/// Made by auth_new, freed by auth_free. Not for two threads at once. This is all of it, with functions of the caller's
-/// that send a line with CRLF and read a reply:
+/// Made by auth_new, freed by auth_free. Until then it keeps the password, also after the login, since auth_mask must know it.
+/// Not for two threads at once. This is all of it, with functions of the caller's that send a line with CRLF and read a
+/// reply:
 ///
 ///     struct auth_machine *auth = auth_new("tim", "tanstaaftanstaaf");
 ///     ptrdiff_t n = auth_begin(auth, ehlo.s, ehlo.len, AUTH_FLAG_TLS_VERIFIED, line, sizeof line);
@@ -156,10 +157,10 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_machine) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Overwrites in `text`, which is of the server's words, what this login has sent, and the password, by `*`: a server may
-/// repeat it. Do so before words of the server are shown anywhere, those of later replies too. `text` is a whole reply with
-/// its codes and line ends. Of one that counts as cut, as in auth_step, the last octets, as many as may be the beginning of a
-/// secret, are overwritten as well. NULL: nothing is done.
+/// Overwrites in `text`, which is of the server's words, what this login has sent, the digest of CRAM-MD5 in it, and the
+/// password, by `*`: a server may repeat it. Do so before words of the server are shown anywhere, those of later replies too.
+/// `text` is a whole reply with its codes and line ends. Of one that counts as cut, as in auth_step, the last octets, as many
+/// as may be the beginning of a secret, are overwritten as well. NULL: nothing is done.
 ///
 /// # Safety
 /// `auth` is NULL or lives; `text` is NULL or points to `len` octets that can be written.

@@ -1,6 +1,6 @@
 //! The C ABI and nothing else: pointers become slices here, and no logic is added.
 //!
-//! Every pointer is checked for NULL, nothing that C passes is kept, and nothing calls back into C. A panic ends the
+//! Every pointer is checked for NULL, no pointer that C passes is kept, and nothing calls back into C. A panic ends the
 //! process by a signal (`panic = "abort"`), which qmail-rspawn defers.
 #![allow(unsafe_code)] // the only place: see Cargo.toml
 

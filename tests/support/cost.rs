@@ -177,6 +177,20 @@ impl Place {
         }
     }
 
+    /// The same with a password of so many characters, in a directory of the relay.
+    pub fn with_password(&self, program: &Path, mail: &Mail, length: usize) -> Run {
+        let run = self.qmail_remote(program, mail, "", ' ');
+        self.write("control/smtproutes", format!(":{}\n", mail.address));
+        let directory = format!("control/relays/{}", mail.address.ip());
+        fs::create_dir_all(self.path(&directory)).unwrap();
+        self.write(&format!("{directory}/user"), USER);
+        self.write(
+            &format!("{directory}/password"),
+            PASSWORD.chars().chain(sink::noise()).take(length).collect::<String>(),
+        );
+        run
+    }
+
     /// Instructions of the whole process, by callgrind.
     pub fn instructions(&self, way: Way, run: &Run) -> u64 {
         let text =
@@ -316,6 +330,16 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
     let way = Way::StartTlsAuth;
     let run = place.qmail_remote(program, &Mail { recipients: recipients(1000), ..place.mail(way) }, "", ' ');
     counts.insert("instructions_starttls_auth_to_1000_recipients".into(), place.instructions(way, &run));
+    let way = Way::ClearAuth;
+    for length in [PASSWORD.len(), 2000, 8000] {
+        let run = place.with_password(program, &place.mail(way), length);
+        counts.insert(format!("instructions_clear_auth_password_of_{length}"), place.instructions(way, &run));
+    }
+    let recipients = ["recipient@example.org", "talkative@example.org"].map(String::from).into();
+    let run = place.with_password(program, &Mail { recipients, ..place.mail(way) }, 8000);
+    counts
+        .insert("instructions_clear_auth_password_of_8000_to_a_talkative_relay".into(), place.instructions(way, &run));
+    fs::remove_dir_all(place.path("control/relays")).unwrap();
     let way = Way::Clear;
     let run = place.qmail_remote(program, &place.large_mail(way), "", ' ');
     counts.insert("calls_clear_10_mib".into(), place.calls(way, &run));

@@ -2,6 +2,8 @@
 
 use super::server::{Action, Event, Log, Rules, Server};
 use super::{Delivered, Home};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 
 /// What is sent.
@@ -78,7 +80,7 @@ pub fn asking_for_the_user(prompt: &'static str) -> Rules {
     })
 }
 
-/// A server that refuses the login and repeats all that it has been sent for it, and the password.
+/// A server that refuses the login and repeats all that it has been sent for it, also decoded, and the password.
 pub fn repeating_the_login(mechanism: &str) -> Rules {
     let mut said = Vec::new();
     Rules::offering(&[&format!("AUTH {mechanism}")]).hooked(move |event, _| {
@@ -87,7 +89,8 @@ pub fn repeating_the_login(mechanism: &str) -> Rules {
             return Action::Default;
         }
         said.push((*line).to_owned());
-        let all = said.join(" / ");
+        let words = said.iter().flat_map(|line| line.split(' '));
+        let all = [said.join(" / "), words.filter_map(decoded).collect::<Vec<_>>().join(" / ")].join(" that is ");
         match event {
             Event::Command("AUTH LOGIN" | "AUTH CRAM-MD5") => Action::Default,
             Event::Answer { mechanism: "LOGIN", .. } if said.len() == 2 => Action::Default,
@@ -99,10 +102,21 @@ pub fn repeating_the_login(mechanism: &str) -> Rules {
 /// Nothing of the login that was sent is told.
 pub fn assert_not_repeated(case: &str, log: &Log, verdict: &str) {
     assert_no_secret(case, verdict);
+    let verdict = verdict.to_lowercase();
     for sent in log.commands().iter().flat_map(|line| line.split(' ')).filter(|word| word.len() > 11) {
-        let told = verdict.to_lowercase().contains(&sent.to_lowercase());
-        assert!(sent.contains('.') || !told, "{case}: {sent} is in {verdict}");
+        assert!(sent.contains('.') || !verdict.contains(&sent.to_lowercase()), "{case}: {sent} is in {verdict}");
+        let decoded = decoded(sent).unwrap_or_default();
+        let digest = decoded.split_once(' ').map_or("", |(_, digest)| digest);
+        for piece in (8..=digest.len()).map(|end| &digest[end - 8..end]) {
+            assert!(!verdict.contains(piece), "{case}: {piece} of {decoded} is in {verdict}");
+        }
     }
+}
+
+/// What a word says that is base64, and long enough to be no other. Many servers show what they cannot print as `?`.
+fn decoded(word: &str) -> Option<String> {
+    let octets = STANDARD.decode(word).ok().filter(|octets| octets.len() > 3)?;
+    Some(octets.iter().map(|octet| if (b' '..=b'~').contains(octet) { char::from(*octet) } else { '?' }).collect())
 }
 
 /// Neither the password nor its base64, alone or in PLAIN's form, nor any 8 characters of that.

@@ -140,6 +140,28 @@ const END_OF_DATA: &[u8] = b"\r\n.\r\n";
 /// What a login with myuser and secretpass says: by PLAIN, without and with the name once more as whom to act for; by LOGIN.
 const PLAIN: [&str; 2] = ["AG15dXNlcgBzZWNyZXRwYXNz", "bXl1c2VyAG15dXNlcgBzZWNyZXRwYXNz"];
 const LOGIN: [&str; 2] = ["bXl1c2Vy", "c2VjcmV0cGFzcw=="];
+/// The beginning of what PLAIN says of a password that begins with secretpass.
+const LONG: &str = "AG15dXNlcgBzZWNyZXRwYXNz";
+
+/// Characters of base64 without order, the same each time.
+pub fn noise() -> impl Iterator<Item = char> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 1_u64;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407); // Knuth, MMIX
+        char::from(ALPHABET[(state >> 58) as usize])
+    })
+}
+
+/// A refusal as long as a reply may be, in which there is much to be compared with secrets.
+fn talk() -> String {
+    let mut noise = noise();
+    let lines = (1..=500).map(|n| {
+        let words: String = noise.by_ref().take(124).collect();
+        format!("550{}{words}", if n < 500 { '-' } else { ' ' })
+    });
+    lines.collect::<Vec<_>>().join("\r\n")
+}
 
 impl<S: Read + Write> Session<S> {
     fn new(stream: S, offers_tls: bool, closed: bool, manner: Manner) -> Session<S> {
@@ -167,7 +189,7 @@ impl<S: Read + Write> Session<S> {
                 ["AUTH", "PLAIN", said] => self.log_in(PLAIN.contains(&said)),
                 ["AUTH", "PLAIN"] => {
                     let said = self.answer("334 ")?;
-                    self.log_in(PLAIN.contains(&&said[..]));
+                    self.log_in(PLAIN.contains(&&said[..]) || said.starts_with(LONG));
                 }
                 ["AUTH", "LOGIN"] => {
                     let user = self.answer("334 VXNlcm5hbWU6")?;
@@ -184,13 +206,14 @@ impl<S: Read + Write> Session<S> {
                     self.message()?;
                     // Before the client can know of it.
                     taken.fetch_add(1, Ordering::SeqCst);
-                    self.reply("250 2.0.0 Ok: queued");
+                    self.reply("250 2.0.0 Ok: queued as 9D1F2C4A3B");
                 }
                 ["QUIT"] => {
                     self.reply("221 2.0.0 Bye");
                     self.flush()?;
                     return Ok(None);
                 }
+                ["RCPT", to] if to.contains("talkative") => self.reply(&talk()),
                 ["MAIL" | "RCPT" | "RSET" | "NOOP" | "HELO", ..] => self.reply("250 2.1.0 Ok"),
                 _ => self.reply("500 5.5.2 What?"),
             }
