@@ -8,6 +8,7 @@ pub mod auth;
 pub mod check;
 pub mod control;
 pub mod delivery;
+pub mod encoding;
 pub mod event;
 pub mod ffi;
 pub mod report;

@@ -292,6 +292,19 @@ fn what_stays() {
     fs::remove_dir_all(password.parent().unwrap()).unwrap();
     assert!(!sh(&home, &commands).status.success(), "{commands}");
     assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());
+    // sed would count the mark.
+    home.control("smtproutes", "\u{feff}:there -u secret1\n");
+    let why = r"# control/smtproutes begins with a byte order mark; remove it: sed -i '1s/^\xef\xbb\xbf//' control/smtproutes; nothing can be moved.";
+    assert_eq!(convert(&home), (Some(1), format!("{why}\n")));
+    assert!(
+        Command::new("sed")
+            .args(["-i", r"1s/^\xef\xbb\xbf//", "control/smtproutes"])
+            .current_dir(home.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(fs::read(home.path().join("control/smtproutes")).unwrap(), routes.as_bytes());
     fs::remove_file(home.path().join("control/smtproutes")).unwrap();
     fs::create_dir(home.path().join("control/smtproutes")).unwrap();
     assert_eq!(convert(&home), (Some(1), "# control/smtproutes: Is a directory; nothing can be moved.\n".to_owned()));

@@ -29,6 +29,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         octets.collect::<Vec<_>>().concat()
     });
     let [name, smtproutes, authsenders] = std::array::from_fn(|_| pieces.next().unwrap_or_default());
+    HOME.control("smtproutes", &smtproutes);
+    HOME.control("authsenders", &authsenders);
+    let (is_whole, smtproutes) = text(smtproutes);
+    let (are_whole, authsenders) = text(authsenders);
     for (_, value, number) in entries(&smtproutes) {
         compare(value, routes::understand(value, number));
     }
@@ -42,8 +46,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             Err(_) => assert!(value.is_empty() || words(value).is_none() || value[0] == b'|'),
         }
     }
-    HOME.control("smtproutes", &smtproutes);
-    HOME.control("authsenders", &authsenders);
     let control = Control { home: HOME.path().to_owned(), log: Log::default() };
     // The longest key that is there, then the last of its lines.
     let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || name[*at] == b'.');
@@ -51,6 +53,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let lines: Vec<_> = entries(&smtproutes).collect();
     let line = keys.find_map(|name| lines.iter().rev().find(|(key, ..)| key.eq_ignore_ascii_case(name)));
     match (line.filter(|(_, value, _)| !value.is_empty()), routes::find(&control, &name)) {
+        (_, found) if !is_whole => assert!(found.is_err()),
         (None, found) => assert!(matches!(found, Ok(None))),
         (Some((_, value, _)), Ok(found)) => assert_eq!(found.map(said), words(value)),
         (Some((_, value, _)), Err(_)) => assert_eq!(words(value), None),
@@ -60,6 +63,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let mut keys = starts.map(|at| &name[at..]);
     let found = senders::find(&control, &name).map(|found| found.map(what));
     match of_senders(&authsenders).collect::<Result<Vec<_>, _>>() {
+        _ if !are_whole => assert!(found.is_err()),
         Err(why) => assert_eq!(found, Err(why)),
         Ok(lines) => {
             let line = keys.find_map(|name| lines.iter().rev().find(|(key, ..)| key.eq_ignore_ascii_case(name)));
@@ -78,6 +82,25 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// Whether each line of a file can be seen, and the file without a byte order mark.
+fn text(file: Vec<u8>) -> (bool, Vec<u8>) {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let is_utf16 =
+        file.starts_with(b"\xff\xfe") || file.starts_with(b"\xfe\xff") || file.iter().take(2).any(|c| *c == 0);
+    let mut text = &file[..];
+    while let Some(rest) = text.strip_prefix(MARK) {
+        text = rest;
+    }
+    let lines: Vec<&[u8]> = text.split(|c| *c == b'\n').collect();
+    let hides = |(number, line): (usize, &&[u8])| {
+        let behind_cr = line.splitn(2, |c| *c == b'\r').nth(1).unwrap_or_default();
+        let is_line = |c: &u8| lines.len() == 1 || b":|".contains(c);
+        number > 0 && line.starts_with(MARK) || behind_cr.iter().any(is_line)
+    };
+    let is_whole = !is_utf16 && !lines.iter().enumerate().any(hides);
+    (is_whole, text.to_vec())
+}
 
 /// The key of each line, what stands behind its colon, and its number.
 fn entries(smtproutes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {

@@ -29,6 +29,10 @@ pub fn convert(home: &Path) -> (Vec<String>, bool) {
 
 fn commands(control: &Control) -> Result<Vec<String>, ControlError> {
     let (smtproutes, authsenders) = (Lines::read(control, routes::FILE)?, Lines::read(control, senders::FILE)?);
+    if control.has_mark(routes::FILE) {
+        let how = r"sed -i '1s/^\xef\xbb\xbf//' control/smtproutes";
+        return Err(ControlError(format!("control/{} begins with a byte order mark; remove it: {how}", routes::FILE)));
+    }
     let mut said = Vec::new();
     let mut moves = Vec::new();
     for line in smtproutes.lines.iter().filter(|line| line.has_login()) {

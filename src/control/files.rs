@@ -1,5 +1,7 @@
-//! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error.
+//! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error. What an editor
+//! of another system made of one must not hide a line: it is skipped, or an error.
 
+use crate::encoding::{self, MARK};
 use crate::event::{Event, Log};
 use crate::report::os_error;
 use crate::secret::Secret;
@@ -22,8 +24,26 @@ pub struct Control {
 }
 
 impl Control {
-    /// A whole file, or None when there is none. It may hold a password, so its memory is cleared when dropped.
+    /// A whole file without a byte order mark, or None when there is none. It may hold a password, so its memory is cleared when
+    /// dropped.
     pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
+        let Some(mut content) = self.octets(name)? else { return Ok(None) };
+        encoding::skip_mark(&mut content).map_err(|why| ControlError(format!("control/{name}: {why}")))?;
+        // A password has one line, and each octet of that is its own.
+        let hidden = if name.ends_with("/password") { None } else { hiding(&content) };
+        if let Some((at, why)) = hidden {
+            let number = memchr::memchr_iter(b'\n', &content[..at]).count() + 1;
+            return Err(ControlError(format!("control/{name} line {number}: {why}")));
+        }
+        Ok(Some(content))
+    }
+
+    /// The file begins with a byte order mark.
+    pub fn has_mark(&self, name: &str) -> bool {
+        self.octets(name).is_ok_and(|content| content.is_some_and(|content| content.starts_with(MARK)))
+    }
+
+    fn octets(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let read = |path: PathBuf| match fs::metadata(&path)?.file_type().is_fifo() {
             true => Err(io::Error::other("a FIFO, which would be waited for")),
             false => fs::read(path),
@@ -109,6 +129,28 @@ impl Control {
         }
         Err(ControlError("control/me: no host name".to_owned()))
     }
+}
+
+/// Where something hides a line that stands behind it, and what that is: a CR that another system's editor took for the line's end, so
+/// that the next one stands in a comment or goes to a relay as the end of a password; or the mark of a file that was put behind
+/// another, which is a part of its first line's key. A CR with no line behind it can be a password's.
+fn hiding(content: &[u8]) -> Option<(usize, &'static str)> {
+    let is_one_line = memchr::memchr(b'\n', content).is_none();
+    let mut looked_at = 0;
+    memchr::memchr2_iter(b'\r', MARK[0], content).find_map(|at| {
+        let (before, behind) = content.split_at(at);
+        if behind.starts_with(MARK) && before.ends_with(b"\n") {
+            return Some((at, "the line begins with a byte order mark; remove it"));
+        }
+        if behind[0] != b'\r' || at < looked_at {
+            return None;
+        }
+        let rest = &behind[1..];
+        let rest = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        looked_at = at + rest.len();
+        let may_be_a_line = if is_one_line { !rest.is_empty() } else { memchr::memchr2(b':', b'|', rest).is_some() };
+        may_be_a_line.then_some((at, "a CR inside the line: lines must end in LF alone, so convert the file"))
+    })
 }
 
 /// qmail drops blanks, tabs and line ends at a line's end, and keeps CR.
