@@ -110,7 +110,7 @@ fn control_files() {
         (
             "the relay's directory in capitals",
             &[("smtproutes", ":relay.example\n"), ("relays/Relay.Example/password", "secretpass\n")],
-            "control/relays/Relay.Example: the name must be relay.example",
+            "control/relays/Relay.Example: not read; rename it to relay.example, or remove it",
         ),
         (
             "clientcert alone",

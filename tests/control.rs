@@ -190,9 +190,10 @@ fn relays() {
 /// What was written for a relay and would not be found is no reason to send without a login.
 #[test]
 fn relays_that_would_be_passed_over() {
+    let no_name = "names here have only letters, digits, dots and hyphens: give the relay such a name in its route";
     for (relay, directory, right) in [
-        ("my_relay", "my_relay", "of letters, digits, dots and hyphens"),
-        ("my_relay", "My_Relay", "of letters, digits, dots and hyphens"),
+        ("my_relay", "my_relay", ""),
+        ("my_relay", "My_Relay", ""),
         ("Relay.example", "Relay.example", "relay.example"),
         ("relay.example", "Relay.Example", "relay.example"),
         ("relay.example.", "relay.example.", "relay.example"),
@@ -200,16 +201,38 @@ fn relays_that_would_be_passed_over() {
         ("127.0.0.1", "[127.0.0.1]", "127.0.0.1"),
         ("[2001:DB8::1]", "[2001:db8::1]", "2001:db8::1"),
         ("[2001:db8::1]", "2001:db8:0:0:0:0:0:1", "2001:db8::1"),
+        ("[2001:db8::1]", "IPv6:2001:DB8::0001", "2001:db8::1"),
+        ("127.1", "127.0.0.1", "127.1"),
+        ("10.0.0.8", "10.0.0.08", "10.0.0.8"),
+        ("10.0.0.8", "010.000.000.008;25", "10.0.0.8"),
     ] {
         let home = Home::with_route(relay);
         home.control(&format!("relays/{directory}/user"), "u\n");
         home.control(&format!("relays/{directory}/password"), "p\n");
         let error = settings(&home, "example.org").err().unwrap_or_default();
-        assert_eq!(error, format!("control/relays/{directory}: the name must be {right}"), "{relay}");
+        let what_to_do = match right {
+            "" => no_name.to_owned(),
+            right => format!("rename it to {right}, or remove it"),
+        };
+        assert_eq!(error, format!("control/relays/{directory}: not read; {what_to_do}"), "{relay}");
     }
-    let home = Home::with_route("my_relay");
-    home.control("relays/other/user", "u\n");
-    assert!(settings(&home, "example.org").unwrap().route.unwrap().credentials.is_none());
+    // Those of others are nobody's business.
+    for (relay, directory) in [
+        ("my_relay", "other"),
+        ("relay.example", "smtp.relay.example"),
+        ("relay.example", "relay.example.org:587"),
+        ("relay.example", "relay.example-587"),
+        ("127.0.0.1", "127.0.0.1.example"),
+        ("127.0.0.1", "127.0.0.256"),
+        ("127.0.0.1", "127.0.1.1"),
+        ("0.0.0.25", "25"),
+        ("10.0.0.8", "012.0.0.8"), // octal to some, and 12.0.0.8 to people
+        ("[2001:db8::1]", "2001:db8::1:25"),
+    ] {
+        let home = Home::with_route(relay);
+        home.control(&format!("relays/{directory}/user"), "u\n");
+        assert!(settings(&home, "example.org").unwrap().route.unwrap().credentials.is_none(), "{relay} {directory}");
+    }
 
     // Links to secrets that are not there (not mounted, perhaps): the file, the directory, all of them.
     for link in ["relays/relay/user", "relays/relay", "relays", "smtproutes"] {

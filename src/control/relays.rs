@@ -6,9 +6,9 @@ use super::routes::credentials;
 use crate::auth::Credentials;
 use crate::auth::mechanism::Mechanism;
 use crate::secret::Secret;
-use crate::tls::policy::{PemFile, TlsPolicy};
+use crate::tls::policy::{PemFile, Security, TlsPolicy};
 use std::ffi::OsStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 
 /// The files that a relay's directory may have.
@@ -30,16 +30,19 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     if !control.exists("relays")? {
         return Ok(route);
     }
-    not_under_another_name(control, &name)?;
+    let relays = control.names("relays")?;
+    not_under_another_name(&relays, &name)?;
     if !is_legal(&name) || !control.exists(&directory)? {
+        not_beside_the_directories(control, &relays)?;
         return Ok(route);
     }
     route.security.client = client_certificate(control, &directory)?;
-    if route.credentials.is_none() {
-        route.credentials = login(control, &directory, route.security.client.is_some())?;
-    }
     if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
         route.security.cafile = Some(file);
+    }
+    no_file_passed_over(control, &directory, &route.security)?;
+    if route.credentials.is_none() {
+        route.credentials = login(control, &directory, route.security.client.is_some())?;
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
         route.security.policy = TlsPolicy::from_word(&word)
@@ -92,14 +95,95 @@ fn is_legal(name: &str) -> bool {
 
 /// Fails where a directory is the relay's but for the form of its name: what was written there must not be passed over
 /// in silence.
-fn not_under_another_name(control: &Control, name: &str) -> Result<(), ControlError> {
-    for entry in control.names("relays")? {
-        if normal(&entry) == name && (entry != name || !is_legal(name)) {
-            let right = if is_legal(name) { name } else { "of letters, digits, dots and hyphens" };
-            return Err(ControlError(format!("control/relays/{entry}: the name must be {right}")));
+fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlError> {
+    let is_right = |entry: &String| entry == name && is_legal(name);
+    match relays.iter().find(|entry| !is_right(entry) && is_for(entry, name)) {
+        None => Ok(()),
+        Some(entry) => {
+            let why = match is_legal(name) {
+                true => format!("not read; rename it to {name}, or remove it"),
+                false => {
+                    "not read; names here have only letters, digits, dots and hyphens: give the relay such a name in its route"
+                        .to_owned()
+                }
+            };
+            Err(ControlError(format!("control/relays/{entry}: {why}")))
         }
     }
-    Ok(())
+}
+
+/// A directory of this name was made for the relay, in whatever form its name is known elsewhere: `[HOST]:PORT`, `USER@HOST`, blanks
+/// around it, in upper case, with a dot at its end, an IP address with zeros before its numbers, `IPv6:` before it.
+pub fn is_for(entry: &str, name: &str) -> bool {
+    let bare = entry.trim_matches(|c: char| !c.is_ascii_graphic());
+    let pieces = |signs: &'static [char]| bare.split(signs).map(|piece| piece.trim_end_matches('.'));
+    let address = address(name);
+    let is_it = |piece: &str| match address {
+        Some(_) => self::address(piece) == address,
+        None => piece.eq_ignore_ascii_case(name),
+    };
+    pieces(&['[', ']', ';', '@']).chain(pieces(&['[', ']', ';', '@', ':'])).any(is_it)
+}
+
+/// An IP address in any of its forms.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = match text.split_at_checked("IPv6:".len()) {
+        Some((tag, bare)) if tag.eq_ignore_ascii_case("IPv6:") => bare,
+        _ => text,
+    };
+    bare.parse().ok().or_else(|| Some(ipv4(bare)?.into())).as_ref().map(IpAddr::to_canonical)
+}
+
+/// As inet_aton(3) has it: fewer numbers than four, the last for the rest of the octets. But a 0 before one makes it not octal.
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.bytes().all(|c| c.is_ascii_digit()));
+    let numbers: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
+    let (last, first) = numbers.split_last().filter(|(_, first)| (1..4).contains(&first.len()))?;
+    let is_octet = first.iter().all(|number| *number < 256);
+    let rest = 8 * (4 - first.len());
+    let begin = first.iter().fold(0, |begin, number| begin << 8 | number);
+    (is_octet && u64::from(*last) < 1 << rest).then(|| Ipv4Addr::from(begin << rest | last))
+}
+
+/// Fails where files that belong into a relay's directory lie beside these, and this relay has none.
+fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<(), ControlError> {
+    let is_file = |entry: &&String| control.home.join("control/relays").join(entry).is_file();
+    match relays.iter().filter(|entry| NAMES.contains(&&entry[..])).find(is_file) {
+        Some(entry) => {
+            Err(ControlError(format!("control/relays/{entry}: not read; move it into the directory of its relay")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Fails where a file in the relay's directory is one of ours but for the form of its name, or none there is one.
+fn no_file_passed_over(control: &Control, directory: &str, security: &Security) -> Result<(), ControlError> {
+    let there = control.names(directory)?;
+    let is_pem_file = |entry: &str| security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));
+    for entry in there.iter().filter(|entry| !is_pem_file(entry)) {
+        if let Some(name) = meant(entry, &NAMES, &there) {
+            let why = format!("not read; rename it to {name}, or remove it");
+            return Err(ControlError(format!("control/{directory}/{entry}: {why}")));
+        }
+    }
+    let has_ours = there.iter().any(|entry| NAMES.contains(&&entry[..]));
+    match there.iter().find(|entry| !has_ours && !entry.starts_with('.') && !is_pem_file(entry)) {
+        Some(_) => {
+            let names = NAMES.join(", ");
+            Err(ControlError(format!(
+                "control/{directory}: no file in it has a name that is read; the names are {names}"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The one of our names that a file has in other letters, with signs in it or with an ending behind it. None where that is there,
+/// too, so that this is a copy.
+pub fn meant<'a>(entry: &str, names: &[&'a str], there: &[String]) -> Option<&'a str> {
+    let stem = entry.split('.').next().unwrap_or_default();
+    let bare: String = stem.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    names.iter().copied().find(|name| *name == bare && !there.iter().any(|entry| entry == name))
 }
 
 /// The user and the password in `relays/HOST`; with a client certificate, the password or both may be missing.
