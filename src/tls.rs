@@ -1,39 +1,36 @@
-//! TLS (RFC 8446, RFC 5246) as octets in and octets out. The only file that names rustls.
+//! TLS (RFC 8446, RFC 5246) as octets in and octets out. This file and the verifier are the only ones that name rustls.
 //!
-//! No socket and no clock: the dialogue carries the octets, and the time to verify a certificate by is given. The CAs are
-//! read inside the verifier, so only when a chain has come that is to be verified.
+//! No socket and no clock: the dialogue carries the octets, and the time to verify a certificate by is given.
 
 mod certificate;
 mod pem;
 pub mod policy;
 pub mod shown;
+mod trust;
+mod verifier;
 
-use crate::report::os_error;
-use certificate::{Examined, Flaw};
+use crate::secret::Secret;
+use certificate::Unfit;
+use memchr::memmem;
 use pem::FORM;
-use policy::{Check, PemFile, Security};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{Error::Io, PemObject};
+use policy::{Check, Security};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    AlertDescription, CertificateError, CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    ProtocolVersion, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, CipherSuite, ClientConfig, ClientConnection, Error, ProtocolVersion,
+    SignatureScheme,
 };
-use std::fmt;
 use std::io::{Read, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use webpki::EndEntityCert;
-
-/// What Debian's package ca-certificates makes.
-const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+use trust::{Standing, Trusted};
+use verifier::Verifier;
 
 /// Why there is no TLS, in words with what to do about it.
 #[derive(Debug)]
@@ -169,7 +166,7 @@ impl Session {
 
     /// Where the CAs are, and who says so.
     pub fn trusted(&self) -> String {
-        self.verifier.trusted().to_string()
+        self.verifier.trusted.file.to_string()
     }
 
     fn failure(&self, error: &Error) -> Failure {
@@ -202,16 +199,42 @@ impl Session {
 
 /// What is wrong with the PEM files for a relay, in the words of a report, as far as that shows without its certificate.
 pub fn faults(security: &Security, check: Check) -> Vec<String> {
-    let provider = ring::default_provider();
-    let client = ClientCertificate::read(security, &provider).err();
+    let client = ClientCertificate::read(security, &ring::default_provider()).err();
     let cas = match check {
         Check::Skip => None,
-        _ => Verifier::new(security, check, &provider).anchors(&CertificateDer::from(&[][..]), &[]).err(),
+        _ => Trusted::of(security).each(&[], 0, |_, _| {}).err(),
     };
     let words = |failure| match failure {
         Failure::SetUp(why) | Failure::Relay(why) | Failure::NotTls(why) => why,
     };
-    client.into_iter().chain(cas).map(words).collect()
+    client.into_iter().map(words).chain(cas).collect()
+}
+
+/// What is trusted for a relay at a Unix time.
+#[derive(Default)]
+pub struct Cas {
+    /// Those whose time is over.
+    pub expired: Vec<String>,
+    /// Certificates that do not say that they are a CA's, where only a CA's counts.
+    pub no_cas: Vec<String>,
+    /// There are others.
+    pub has_fit: bool,
+}
+
+/// What stands in the PEM file whose CAs are trusted for a relay.
+pub fn cas(security: &Security, unix: u64) -> Cas {
+    let mut found = Cas::default();
+    let _ = Trusted::of(security).each(&[&[]], unix, |certificate, standing| {
+        let subject = certificate::subject(certificate).unwrap_or_default();
+        let until = certificate::validity(certificate).map_or(0, |(_, until)| until);
+        match standing {
+            Standing::Unfit(Unfit::NoCa) => found.no_cas.push(subject),
+            _ if unix > until => found.expired.push(format!("{subject} at {}", certificate::date(until))),
+            Standing::Unfit(_) => {}
+            Standing::Anchor | Standing::Itself => found.has_fit = true,
+        }
+    });
+    found
 }
 
 fn set_up(error: &Error) -> Failure {
@@ -238,13 +261,12 @@ impl ClientCertificate {
     fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, Failure> {
         let Some((file, key_file)) = &security.client else { return Ok(None) };
         let chain = pem::chain(file).map_err(Failure::SetUp)?.into_iter().map(CertificateDer::from).collect();
-        pem::must_be_regular(key_file).map_err(Failure::SetUp)?;
-        let key = PrivateKeyDer::from_pem_file(&key_file.path).map_err(|error| {
-            Failure::SetUp(match error {
-                Io(error) => format!("{key_file}: {}", os_error(&error)),
-                _ => format!("{key_file}: no key in it {FORM}, or one that is encrypted"),
-            })
-        })?;
+        let text = Secret::from(pem::text(key_file).map_err(Failure::SetUp)?);
+        // At each line of BEGIN, since a mark, or the end of a certificate, may stand before it.
+        let key =
+            memmem::find_iter(&text, "-----BEGIN ").find_map(|at| PrivateKeyDer::from_pem_slice(&text[at..]).ok());
+        let key =
+            key.ok_or_else(|| Failure::SetUp(format!("{key_file}: no key in it {FORM}, or one that is encrypted")))?;
         let certificate = CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| Failure::SetUp(format!("{file} and {key_file} do not go together: {error}")))?;
         Ok(Some(ClientCertificate { certificate: Arc::new(certificate), shown: AtomicBool::new(false) }))
@@ -260,191 +282,5 @@ impl ResolvesClientCert for ClientCertificate {
 
     fn has_certs(&self) -> bool {
         true
-    }
-}
-
-/// Verifies the relay's certificate as far as the policy asks for it, and remembers what it found.
-struct Verifier {
-    check: Check,
-    cafile: Option<PemFile>,
-    /// Where the path of a cafile for this relay would be written.
-    place: String,
-    algorithms: WebPkiSupportedAlgorithms,
-    finding: OnceLock<Result<(), Failure>>,
-    /// A certificate that it found no good.
-    rejected: OnceLock<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.check == Check::Skip {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let (answer, finding) = match self.anchors(end_entity, intermediates) {
-            Err(set_up) => (Err(Error::General("no CAs".to_owned())), Err(set_up)),
-            Ok((anchors, pinned)) => {
-                let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
-                match self.verify(&chain, &anchors, pinned) {
-                    Ok(()) => (Ok(()), Ok(())),
-                    Err(error) => {
-                        let examined = Examined {
-                            leaf: end_entity,
-                            others: intermediates.iter().map(AsRef::as_ref).collect(),
-                            name: &server_name.to_str(),
-                            trusted: &self.trusted(),
-                            pinned,
-                            place: &self.place,
-                        };
-                        let complaint = examined.complaint(&flaw(&error));
-                        let answer = if self.check == Check::Look { Ok(()) } else { Err(error) };
-                        (answer, Err(Failure::Relay(complaint)))
-                    }
-                }
-            }
-        };
-        if finding.is_err() {
-            let _ = self.rejected.set(end_entity.clone().into_owned());
-        }
-        let _ = self.finding.set(finding); // there is one handshake, so it is the first
-        answer.map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match self.finding.get() {
-            Some(Ok(())) => verify_tls12_signature(message, certificate, signature, &self.algorithms),
-            _ => Ok(HandshakeSignatureValid::assertion()), // anybody could have signed it
-        }
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match self.finding.get() {
-            Some(Ok(())) => verify_tls13_signature(message, certificate, signature, &self.algorithms),
-            _ => Ok(HandshakeSignatureValid::assertion()),
-        }
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// The library demands it, and nobody prints it.
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verifier")
-    }
-}
-
-/// What the relay sent, and what it is to be verified for.
-struct Chain<'a> {
-    leaf: &'a CertificateDer<'a>,
-    others: &'a [CertificateDer<'a>],
-    name: &'a ServerName<'a>,
-    now: UnixTime,
-}
-
-impl Verifier {
-    fn new(security: &Security, check: Check, provider: &CryptoProvider) -> Verifier {
-        Verifier {
-            check,
-            cafile: security.cafile.clone(),
-            place: security.cafile_place(),
-            algorithms: provider.signature_verification_algorithms,
-            finding: OnceLock::new(),
-            rejected: OnceLock::new(),
-        }
-    }
-
-    /// Name and dates; and the issuer, unless the leaf itself is trusted.
-    fn verify(&self, chain: &Chain, anchors: &RootCertStore, pinned: bool) -> Result<(), Error> {
-        let leaf = ParsedCertificate::try_from(chain.leaf)?;
-        if pinned {
-            in_time(chain.leaf, chain.now)?;
-        } else {
-            let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&leaf, anchors, chain.others, chain.now, algorithms)?;
-        }
-        verify_server_name(&leaf, chain.name)
-    }
-
-    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether the leaf itself
-    /// stands among them in a cafile. What cannot be parsed is passed over.
-    fn anchors(&self, leaf: &CertificateDer, others: &[CertificateDer]) -> Result<(RootCertStore, bool), Failure> {
-        let file = self.trusted();
-        let text = pem::text(&file).map_err(|why| self.no_cas(why))?;
-        let sent = [leaf].into_iter().chain(others).map(|sent| (sent, EndEntityCert::try_from(sent)));
-        let sent: Vec<_> = sent.collect();
-        // One that cannot be parsed may stand there itself, and its report says so.
-        let parts = sent.iter().map(|(sent, parsed)| parsed.as_ref().map_or(sent.as_ref(), |parsed| parsed.issuer()));
-        let (mut anchors, mut pinned, mut is_empty) = (RootCertStore::empty(), false, true);
-        pem::each_with(&parts.collect::<Vec<_>>(), &text, |certificate| {
-            is_empty = false;
-            let Some(certificate) = certificate else { return };
-            pinned |= self.cafile.is_some() && certificate == leaf.as_ref();
-            if self.cafile.is_none() || certificate::vouches_for_others(certificate) {
-                let _ = anchors.add(CertificateDer::from(certificate.to_vec()));
-            }
-        });
-        match is_empty {
-            true => Err(self.no_cas(format!("{file}: no certificate in it {FORM}"))),
-            false => Ok((anchors, pinned)),
-        }
-    }
-
-    /// Where the CAs are.
-    fn trusted(&self) -> PemFile {
-        let bundle = || PemFile { path: BUNDLE.into(), source: "Debian's package ca-certificates".to_owned() };
-        self.cafile.clone().unwrap_or_else(bundle)
-    }
-
-    fn no_cas(&self, why: String) -> Failure {
-        Failure::SetUp(match self.cafile {
-            None => format!("no CAs to verify the relay's certificate with: {why}; install that package"),
-            Some(_) => why,
-        })
-    }
-}
-
-/// Why a certificate does not verify, for its report.
-fn flaw(error: &Error) -> Flaw {
-    match error {
-        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
-            Flaw::Expired(not_after.as_secs())
-        }
-        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
-            Flaw::NotYetValid(not_before.as_secs())
-        }
-        Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => Flaw::WrongName,
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Flaw::UnknownIssuer,
-        Error::InvalidCertificate(CertificateError::BadSignature) => Flaw::OtherKey,
-        other => Flaw::Other(other.to_string()),
-    }
-}
-
-/// The dates of a certificate that is trusted itself.
-fn in_time(leaf: &CertificateDer, now: UnixTime) -> Result<(), CertificateError> {
-    let (from, until) = certificate::validity(leaf).ok_or(CertificateError::BadEncoding)?;
-    let limit = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    match now.as_secs() {
-        time if time < from => Err(CertificateError::NotValidYetContext { time: now, not_before: limit(from) }),
-        time if time > until => Err(CertificateError::ExpiredContext { time: now, not_after: limit(until) }),
-        _ => Ok(()),
     }
 }

@@ -88,6 +88,7 @@ fn cafiles() {
     let ca = Authority::new("My CA");
     let rules = || Rules::over_tls(Tls::of(&ca.issue(&["relay.example"])));
     let other = Authority::new("Other CA").pem;
+    let in_utf16: String = ca.pem.chars().flat_map(|c| [c, '\0']).collect();
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let cases: &[Case] = &[
         ("tlscafile", &[("tlscafile", "control/my.pem"), ("my.pem", &ca.pem)], ""),
@@ -104,6 +105,11 @@ fn cafiles() {
         ),
         ("two in it", &[("tlscafile", "control/my.pem"), ("my.pem", &[&other[..], &ca.pem].concat())], ""),
         (
+            "in a relay's directory",
+            &[("tlscafile", "control/relays/relay.example/cafile.pem"), ("relays/relay.example/cafile.pem", &ca.pem)],
+            "",
+        ),
+        (
             "missing",
             &[("tlscafile", "control/my.pem")],
             "/control/my.pem (of control/tlscafile): No such file or directory. (#4.7.5)",
@@ -117,6 +123,12 @@ fn cafiles() {
             "a CA of that name with another key",
             &[("tlscafile", "control/my.pem"), ("my.pem", &Authority::new("My CA").pem)],
             "it is issued by CN=My CA, but not by the one of that name in ",
+        ),
+        ("a mark", &[("tlscafile", "\u{feff}control/my.pem"), ("my.pem", &format!("\u{feff}{}", ca.pem))], ""),
+        (
+            "UTF-16",
+            &[("tlscafile", "control/my.pem"), ("my.pem", &in_utf16)],
+            "my.pem (of control/tlscafile): UTF-16, or damaged; write it again as plain text",
         ),
         ("empty", &[("tlscafile", "\n")], "control/tlscafile: no path of a PEM file in the first line"),
         ("a directory", &[("tlscafile", "control")], "(of control/tlscafile): not a regular file"),
@@ -210,6 +222,61 @@ fn a_certificate_that_stands_in_a_cafile() {
     }
 }
 
+/// The TLS library takes an anchor as it is given.
+#[test]
+fn cas_that_are_none() {
+    if !inside("cas_that_are_none") {
+        return;
+    }
+    let ca = Authority::new("My CA");
+    let rules = || Rules::over_tls(Tls::of(&ca.issue(&["relay.example"])));
+    let expired = ca.another("My CA", |params| params.not_after = date_time_ymd(2020, 2, 3));
+    let early = ca.another("My CA", |params| params.not_before = date_time_ymd(2200, 3, 4));
+    let mute = ca.another("My CA", |params| params.is_ca = IsCa::NoCa);
+    let no_ca = ca.another("My CA", |params| params.is_ca = IsCa::ExplicitNoCa);
+    let other_key = Authority::new("My CA").pem;
+    let is_over = "the CA CN=My CA of {} expired at 2020-02-03T00:00:00Z; put its new certificate there";
+    let is_early = "the CA CN=My CA of {} is not valid before 2200-03-04T00:00:00Z; check the clock of this machine";
+    let says_nothing = "it is issued by CN=My CA, whose certificate in {} does not say that it is a CA; put one there that does, or \
+                        write the path of a PEM file with it into control/relays/relay.example/cafile, to trust it for this relay alone";
+    let unknown = "it is issued by CN=My CA, unknown to {}";
+    fs::create_dir_all("/etc/ssl/certs").unwrap();
+    for (case, pem, for_all, for_one, in_bundle) in [
+        ("good", ca.pem.clone(), "", "", ""),
+        ("expired", expired.clone(), is_over, is_over, is_over),
+        ("expired, and one with its key", expired.clone() + &ca.pem, "", "", ""),
+        ("one with its key, and expired", ca.pem.clone() + &expired, "", "", ""),
+        ("expired, and one with another key", other_key.clone() + &expired, is_over, is_over, is_over),
+        ("not yet valid", early, is_early, is_early, is_early),
+        ("without basicConstraints", mute.clone(), says_nothing, "", ""),
+        ("without basicConstraints, and with", mute + &ca.pem, "", "", ""),
+        ("no CA", no_ca, says_nothing, unknown, ""),
+    ] {
+        let places = [
+            ("control/tlscafile", &[("tlscafile", "control/my.pem"), ("my.pem", &pem[..])][..], for_all),
+            (
+                "control/relays/relay.example/cafile",
+                &[("relays/relay.example/cafile", "control/my.pem"), ("my.pem", &pem)],
+                for_one,
+            ),
+            ("Debian's package ca-certificates", &[], in_bundle),
+        ];
+        for (place, control, says) in places {
+            fs::write(BUNDLE, if control.is_empty() { &pem[..] } else { "" }).unwrap();
+            let outcome = deliver("relay.example", rules(), control);
+            let path = if control.is_empty() { BUNDLE } else { "control/my.pem" };
+            let words = says.split_once("{}").map_or(["", ""], |(before, behind)| [before, behind]);
+            check(&format!("{case}, {place}"), &outcome, words[0]);
+            let file = format!("{path} (of {place}){}", words[1]);
+            assert!(says.is_empty() || outcome.0.verdict().contains(&file), "{case}, {file}: {:?}", outcome.0);
+        }
+    }
+    // What is wrong with the relay's own certificate is not put on a CA that would not have been needed.
+    let of_another = || Rules::over_tls(Tls::of(&ca.issue(&["other.example"])));
+    let control = [("tlscafile", "control/my.pem"), ("my.pem", &(expired + &ca.pem)[..])];
+    check("a wrong name", &deliver("relay.example", of_another(), &control), "it is for other.example, not for");
+}
+
 #[test]
 fn names_and_chains() {
     if !inside("names_and_chains") {
@@ -245,7 +312,7 @@ fn names_and_chains() {
     // CAs of old, which do not say that they are, and one with a longer path below it than anybody has.
     for odd in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Constrained(255))] {
         let old = Authority::with("Old CA", |params| params.is_ca = odd);
-        let control = [("tlscafile", "control/my.pem"), ("my.pem", &old.pem[..])];
+        let control = [("relays/relay.example/cafile", "control/my.pem"), ("my.pem", &old.pem[..])];
         check(
             "a CA of old",
             &deliver("relay.example", Rules::over_tls(Tls::of(&old.issue(&["relay.example"]))), &control),

@@ -142,6 +142,35 @@ fn a_certificate_of_ours() {
         let (delivered, log) = send(external(both.clone(), "235 ok"), control);
         assert!(delivered.verdict().contains(says) && !log.saw("MAIL"), "{says}: {delivered:?}");
     }
+    // As people make the files.
+    let utf16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
+    let joined = ours.pem.trim_end().to_owned() + &ours.key_pem;
+    let marked = |text: &str| format!("\u{feff}{text}");
+    for (case, certificate, key, says) in [
+        ("marks", marked(&ours.pem), marked(&ours.key_pem), ""),
+        ("in one file, without a line end between", joined.clone(), joined, ""),
+        ("in one file, a mark between", ours.pem.clone(), ours.pem.clone() + &marked(&ours.key_pem), ""),
+        ("CR", ours.pem.replace('\n', "\r"), ours.key_pem.replace('\n', "\r"), ""),
+        (
+            "the certificate in UTF-16",
+            utf16(&ours.pem),
+            ours.key_pem.clone(),
+            "/a (of control/relays/relay.example/clientcert): UTF-16, ",
+        ),
+        (
+            "the key in UTF-16",
+            ours.pem.clone(),
+            utf16(&ours.key_pem),
+            "/b (of control/relays/relay.example/clientkey): UTF-16, ",
+        ),
+    ] {
+        let files = [("clientcert", "control/relays/relay.example/a"), ("clientkey", "control/relays/relay.example/b")];
+        let control = [files[0], files[1], ("a", &certificate), ("b", &key)];
+        let (delivered, log) = send(external(both.clone(), "235 ok"), &control);
+        let verdict = delivered.verdict();
+        let is_right = if says.is_empty() { verdict.ends_with("auth=EXTERNAL\n") } else { verdict.contains(says) };
+        assert!(is_right && log.saw("MAIL") == says.is_empty(), "{case}: {verdict}");
+    }
     // A relay that takes another kind of key only is shown none.
     let mut provider = rustls::crypto::ring::default_provider();
     let algorithms = &mut provider.signature_verification_algorithms;

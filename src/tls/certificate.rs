@@ -25,8 +25,20 @@ pub enum Flaw {
     UnknownIssuer,
     /// A CA that is trusted has the name of its issuer, but not the key.
     OtherKey,
+    /// It is issued by this one, which would be trusted but for something.
+    UnfitCa(String, Unfit),
     /// Anything else.
     Other(String),
+}
+
+/// Why a certificate is no anchor for others.
+pub enum Unfit {
+    /// At this Unix time it expired.
+    Expired(u64),
+    /// Not before this Unix time.
+    NotYetValid(u64),
+    /// It does not say that it is one for a CA (RFC 5280 section 4.2.1.9).
+    NoCa,
 }
 
 /// A relay's certificate, and what it was held against.
@@ -73,6 +85,19 @@ impl Examined<'_> {
                     )
                 }
             },
+            Flaw::UnfitCa(ca, Unfit::Expired(limit)) => {
+                format!("the CA {ca} of {trusted} expired at {}; put its new certificate there", date(*limit))
+            }
+            Flaw::UnfitCa(ca, Unfit::NotYetValid(limit)) => {
+                format!(
+                    "the CA {ca} of {trusted} is not valid before {}; check the clock of this machine",
+                    date(*limit)
+                )
+            }
+            Flaw::UnfitCa(ca, Unfit::NoCa) => format!(
+                "it is issued by {ca}, whose certificate in {trusted} does not say that it is a CA; put one there that does, or \
+                 write the path of a PEM file with it into {place}, to trust it for this relay alone"
+            ),
             Flaw::Other(why) if self.pinned => format!("it stands in {trusted}, but cannot be used: {why}"),
             _ if is_self_signed(leaf) => format!(
                 "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write the path of that \
@@ -116,11 +141,26 @@ fn is_ca(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| constraints(&certificate).is_some_and(|constraints| constraints.ca))
 }
 
-/// Whose it is that stands in a cafile: a server's own, which vouches for itself alone, or a CA's. A server's has names to
-/// be verified by, also where the tool that made it calls it a CA's, or says that it is none. Old CAs say nothing.
-pub fn vouches_for_others(der: &[u8]) -> bool {
-    let is_none = |certificate| constraints(&certificate).is_some_and(|constraints| !constraints.ca);
-    names(der).is_empty() && read(der).is_some_and(|certificate| !is_none(certificate))
+/// What a certificate says of itself that decides for whom it vouches.
+pub struct Claims {
+    /// It has names for a server to be verified by.
+    pub has_names: bool,
+    /// It is one for a CA, or not. None: it says nothing.
+    pub is_ca: Option<bool>,
+    /// From when and until when it is good, in Unix time.
+    pub validity: (u64, u64),
+}
+
+/// None where it cannot be understood.
+pub fn claims(der: &[u8]) -> Option<Claims> {
+    let certificate = read(der)?;
+    let is_ca = constraints(&certificate).map(|constraints| constraints.ca);
+    Some(Claims { has_names: !names_of(&certificate).is_empty(), is_ca, validity: validity_of(&certificate) })
+}
+
+/// Whose it is: `CN=...`.
+pub fn subject(der: &[u8]) -> Option<String> {
+    Some(short(read(der)?.tbs_certificate().subject().to_string()))
 }
 
 fn constraints(certificate: &CertificateInner<Raw>) -> Option<BasicConstraints> {
@@ -130,10 +170,13 @@ fn constraints(certificate: &CertificateInner<Raw>) -> Option<BasicConstraints> 
 
 /// From when and until when it is good, in Unix time.
 pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
-    let certificate = read(der)?;
+    read(der).as_ref().map(validity_of)
+}
+
+fn validity_of(certificate: &CertificateInner<Raw>) -> (u64, u64) {
     let validity = certificate.tbs_certificate().validity();
     let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-    Some((seconds(validity.not_before), seconds(validity.not_after)))
+    (seconds(validity.not_before), seconds(validity.not_after))
 }
 
 /// The names that it is for, who issued it, and until when it is good.
@@ -153,10 +196,11 @@ fn is_self_signed(der: &[u8]) -> bool {
 
 /// The names that it is for: DNS names and IP addresses of its subjectAltName (RFC 9525 section 2.3: no CN).
 fn names(der: &[u8]) -> Vec<String> {
-    let names = read(der).and_then(|certificate| {
-        let (_, SubjectAltName(names)) = certificate.tbs_certificate().get_extension().ok()??;
-        Some(names)
-    });
+    read(der).as_ref().map_or_else(Vec::new, names_of)
+}
+
+fn names_of(certificate: &CertificateInner<Raw>) -> Vec<String> {
+    let names = certificate.tbs_certificate().get_extension().ok().flatten().map(|(_, SubjectAltName(names))| names);
     let shown = |name: &GeneralName| match name {
         GeneralName::DnsName(name) => Some(short(name.to_string())),
         GeneralName::IpAddress(octets) => match *octets.as_bytes() {
@@ -169,7 +213,7 @@ fn names(der: &[u8]) -> Vec<String> {
 }
 
 /// A Unix time as a date and time in UTC.
-fn date(unix: u64) -> String {
+pub fn date(unix: u64) -> String {
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(unix));
     date.map_or_else(|_| "a date beyond 9999".to_owned(), |date| date.to_string())
 }

@@ -1,7 +1,10 @@
 //! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two: they are looked
-//! for in the base64, and no others are decoded. Nothing here is a secret. Keys are read where TLS is.
+//! for in the base64, and no others are decoded.
 
 use super::policy::PemFile;
+use crate::encoding;
+use crate::report::os_error;
+use crate::secret::Secret;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use memchr::memmem::Finder;
 use std::fs;
@@ -15,18 +18,16 @@ const LINE: usize = 64;
 /// What a PEM file is known by, for whoever has put another kind of file there.
 pub const FORM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
 
-/// What is in the file; else why it cannot be had.
+/// What is in the file, a secret if there is a key in it; else why it cannot be had.
 pub fn text(file: &PemFile) -> Result<Vec<u8>, String> {
-    must_be_regular(file)?;
-    fs::read(&file.path).map_err(|error| format!("{file}: {}", crate::report::os_error(&error)))
-}
-
-/// A FIFO would be waited for, and a device read without end.
-pub fn must_be_regular(file: &PemFile) -> Result<(), String> {
-    match fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
-        true => Err(format!("{file}: not a regular file")),
-        false => Ok(()),
+    // A FIFO would be waited for, and a device read without end.
+    if fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(format!("{file}: not a regular file"));
     }
+    let read = fs::read(&file.path).map_err(|error| format!("{file}: {}", os_error(&error)))?;
+    let mut text = Secret::from(read);
+    encoding::skip_mark(&mut text).map_err(|why| format!("{file}: {why}"))?;
+    Ok(std::mem::take(&mut text))
 }
 
 /// Gives each certificate in DER; None for one that is no base64 or has no end.

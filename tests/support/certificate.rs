@@ -52,6 +52,14 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
+    /// Another certificate of this CA, with its key and this name.
+    pub fn another(&self, name: &str, odd: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        odd(&mut params);
+        params.self_signed(self.issuer.key()).unwrap().pem()
+    }
+
     /// A certificate for these names and IP addresses, good today.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_with(names, |_| {})
