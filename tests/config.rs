@@ -2,12 +2,13 @@
 
 mod support;
 
+use rcgen::{IsCa, date_time_ymd};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::Home;
-use support::certificate::Authority;
+use support::certificate::{Authority, Identity};
 use support::namespace::inside_with;
 
 fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
@@ -204,11 +205,11 @@ fn relays_and_files() {
     let lines = said_in(&home, 1);
     let pem = home.path().join("control/none.pem").display().to_string();
     for line in [
-        "control/smtproutes line 1: mail for a.org goes to one:587 with a login as \\xef\\xbb\\xbffirst (control/relays/one), TLS policy \
+        "control/smtproutes line 1: mail for a.org goes to one:587 with a login as first (control/relays/one), TLS policy \
          encrypt (control/relays/one/tls), mechanisms LOGIN, PLAIN (control/relays/one/mechanisms)",
         "warning: control/smtproutes line 1: control/relays/one/tls: no certificate is checked, so whoever stands between can \
          read the password and the mail",
-        "warning: control/relays/one/user: begins with a byte order mark, which counts as a part of the first line",
+        "warning: control/relays/one/user: begins with a byte order mark, which stock qmail takes for a part of the first line",
         "warning: control/relays/one/password: a CR at the end of line 1 and 1 more, which counts as a part of it",
         "warning: control/relays/two: no route uses the login, since each to this relay has its own",
         "warning: control/relays/two/password: blanks at the line's end, which here count as a part of the password",
@@ -228,6 +229,114 @@ fn relays_and_files() {
     home.control("relays/three/tls", "Verify\n");
     let why = "control/relays/three/tls: not one of verify, encrypt, may, none; mail for all other hosts is put off";
     assert!(said_in(&home, 1).contains(&format!("warning: {why}")));
+}
+
+/// As the delivery names it, and once.
+#[test]
+fn what_has_its_name_in_another_form() {
+    let home = Home::new();
+    home.control("smtproutes", "a.org:one:587\nb.org:two:587\nc.org:three:587\n");
+    for name in
+        ["one:587/user", "one:587/password", "two/user.txt", "two/tls", "three/tls", "three/tls~", "four/Password"]
+    {
+        home.control(&format!("relays/{name}"), "encrypt\n");
+    }
+    home.control("SmtpRoutes.old", "");
+    home.control("Helohost", "helo.example\n");
+    let lines = said_in(&home, 1);
+    let warnings: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    let names = "the names are user, password, tls, cafile, mechanisms, clientcert, clientkey";
+    assert_eq!(
+        warnings,
+        [
+            "control/relays/one:587: not read; rename it to one, or remove it; mail for a.org is put off",
+            "control/relays/two/user.txt: not read; rename it to user, or remove it; mail for b.org is put off",
+            "control/Helohost: not read; the name would be helohost",
+            "control/relays/four: no route is to a relay of this name",
+            &format!("control/relays/four/Password: no file of this name is read; {names}"),
+            &format!("control/relays/three/tls~: no file of this name is read; {names}"),
+        ],
+        "{lines:#?}"
+    );
+}
+
+/// A file that another system's editor made.
+#[test]
+fn files_in_another_form() {
+    let utf16 = |text: &str| text.chars().flat_map(|c| [c as u8, 0]).collect::<Vec<u8>>();
+    let with_mark = [&[0xff, 0xfe][..], &utf16(":relay user secretpass\n")].concat();
+    for (content, why) in [
+        (with_mark, ": UTF-16, or damaged; write it again as plain text: iconv -f UTF-16 -t UTF-8"),
+        (
+            utf16(":relay user secretpass\n"),
+            ": UTF-16, or damaged; write it again as plain text: iconv -f UTF-16 -t UTF-8",
+        ),
+        (
+            b"#\r:relay user secretpass\r".to_vec(),
+            " line 1: a CR inside the line: lines must end in LF alone, so convert the file",
+        ),
+    ] {
+        for name in ["smtproutes", "authsenders", "relays/relay/user", "timeoutconnect", "tlscafile"] {
+            let home = Home::new();
+            home.control("smtproutes", ":relay:587\n");
+            home.control(name, &content);
+            let (status, text) = check(&home, &["--config"]);
+            let said: Vec<&str> = text.lines().filter(|line| line.contains(why)).collect();
+            let is_named = |line: &&str| line.contains(&format!("control/{name}{why}; ")) && line.ends_with(" put off");
+            assert!(status == Some(1) && !said.is_empty() && said.iter().all(is_named), "{name}: {text}");
+            assert!(!text.contains("secretpass"), "{text}");
+        }
+    }
+    let home = Home::new();
+    home.control("smtproutes", "\u{feff}:relay:587 user secretpass\n");
+    let mark = "begins with a byte order mark, which stock qmail takes for a part of the first line";
+    assert_eq!(
+        said_in(&home, 0),
+        [
+            "control/smtproutes line 1: mail for all other hosts goes to relay:587 with a login as user".to_owned(),
+            format!("warning: control/smtproutes: {mark}"),
+        ]
+    );
+}
+
+#[test]
+fn cas_that_are_none() {
+    let ca = Authority::new("My CA");
+    let expired = ca.another("Old CA", |params| params.not_after = date_time_ymd(2020, 2, 3));
+    let mute = ca.another("Mute CA", |params| params.is_ca = IsCa::NoCa);
+    let server = Identity::self_signed(&["relay"], false, |params| params.not_after = date_time_ymd(2020, 2, 3)).pem;
+    let says_nothing =
+        "CN=Mute CA does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";
+    for (place, pem, status, expected) in [
+        ("tlscafile", ca.pem.clone(), 0, vec![]),
+        ("tlscafile", expired.clone() + &ca.pem, 0, vec!["expired, so not trusted: CN=Old CA at 2020-02-03T00:00:00Z"]),
+        ("tlscafile", mute.clone() + &ca.pem, 0, vec![says_nothing]),
+        ("relays/relay/cafile", mute, 0, vec![]),
+        (
+            "relays/relay/cafile",
+            expired.clone() + &server,
+            1,
+            vec![
+                "expired, so not trusted: CN=Old CA at 2020-02-03T00:00:00Z, CN=relay at 2020-02-03T00:00:00Z; mail by control/smtproutes line 1 is put off",
+            ],
+        ),
+    ] {
+        let home = Home::with_route("relay:587 user secretpass");
+        home.control(place, "ca.pem\n");
+        let path = home.path().join("ca.pem");
+        fs::write(&path, pem).unwrap();
+        let lines = said_in(&home, status);
+        let warnings: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("warning: ")).collect();
+        let expected: Vec<String> =
+            expected.iter().map(|why| format!("{} (of control/{place}): {why}", path.display())).collect();
+        assert_eq!(warnings, expected, "{lines:#?}");
+    }
+    // Where no certificate is looked at, none is complained of.
+    let home = Home::with_route("relay:587");
+    home.control("tlscafile", "ca.pem\n");
+    fs::write(home.path().join("ca.pem"), expired).unwrap();
+    let lines = said_in(&home, 0);
+    assert!(!lines.iter().any(|line| line.contains("expired")), "{lines:#?}");
 }
 
 #[test]

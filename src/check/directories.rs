@@ -4,20 +4,22 @@ use super::lines::{Line, Lines};
 use super::notes::Notes;
 use super::readers::{self, Readers};
 use crate::control::files::{Control, ControlError};
-use crate::control::relays::NAMES;
+use crate::control::relays::{NAMES, is_for, meant};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::report::os_error;
-use crate::tls::{self, policy::Check, policy::Security};
+use crate::tls::{self, Cas, policy::Check, policy::Security};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where all relays have them.
 const GENERAL: [&str; 6] = ["me", "helohost", "timeoutconnect", "timeoutremote", "outgoingip", "tlscafile"];
 
 /// Says what is wrong with directories and files, and last who can read each file with a secret.
 pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
+    look_beside_our_files(control, notes);
     let mut relays = control.names("relays").unwrap_or_else(|error| {
         put_off(error, notes);
         Vec::new()
@@ -115,7 +117,11 @@ fn look_at_relay(
     let lines = named.get(&directory[..]).map_or(&[][..], |lines| lines);
     let is_named = lines.iter().any(|line| !line.is_doubtful());
     if !is_named {
-        notes.warn(&format!("{directory}: no route is to a relay of this name"));
+        // Where it is for one that has its name in another form, the line of that one says so.
+        let of_another = |other: &str| is_for(relay, other.strip_prefix("control/relays/").unwrap_or(other));
+        if !named.keys().copied().any(of_another) {
+            notes.warn(&format!("{directory}: no route is to a relay of this name"));
+        }
     } else {
         let has_login = ["user", "password"].map(|name| control.exists(&format!("relays/{relay}/{name}")));
         let takes = |line: &&Line| match &line.says {
@@ -126,14 +132,29 @@ fn look_at_relay(
             notes.warn(&format!("{directory}: no route uses the login, since each to this relay has its own"));
         }
     }
-    for name in control.names(&format!("relays/{relay}")).unwrap_or_default() {
-        let path = control.home.join("control/relays").join(relay).join(&name);
-        if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) {
+    let mut there = control.names(&format!("relays/{relay}")).unwrap_or_default();
+    there.sort();
+    for name in &there {
+        let path = control.home.join("control/relays").join(relay).join(name);
+        let is_said = is_named && meant(name, &NAMES, &there).is_some();
+        if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) && !is_said {
             notes
                 .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
         }
     }
     is_named
+}
+
+/// A file that would be one of ours if it had the name.
+fn look_beside_our_files(control: &Control, notes: &mut Notes) {
+    let names = [&GENERAL[..], &[routes::FILE, senders::FILE, "relays"]].concat();
+    let mut there = control.names("").unwrap_or_default();
+    there.sort();
+    for entry in &there {
+        if let Some(name) = meant(entry, &names, &there) {
+            notes.warn(&format!("control/{entry}: not read; the name would be {name}"));
+        }
+    }
 }
 
 /// What an editor leaves, or a system with other line ends. None where there is no such file; else whether it is a password.
@@ -143,7 +164,7 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
         Ok(content) => content?,
         Err(ControlError(why)) => {
             let for_qmailr = match readers::not_for_qmailr(&path) {
-                Ok(None) if readers::has_qmailr() && path.is_file() => {
+                Ok(None) if readers::has_qmailr() && path.is_file() && File::open(&path).is_err() => {
                     format!(" for this user; {} can read it", readers::QMAILR)
                 }
                 Ok(Some(words)) => format!("; {words}"),
@@ -153,8 +174,10 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
             return control.exists(name).is_ok_and(|there| there).then_some(name.ends_with("/password"));
         }
     };
-    if content.starts_with(b"\xef\xbb\xbf") {
-        notes.warn(&format!("control/{name}: begins with a byte order mark, which counts as a part of the first line"));
+    if control.has_mark(name) {
+        notes.warn(&format!(
+            "control/{name}: begins with a byte order mark, which stock qmail takes for a part of the first line"
+        ));
     }
     let lines = content.split(|c| *c == b'\n').zip(1..);
     let with_cr: Vec<usize> = lines.filter(|(line, _)| line.ends_with(b"\r")).map(|(_, number)| number).collect();
@@ -183,6 +206,18 @@ fn look_at_pem_files(security: &Security, check: Check) -> Vec<(String, bool)> {
             _ => continue,
         };
         found.push((format!("{file}: {why}"), is_needed));
+    }
+    if let Some(file) = security.cafile.as_ref().filter(|_| is_needed) {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let Cas { expired, no_cas, has_fit } = tls::cas(security, unix);
+        if !expired.is_empty() {
+            let why = format!("{file}: expired, so not trusted: {}", expired.join(", "));
+            found.push((why, check == Check::Must && !has_fit));
+        }
+        for subject in no_cas {
+            let words = "does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";
+            found.push((format!("{file}: {subject} {words}"), false));
+        }
     }
     found
 }
