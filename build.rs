@@ -16,18 +16,12 @@ fn main() {
     if linked_statically {
         shared.push("start.c");
         println!("cargo:rustc-link-arg-bins=-Wl,--wrap=_dl_early_allocate,--wrap=_exit");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,c-glue/program.ld,--no-eh-frame-hdr");
     }
-    let optimised = std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
     let mut c = cc::Build::new();
     c.files(programs.map(|name| Path::new("c-glue").join(name).with_extension("c")));
     c.files(shared.iter().map(|name| Path::new("c-glue").join(name)));
-    c.std("c99").define("_GNU_SOURCE", None).warnings(true).extra_warnings(true).warnings_into_errors(true);
-    c.flag("-fstack-protector-strong").flag_if_supported("-fstack-clash-protection");
-    c.flag_if_supported("-fcf-protection").flag("-Wshadow").flag("-Wstrict-prototypes");
-    let fortified = std::env::vars().any(|(name, flags)| name.contains("CFLAGS") && flags.contains("_FORTIFY_SOURCE"));
-    if optimised && !fortified {
-        c.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2"); // it needs the optimiser
-    }
+    c.flag("@c-glue/flags"); // script/check and a test compile with them, too
     let objects = c.compile_intermediates(); // in the order of the files
     let (mains, shared) = objects.split_at(programs.len());
     for (program, main) in programs.iter().zip(mains) {

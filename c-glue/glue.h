@@ -8,6 +8,9 @@
 
 #include "delivery.h"
 
+/* Octets on their way to the delivery, which keeps none of them. */
+extern char piece[64 * 1024];
+
 /* Makes sure that no password gets into a core dump or another process of this user. */
 void no_core(void);
 

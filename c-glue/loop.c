@@ -11,8 +11,9 @@
 
 #include "glue.h"
 
-static char received[16 * 1024];
-static char message[192 * 1024]; /* large reads, large writes: few calls for a large message */
+/* Large reads, large writes: few calls for a large message. Not larger, since the delivery needs room for it twice more, and a
+   limit of memory under which stock delivers is to do for this. */
+char piece[64 * 1024];
 
 static int try_again(void)
 {
@@ -30,12 +31,12 @@ static void acknowledge(int s)
 
 static void receive(struct qmail_auth_delivery *delivery, int s, int in_message)
 {
-    ssize_t n = recv(s, received, sizeof received, 0);
+    ssize_t n = recv(s, piece, sizeof piece, 0);
 
     if (n > 0 && !in_message)
         acknowledge(s);
     if (n > 0)
-        qmail_auth_delivery_received(delivery, now(), received, (size_t)n);
+        qmail_auth_delivery_received(delivery, now(), piece, (size_t)n);
     else if (n == 0 || !try_again())
         qmail_auth_delivery_closed(delivery);
 }
@@ -83,9 +84,9 @@ static void read_message(struct qmail_auth_delivery *delivery, int s, const stru
     } else if (ready > 0 && p[0].revents != 0) {
         receive(delivery, s, 1);
     } else if (ready > 0) {
-        n = read(0, message, sizeof message);
+        n = read(0, piece, sizeof piece);
         if (n >= 0)
-            qmail_auth_delivery_message(delivery, message, (size_t)n);
+            qmail_auth_delivery_message(delivery, piece, (size_t)n);
         else if (!try_again())
             qmail_auth_delivery_message_failed(delivery, errno);
     } else if (ready == -1 && !try_again()) {
@@ -105,14 +106,14 @@ static void measure(struct qmail_auth_delivery *delivery)
         return;
     }
     do {
-        n = read(0, message, sizeof message);
+        n = read(0, piece, sizeof piece);
         if (n > 0)
-            qmail_auth_delivery_message(delivery, message, (size_t)n);
+            qmail_auth_delivery_message(delivery, piece, (size_t)n);
     } while (n > 0 || (n == -1 && errno == EINTR));
     if (n == -1 || lseek(0, start, SEEK_SET) == -1)
         qmail_auth_delivery_message_failed(delivery, errno);
     else
-        qmail_auth_delivery_message(delivery, message, 0);
+        qmail_auth_delivery_message(delivery, piece, 0);
 }
 
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -43,6 +44,7 @@ int main(int argc, char **argv)
     __asm__ volatile("" : : "r"(mark)); /* keeps it in the program */
     sound_descriptors();
     no_core();
+    (void)mallopt(M_TOP_PAD, 32 * 1024); /* what malloc sets aside counts for a limit of memory */
     signal(SIGPIPE, SIG_IGN);
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
                                        getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid());

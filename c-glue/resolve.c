@@ -18,8 +18,6 @@
 /* One more than a delivery tries, so that it knows of a name that has more. */
 #define MAX_ADDRESSES 65
 
-static unsigned char answer[NS_MAXMSG];
-
 /* What is left of the minute that all lookups of a delivery have together, and the time between two interruptions once it is over. */
 static struct itimerval left_for_lookups = {{0, 100000}, {60, 0}};
 static int is_late;
@@ -76,16 +74,16 @@ void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
     int n = -1;
 
     if (begin()) {
-        n = res_query(name, C_IN, T_MX, answer, sizeof answer); /* of the name as it stands */
+        n = res_query(name, C_IN, T_MX, (unsigned char *)piece, sizeof piece); /* of the name as it stands */
         end();
     }
     if (n < 0)
         not_found(delivery, missing(h_errno), hstrerror(h_errno));
-    else if ((size_t)n > sizeof answer)
+    else if ((size_t)n > sizeof piece)
         not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
     else
         /* Two deliveries differ in the process, two of one process number in the time. */
-        qmail_auth_delivery_mx(delivery, (const char *)answer, (size_t)n, now() + ((uint64_t)getpid() << 32));
+        qmail_auth_delivery_mx(delivery, piece, (size_t)n, now() + ((uint64_t)getpid() << 32));
 }
 
 /* Whether DNS says that the name has no addresses, of either family. Sets what it says else. */
@@ -95,14 +93,14 @@ static int has_none(const char *name, const char **why)
     size_t i;
 
     for (i = 0; i < sizeof types / sizeof *types; i++) {
-        int n = res_query(name, C_IN, types[i], answer, sizeof answer);
+        int n = res_query(name, C_IN, types[i], (unsigned char *)piece, sizeof piece);
 
         if (n < 0 && missing(h_errno) != QMAIL_AUTH_MISSING_NONE) {
             *why = hstrerror(h_errno);
             return 0;
         }
         /* An alias alone, of a name that has none, is an answer, too. */
-        if (n >= 0 && ((size_t)n > sizeof answer || qmail_auth_answer_has((const char *)answer, (size_t)n, types[i]))) {
+        if (n >= 0 && ((size_t)n > sizeof piece || qmail_auth_answer_has(piece, (size_t)n, types[i]))) {
             *why = "DNS has an address that the system's resolver does not give";
             return 0;
         }

@@ -13,13 +13,14 @@ use support::c;
 use support::text::{read, source, sources};
 
 /// Pages of others that ours refer to: qmail's, Debian's, and qmail-remote-check, which comes with the program of that name.
-const OTHERS: [(&str, &str); 17] = [
+const OTHERS: [(&str, &str); 19] = [
     ("cat", "1"),
     ("dpkg", "1"),
     ("dpkg-divert", "1"),
     ("openssl", "1"),
     ("pkg-config", "1"),
     ("sh", "1"),
+    ("getrlimit", "2"),
     ("explicit_bzero", "3"),
     ("qmail-control", "5"),
     ("dpkg-reconfigure", "8"),
@@ -31,6 +32,7 @@ const OTHERS: [(&str, &str); 17] = [
     ("qmail-start", "8"),
     ("qmail-tcpok", "8"),
     ("qmail-tcpto", "8"),
+    ("softlimit", "8"),
 ];
 
 /// All pages of the package: `qmail-auth.3` and so on.

@@ -12,6 +12,8 @@ mod debian;
 mod failures;
 #[path = "package/others.rs"]
 mod others;
+#[path = "package/running.rs"]
+mod running;
 #[path = "package/words.rs"]
 mod words;
 

@@ -191,7 +191,9 @@ fn piuparts_passes() {
     for release in RELEASES {
         let pristine = chroot::debian(release, &["ca-certificates"]);
         let base = dir.path().join("base.tar.gz");
-        output(Command::new("tar").arg("-C").arg(&pristine).arg("-czf").arg(&base).arg("."));
+        // 1: a file changed meanwhile. It got one more link, in the copy that another test makes.
+        let pack = "tar -C \"$1\" -czf \"$2\" . || [ $? = 1 ]";
+        output(Command::new("sh").args(["-c", pack, "sh"]).arg(&pristine).arg(&base));
         let sources = fs::read_to_string(pristine.join("etc/apt/sources.list")).unwrap();
         let mirror = sources.lines().find_map(|line| line.strip_prefix("deb ")?.split(' ').next()).unwrap();
         let mut piuparts = Command::new("piuparts");

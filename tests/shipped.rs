@@ -19,18 +19,19 @@ use names::Names;
 use silent::SilentOverTcp;
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use support::deb::{output, packages};
+use support::deb::{TREE, output, packages};
 use support::namespace::{INSIDE, WITH_A_NAME_SERVER, inside_with};
 use support::{Home, program};
 
 const PROGRAMS: [&str; 2] = ["usr/libexec/qmail-remote-auth/qmail-remote", "usr/bin/qmail-remote-check"];
 
-/// The package, unpacked, and its two programs in one directory.
+/// The package, unpacked, and its two programs in one directory, with the CAs of Debian.
 fn shipped() -> &'static Path {
     static SHIPPED: OnceLock<PathBuf> = OnceLock::new();
     SHIPPED.get_or_init(|| {
@@ -38,6 +39,7 @@ fn shipped() -> &'static Path {
         let _ = fs::remove_dir_all(&dir); // of an earlier run
         fs::create_dir(&dir).unwrap();
         output(Command::new("dpkg-deb").arg("--extract").arg(&packages().program).arg(dir.join("package")));
+        fs::copy("/etc/ssl/certs/ca-certificates.crt", dir.join("cas.pem")).unwrap();
         for name in PROGRAMS {
             fs::rename(dir.join("package").join(name), dir.join(Path::new(name).file_name().unwrap())).unwrap();
         }
@@ -68,11 +70,43 @@ fn static_and_hardened() {
         let program = shipped().join(name);
         let segments = readelf("--segments", &program);
         assert!(segments.contains("Elf file type is DYN") && !segments.contains("INTERP"), "{name}: {segments}");
-        assert!(segments.contains("GNU_RELRO"), "{name}: {segments}");
+        assert!(segments.contains("GNU_RELRO") && !segments.contains("RWE"), "{name}: {segments}");
         let stack = segments.lines().find(|line| line.contains("GNU_STACK")).unwrap();
         assert!(stack.contains(" RW "), "{name}: {stack}");
         let dynamic = readelf("--dynamic", &program);
-        assert!(dynamic.contains("BIND_NOW") && !dynamic.contains("NEEDED"), "{name}: {dynamic}");
+        assert!(!dynamic.contains("NEEDED") && !dynamic.contains("TEXTREL"), "{name}: {dynamic}");
+        let flags = dynamic.lines().find(|line| line.contains("FLAGS_1")).unwrap();
+        assert!(dynamic.contains("BIND_NOW") && flags.contains("NOW") && flags.contains("PIE"), "{name}: {dynamic}");
+    }
+}
+
+/// What c-glue/flags promises is in the objects. And what it does not name would add nothing to them: each bound is known when it
+/// is compiled, so there is nothing for _FORTIFY_SOURCE to check in a run; no frame reaches over the page below the stack, so
+/// nothing for -fstack-clash-protection to touch. (What -fcf-protection adds the linker takes away again, since neither ring's
+/// assembler nor Rust's std has it.)
+#[test]
+fn flags_of_c() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = dir.path().join("object");
+    let symbols = |file: &Path, options: &[&str]| {
+        let mut cc = Command::new("cc");
+        cc.current_dir(TREE).args(["@c-glue/flags", "-O3", "-c", "-o"]).arg(&object).args(options).arg(file);
+        output(&mut cc);
+        output(Command::new("nm").arg(&object))
+    };
+    let files = fs::read_dir(Path::new(TREE).join("c-glue")).unwrap().map(|entry| entry.unwrap().path());
+    let of_programs = |file: &PathBuf| file.extension().is_some_and(|e| e == "c") && !file.ends_with("smtp_auth.c");
+    let mut protected = BTreeSet::new();
+    for file in files.filter(of_programs) {
+        let fortified = ["-Iinclude", "-D_FORTIFY_SOURCE=3", "-Werror=frame-larger-than=4095"];
+        let checks = symbols(&file, &fortified).lines().filter(|symbol| symbol.ends_with("_chk")).count();
+        assert_eq!(checks, 0, "{}: c-glue/flags is to have -O2 -D_FORTIFY_SOURCE=3 now", file.display());
+        if symbols(&file, &["-Iinclude"]).contains("__stack_chk_fail") {
+            protected.insert(file.file_name().unwrap().to_owned());
+        }
+    }
+    for file in ["connect.c", "core.c", "loop.c", "resolve.c", "tcpto.c"] {
+        assert!(protected.contains(file.as_ref() as &OsStr), "{file} has something on the stack, and no guard");
     }
 }
 
@@ -228,6 +262,83 @@ fn a_kind_of_call_is_denied() {
         }
         println!("{} kinds of system calls {kind:?}: {fates:?} K, Z, died", calls.len());
         assert!(calls.len() > 20 && fates[1] > 5 && fates[2] > 0, "{kind:?}: {fates:?}");
+    }
+}
+
+/// What README says that a delivery needs, and debian/maint/postinst: of which limit, and how much of it beyond a start.
+fn needs() -> Vec<(&'static str, u64, u64)> {
+    let table = include_str!("../debian/maint/postinst").split("<<END\n").nth(1).unwrap().split("END").next().unwrap();
+    let needs: Vec<_> = table
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            (words[0], words[2].parse().unwrap(), words[1].parse().unwrap())
+        })
+        .collect();
+    assert!(needs.iter().map(|need| need.0).eq(["as", "data", "stack", "nofile"]), "{needs:?}");
+    needs
+}
+
+/// As documents have it: 3,300,000.
+fn thousands(number: u64) -> String {
+    match number / 1000 {
+        0 => number.to_string(),
+        before => format!("{},{:03}", thousands(before), number % 1000),
+    }
+}
+
+/// The least of such a limit under which it starts: 4 KiB more or less do not count, but for descriptors.
+fn least_to_start(limit: &str) -> u64 {
+    let unit = if limit == "nofile" { 1 } else { 4096 };
+    let starts = |count: &u64| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--{limit}={}", count * unit)).arg(program());
+        prlimit.env_clear().env("PATH", "/usr/bin:/bin").output().unwrap().status.success()
+    };
+    (0..2000).find(starts).unwrap() * unit
+}
+
+/// A large message, over TLS with all of Debian's CAs: it is delivered with what README says, and with what postinst tries it with.
+#[test]
+fn a_delivery_needs_no_more_than_is_said() {
+    if !inside("a_delivery_needs_no_more_than_is_said") {
+        return;
+    }
+    let _names = Names::start();
+    let message = [b"Subject: limits\n\n".to_vec(), b"A line of a large message.\n".repeat(40_000)].concat();
+    let needs = needs();
+    for document in ["README.md", "README.ja.md", "debian/qmail-remote-auth.8"] {
+        let text = fs::read_to_string(Path::new(TREE).join(document)).unwrap();
+        let said = |(_, needed, _): &(&str, u64, u64)| text.contains(&thousands(*needed));
+        assert!(needs[..2].iter().all(said), "{document} has other numbers than {needs:?}");
+    }
+    let beyond = needs.iter().map(|&(limit, needed, beyond)| {
+        let least = least_to_start(limit) + beyond;
+        println!("{limit}: {least} is tried, {needed} is said");
+        assert!(least <= needed, "{limit}: {least} is more than {needed}");
+        (limit, least)
+    });
+    // The last is softlimit -m 3000000, as it stands around many a qmail: stock delivers then, and this does in clear.
+    let limits: Vec<(bool, Vec<(&str, u64)>)> = vec![
+        (true, beyond.collect()),
+        (true, needs.iter().map(|&(limit, needed, _)| (limit, needed)).collect()),
+        (false, ["as", "data", "stack", "memlock"].map(|limit| (limit, 3_000_000)).to_vec()),
+    ];
+    for kind in [Kind::Clear, Kind::Auth, Kind::Tls, Kind::Mx] {
+        let bench = Bench::new(kind);
+        if kind == Kind::Tls {
+            let ca = fs::read(bench.home.path().join("control/ca.pem")).unwrap();
+            bench.home.control("ca.pem", [fs::read(program().with_file_name("cas.pem")).unwrap(), ca].concat());
+        }
+        for (_, limits) in limits.iter().filter(|(over_tls, _)| *over_tls || kind != Kind::Tls) {
+            let mut prlimit = Command::new("prlimit");
+            prlimit.env_clear().env("PATH", "/usr/bin:/bin").env("QMAILHOME", bench.home.path());
+            prlimit.args(limits.iter().map(|(limit, count)| format!("--{limit}={count}"))).arg(program());
+            prlimit.args(bench.command().get_args());
+            let run = bench.run_by(prlimit, &message);
+            assert_eq!(run.delivered.letters(), "rrK", "{kind:?} {limits:?}");
+            assert_eq!(run.log.messages[0].content, message, "{kind:?} {limits:?}");
+        }
     }
 }
 

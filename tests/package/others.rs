@@ -5,7 +5,6 @@ use crate::support::deb::{package, version};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// A package of qmail, as /qmail-VERSION.deb.
 fn put_qmail(debian: &Debian, version: &str, text: &str) {
@@ -122,7 +121,7 @@ fn a_link_to_such_a_name() {
 }
 
 /// What a removal says that would leave this name without a program.
-fn refusal(name: &str) -> String {
+pub fn refusal(name: &str) -> String {
     format!("{name} leads to a program that goes with this package, and without it qmail would bounce all mail")
 }
 
@@ -181,28 +180,6 @@ fn a_link_of_the_admins_to_our_program() {
     assert_eq!(debian.run(SOURCE, &[]), OURS);
     fs::remove_file(debian.path(SOURCE)).unwrap();
     debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
-}
-
-/// Nor from under a qmail that was started with it in QMAILREMOTE.
-#[test]
-fn a_qmail_that_runs_our_program_by_qmailremote() {
-    let debian = Debian::new(RELEASES[0]);
-    debian.install();
-    fs::create_dir_all(debian.path("/proc")).unwrap();
-    let mut unshare = Command::new("unshare");
-    // By a link, and with others that come and go while their environments are read.
-    fs::create_dir_all(debian.path("/var/qmail")).unwrap();
-    symlink(PROGRAM, debian.path("/var/qmail/ours")).unwrap();
-    let script = "mount -t proc proc \"$1/proc\"\n\
-        QMAILREMOTE=/var/qmail/ours sleep 1000 & rspawn=$!\n\
-        while :; do /bin/true; done & others=$!\n\
-        chroot \"$1\" dpkg --remove qmail-remote-auth && exit 1\n\
-        kill $rspawn $others; wait; chroot \"$1\" dpkg --purge qmail-remote-auth";
-    unshare.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-ec", script, "sh"]).arg(debian.root());
-    let output = unshare.stdin(Stdio::null()).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-    assert!(words.contains(&refusal("/var/qmail/ours")), "{words}");
 }
 
 /// A program that does not run where it would stand, because the file system forbids it, say, would bounce all mail.
