@@ -30,6 +30,20 @@ impl Secret {
         }
         self.0.extend_from_slice(octets);
     }
+
+    /// The octets, which whoever has them now may clear, or not if they are no secret.
+    pub fn into_octets(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Cuts these off if they are its beginning. Says whether they were.
+    pub fn cut_prefix(&mut self, prefix: &[u8]) -> bool {
+        let begins = self.0.starts_with(prefix);
+        if begins {
+            self.0.drain(..prefix.len()); // what moves leaves its copy in the spare room, which is cleared too
+        }
+        begins
+    }
 }
 
 impl From<Vec<u8>> for Secret {

@@ -27,7 +27,7 @@ pub fn text(file: &PemFile) -> Result<Vec<u8>, String> {
     let read = fs::read(&file.path).map_err(|error| format!("{file}: {}", os_error(&error)))?;
     let mut text = Secret::from(read);
     encoding::skip_mark(&mut text).map_err(|why| format!("{file}: {why}"))?;
-    Ok(std::mem::take(&mut text))
+    Ok(text.into_octets())
 }
 
 /// Gives each certificate in DER; None for one that is no base64 or has no end.
