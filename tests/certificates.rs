@@ -249,7 +249,7 @@ fn cas_that_are_none() {
         ("expired, and one with another key", other_key.clone() + &expired, is_over, is_over, is_over),
         ("not yet valid", early, is_early, is_early, is_early),
         ("without basicConstraints", mute.clone(), says_nothing, "", ""),
-        ("without basicConstraints, and with", mute + &ca.pem, "", "", ""),
+        ("without basicConstraints, and with", mute.clone() + &ca.pem, "", "", ""),
         ("no CA", no_ca, says_nothing, unknown, ""),
     ] {
         let places = [
@@ -270,6 +270,15 @@ fn cas_that_are_none() {
             let file = format!("{path} (of {place}){}", words[1]);
             assert!(says.is_empty() || outcome.0.verdict().contains(&file), "{case}, {file}: {:?}", outcome.0);
         }
+    }
+    // The relay sends it, too.
+    let leaf = ca.issue(&["relay.example"]);
+    for (pem, says) in [(&expired, is_over), (&mute, says_nothing)] {
+        let root = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let with_root = Rules::over_tls(Tls::new(vec![leaf.der.clone(), root], leaf.key()));
+        let control = [("tlscafile", "control/my.pem"), ("my.pem", &pem[..])];
+        let words = says.split("{}").next().unwrap();
+        check("sent by the relay", &deliver("relay.example", with_root, &control), words);
     }
     // What is wrong with the relay's own certificate is not put on a CA that would not have been needed.
     let of_another = || Rules::over_tls(Tls::of(&ca.issue(&["other.example"])));

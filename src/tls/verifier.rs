@@ -57,10 +57,9 @@ impl ServerCertVerifier for Verifier {
                         place: &self.place,
                     };
                     let flaw = match flaw(&error) {
-                        flaw @ (Flaw::UnknownIssuer | Flaw::OtherKey) => {
-                            self.unfit(&chain, anchors.unfit).unwrap_or(flaw)
-                        }
-                        flaw => flaw,
+                        Flaw::WrongName => Flaw::WrongName, // the issuer is one that is trusted
+                        flaw if anchors.pinned => flaw,
+                        flaw => self.unfit(&chain, anchors.unfit).unwrap_or(flaw),
                     };
                     let complaint = examined.complaint(&flaw);
                     let answer = if self.check == Check::Look { Ok(()) } else { Err(error) };
