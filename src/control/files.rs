@@ -92,8 +92,7 @@ impl Control {
     /// The first line without blanks at its end, as stock's control_readline gives it.
     pub fn first_line(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(content) = self.read(name)? else { return Ok(None) };
-        let line = content.split(|c| *c == b'\n').next().unwrap_or_default();
-        Ok(Some(Secret::from(strip_blanks(line))))
+        Ok(Some(Secret::from(strip_blanks(first_line(&content)))))
     }
 
     /// The number that begins the first line; the default when there is none, as stock's control_readint.
@@ -151,6 +150,11 @@ fn hiding(content: &[u8]) -> Option<(usize, &'static str)> {
         let may_be_a_line = if is_one_line { !rest.is_empty() } else { memchr::memchr2(b':', b'|', rest).is_some() };
         may_be_a_line.then_some((at, "a CR inside the line: lines must end in LF alone, so convert the file"))
     })
+}
+
+/// Up to the first LF, if there is one.
+pub fn first_line(content: &[u8]) -> &[u8] {
+    &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())]
 }
 
 /// qmail drops blanks, tabs and line ends at a line's end, and keeps CR.

@@ -1,7 +1,7 @@
 //! control/relays/HOST/: what belongs to one relay, one value in the first line of each file, in qmail's manner.
 
 use super::Route;
-use super::files::{Control, ControlError};
+use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
 use crate::auth::Credentials;
 use crate::auth::mechanism::Mechanism;
@@ -208,7 +208,7 @@ pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Resul
     }
     let user = user.unwrap_or_default();
     // The password is the line to its last octet: blanks and CR at its end belong to it.
-    let password = password.as_ref().and_then(|content| content.split(|c| *c == b'\n').next()).unwrap_or_default();
+    let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
     credentials(&user, password, &source)
         .map(Some)
         .map_err(|why| ControlError(format!("control/{user_file} and control/{password_file}: {why}")))
