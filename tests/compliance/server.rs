@@ -85,6 +85,9 @@ fn serve(stream: &TcpStream, script: &Script) -> Vec<String> {
     let mut in_message = false;
     let mut speaking = say(stream, script, "greeting") != Said::Close;
     while let Some(line) = read_line(&mut input) {
+        if !speaking && line.starts_with("EHLO ") {
+            continue; // it may have been on its way when this end was closed
+        }
         if in_message && line != "." || !speaking {
             lines.push(line);
             continue;
