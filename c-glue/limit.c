@@ -16,14 +16,16 @@ static struct sigaction old_action;
 static sigset_t old_mask;
 static struct itimerval old_timer;
 
-/* glibc goes on after EINTR where it waits for an answer over TCP, and that without end. The end of its connection is a failure to
-   it as any other. */
+/* glibc goes on after EINTR. Where it waits for an answer over TCP, that is without end: the end of its connection is a failure to
+   it as any other. Over UDP it ends what it waits for now (timeout: in resolv.conf), and asks no server a second time. */
 static void interrupt(int number)
 {
     int error = errno;
 
     (void)number;
     is_over = 1;
+    _res.retry = 1;
+    _res.retrans = 1;
     if (_res._vcsock > 2)
         (void)shutdown(_res._vcsock, SHUT_RDWR);
     errno = error;

@@ -93,8 +93,11 @@ static int has_none(const char *name, const char **why)
     size_t i;
 
     for (i = 0; i < sizeof types / sizeof *types; i++) {
-        int n = res_query(name, C_IN, types[i], (unsigned char *)piece, sizeof piece);
+        int n;
 
+        if (limit_is_over())
+            return 0;
+        n = res_query(name, C_IN, types[i], (unsigned char *)piece, sizeof piece);
         if (n < 0 && missing(h_errno) != QMAIL_AUTH_MISSING_NONE) {
             *why = hstrerror(h_errno);
             return 0;

@@ -10,8 +10,9 @@ mod silent;
 use names::Names;
 use silent::SilentOverTcp;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use support::namespace::{WITH_A_NAME_SERVER, inside_with};
 use support::server::{Rules, Server};
 use support::{Home, c, check, program};
@@ -99,6 +100,34 @@ fn an_answer_over_tcp_that_does_not_come() {
         left = set;
         let end = "setitimer(ITIMER_REAL, {it_interval={tv_sec=0, tv_usec=0}, it_value={tv_sec=49";
         assert!(pair[1].starts_with(end), "{calls:#?}");
+    }
+}
+
+/// Name servers that are silent over UDP: what is waited for then has its own end, and is not asked for again.
+#[test]
+fn an_answer_over_udp_that_does_not_come() {
+    const FIVE_TIMES: (&str, &str) = ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:5\n");
+    let etc: Vec<_> =
+        WITH_A_NAME_SERVER.into_iter().filter(|(name, _)| *name != FIVE_TIMES.0).chain([FIVE_TIMES]).collect();
+    if !inside_with("an_answer_over_udp_that_does_not_come", &etc, ROUTE) {
+        return;
+    }
+    let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
+    let home = Home::new();
+    home.control("smtproutes", "by-a-route.example:silent.example\n");
+    for host in ["silent.example", "by-a-route.example"] {
+        let mut command = delivery(&home, host);
+        command.stdin(fs::File::open("/dev/null").unwrap()).stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        silent.set_nonblocking(false).unwrap();
+        silent.recv(&mut [0; 512]).unwrap();
+        let killed = Command::new("kill").args(["-ALRM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(said.starts_with('Z') && said.contains("no answer in 60 seconds"), "{said}");
+        silent.set_nonblocking(true).unwrap();
+        let behind = std::iter::from_fn(|| silent.recv(&mut [0; 512]).ok()).count();
+        assert!(behind <= 3, "asked {behind} times more"); // for both families, and once again where the signal came early
     }
 }
 
