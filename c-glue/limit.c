@@ -40,10 +40,10 @@ void limit_begin(const struct itimerval *left)
     action.sa_handler = interrupt;
     sigemptyset(&mask);
     sigaddset(&mask, SIGALRM);
-    is_over = 0;
     (void)sigaction(SIGALRM, &action, &old_action);
     (void)sigprocmask(SIG_UNBLOCK, &mask, &old_mask);
     (void)setitimer(ITIMER_REAL, left, &old_timer);
+    is_over = 0; /* a signal that was waiting is of whoever blocked it */
 }
 
 int limit_is_over(void)

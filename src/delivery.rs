@@ -236,7 +236,7 @@ impl Delivery {
             relay.shown = format!("{} ({})", relay.name, plan.target);
         }
         // A silent server must leave time for the others.
-        let patience = if self.addresses.has_more() { plan.patience / 2 } else { plan.patience };
+        let patience = if self.addresses.has_more() { plan.patience / 4 * 3 } else { plan.patience };
         let (host, port, source) = (&candidate.host[..], plan.port, plan.outgoingip);
         self.log.tell(&Event::Connected { host, address: ip, port, source });
         self.tcpto = match ip {
@@ -323,7 +323,9 @@ impl Delivery {
         let tried_login = auth.as_ref().is_some_and(|auth| auth.story().is_some());
         if let Some(plan) = &mut self.plan {
             plan.talk = Some((envelope, auth));
-            plan.patience = plan.patience.saturating_sub(now.saturating_sub(since));
+            if !matches!(ending, Ending::Reconnect(_)) {
+                plan.patience = plan.patience.saturating_sub(now.saturating_sub(since)); // a login has its own time
+            }
             if let Ending::ReconnectInClear(_, why) = &ending {
                 plan.tls_failure = Some(why.clone());
             }

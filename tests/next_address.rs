@@ -300,7 +300,7 @@ fn a_login_has_its_own_time() {
     assert_eq!(talk.deadline(), 29_000);
 }
 
-/// Half of the time for a handshake is for the connection in clear that may follow.
+/// A part of the time for a handshake is for the connection in clear that may follow.
 #[test]
 fn time_for_the_connection_in_clear() {
     let home = Home::with_route("relay.example:587");
@@ -318,9 +318,49 @@ fn time_for_the_connection_in_clear() {
         let (count, _) = deadline(&mut delivery, 0);
         delivery.sent(0, count);
     }
-    assert_eq!(deadline(&mut delivery, 0).1, 10_000, "for the handshake");
+    assert_eq!(deadline(&mut delivery, 0).1, 15_000, "for the handshake");
     delivery.timed_out();
-    delivery.disconnected(10_000);
-    delivery.connected(10_000, 0);
-    assert_eq!(deadline(&mut delivery, 10_000).1, 20_000, "for the greeting in clear");
+    delivery.disconnected(15_000);
+    delivery.connected(15_000, 0);
+    assert_eq!(deadline(&mut delivery, 15_000).1, 20_000, "for the greeting in clear");
+}
+
+/// A silent server leaves time for the next; a login takes none of it, and what it goes on with has as much as before.
+#[test]
+fn what_is_left_of_the_time() {
+    let mut talk = Talk::new(587, LOGIN);
+    assert_eq!(talk.deadline(), 15_000);
+    talk.now = 15_000;
+    talk.delivery.timed_out();
+    talk.closed();
+    talk.connect();
+    assert_eq!(talk.deadline(), 20_000);
+    talk.starttls();
+    talk.handshake();
+    talk.relay("250 AUTH PLAIN LOGIN CRAM-MD5\r\n");
+    talk.client();
+    talk.now = 30_000;
+    talk.relay("500 5.5.2 no\r\n");
+    talk.client();
+    talk.relay("500 5.5.2 no\r\n");
+    talk.closed();
+    talk.connect();
+    assert_eq!(talk.deadline(), 35_000);
+}
+
+/// The words of a certificate are the relay's. It knows the password from a login before.
+#[test]
+fn what_is_told_of_another_address_is_masked() {
+    let ca = Authority::new("My CA");
+    let mut talk = Talk::with(587, LOGIN, &ca.pem, &ca.issue(&["secretpass.example"]), &[&TLS12, &TLS13]);
+    talk.starttls();
+    talk.client();
+    talk.relay("");
+    talk.closed();
+    talk.connect();
+    talk.delivery.closed();
+    talk.closed();
+    let report = talk.report();
+    assert!(report.contains("Other addresses: 192.0.2.1: TLS failed: ") && report.contains("<secret>"), "{report}");
+    assert!(!report.contains("secretpass"), "{report}");
 }

@@ -131,6 +131,22 @@ fn an_answer_over_udp_that_does_not_come() {
     }
 }
 
+/// A signal that waited, blocked, when the program was started is not that of the minute.
+#[test]
+fn a_signal_that_was_waiting() {
+    if !inside_with("a_signal_that_was_waiting", &WITH_A_NAME_SERVER, ROUTE) {
+        return;
+    }
+    let _names = Names::start();
+    let home = Home::new();
+    let server = Server::start_on(("192.0.2.7", 25), Rules { auth_required: false, ..Rules::default() });
+    let waiting = "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGALRM)); kill ALRM => $$; exec @ARGV";
+    let command = by(&["perl", "-MPOSIX", "-e", waiting], &delivery(&home, "one-mx.example"));
+    let said = String::from_utf8(support::run(command, b"\n").stdout).unwrap();
+    assert!(said.starts_with("r\0K192.0.2.7 accepted message.\n"), "{said}");
+    assert_eq!(server.finish().messages.len(), 1);
+}
+
 /// tests/c/no_netlink.c, compiled.
 fn no_netlink(dir: &Path) -> PathBuf {
     let path = dir.join("no_netlink");

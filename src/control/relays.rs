@@ -6,7 +6,7 @@ use super::routes::credentials;
 use crate::auth::Credentials;
 use crate::auth::mechanism::Mechanism;
 use crate::secret::Secret;
-use crate::tls::policy::{PemFile, Security, TlsPolicy};
+use crate::tls::policy::{PemFile, TlsPolicy};
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
@@ -40,7 +40,7 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
         route.security.cafile = Some(file);
     }
-    no_file_passed_over(control, &directory, &route.security)?;
+    no_file_passed_over(control, &directory, &route)?;
     if route.credentials.is_none() {
         route.credentials = login(control, &directory, route.security.client.is_some())?;
     }
@@ -96,11 +96,12 @@ fn is_legal(name: &str) -> bool {
 /// Fails where a directory is the relay's but for the form of its name: what was written there must not be passed over
 /// in silence.
 fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlError> {
-    let is_right = |entry: &String| entry == name && is_legal(name);
-    match relays.iter().find(|entry| !is_right(entry) && is_for(entry, name)) {
+    let is_right = |entry: &String| *entry == name && is_legal(name);
+    match relays.iter().find(|entry| !is_right(*entry) && is_for(entry, name)) {
         None => Ok(()),
         Some(entry) => {
             let why = match is_legal(name) {
+                true if relays.iter().any(is_right) => format!("not read, since {name} is there; remove it"),
                 true => format!("not read; rename it to {name}, or remove it"),
                 false => {
                     "not read; names here have only letters, digits, dots and hyphens: give the relay such a name in its route"
@@ -115,7 +116,7 @@ fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlEr
 /// A directory of this name was made for the relay, in whatever form its name is known elsewhere: `[HOST]:PORT`, `USER@HOST`, blanks
 /// around it, in upper case, with a dot at its end, an IP address with zeros before its numbers, `IPv6:` before it.
 pub fn is_for(entry: &str, name: &str) -> bool {
-    let bare = entry.trim_matches(|c: char| !c.is_ascii_graphic());
+    let bare = entry.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
     let pieces = |signs: &'static [char]| bare.split(signs).map(|piece| piece.trim_end_matches('.'));
     let address = address(name);
     let is_it = |piece: &str| match address {
@@ -156,17 +157,23 @@ fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<()
     }
 }
 
-/// Fails where a file in the relay's directory is one of ours but for the form of its name, or none there is one.
-fn no_file_passed_over(control: &Control, directory: &str, security: &Security) -> Result<(), ControlError> {
+/// Fails where a file in the relay's directory is one of ours but for the form of its name, or where nothing there is ours. A login in
+/// the route's own line is the one that counts, so then none can be passed over.
+fn no_file_passed_over(control: &Control, directory: &str, route: &Route) -> Result<(), ControlError> {
     let there = control.names(directory)?;
-    let is_pem_file = |entry: &str| security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));
+    let is_pem_file = |entry: &str| route.security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));
+    let has_login = route.credentials.is_some();
     for entry in there.iter().filter(|entry| !is_pem_file(entry)) {
+        let is_of_login = |name: &str| ["user", "password"].contains(&name);
         if let Some(name) = meant(entry, &NAMES, &there) {
+            if is_of_login(name) && has_login || !is_of_login(name) && is_put_aside(entry) {
+                continue;
+            }
             let why = format!("not read; rename it to {name}, or remove it");
             return Err(ControlError(format!("control/{directory}/{entry}: {why}")));
         }
     }
-    let has_ours = there.iter().any(|entry| NAMES.contains(&&entry[..]));
+    let has_ours = has_login || there.iter().any(|entry| NAMES.contains(&&entry[..]));
     match there.iter().find(|entry| !has_ours && !entry.starts_with('.') && !is_pem_file(entry)) {
         Some(_) => {
             let names = NAMES.join(", ");
@@ -176,6 +183,14 @@ fn no_file_passed_over(control: &Control, directory: &str, security: &Security) 
         }
         None => Ok(()),
     }
+}
+
+/// The ending is one by which people switch a setting off.
+fn is_put_aside(entry: &str) -> bool {
+    const ENDINGS: [&str; 9] = [".old", ".orig", ".bak", ".save", ".off", ".disabled", ".dpkg-", ".rpm", ".d"];
+    let ending = entry.find('.').map_or("", |dot| &entry[dot..]);
+    let is = |end: &str| ending == end || end.len() > ".d".len() && ending.starts_with(end);
+    entry.ends_with('~') || ENDINGS.into_iter().any(is)
 }
 
 /// The one of our names that a file has in other letters, with signs in it or with an ending behind it. None where that is there,

@@ -23,6 +23,7 @@ const REFUSALS: [(&str, &str, &str); 7] = [
 pub fn trouble(reply: &Reply) -> Option<&'static str> {
     let text = reply.text.to_ascii_lowercase();
     let says = |words: &str| memchr::memmem::find(&text, words.as_bytes()).is_some();
-    let found = REFUSALS.iter().find(|(status, words, _)| reply.has_status(status) && says(words));
+    let has = |status: &str| status.is_empty() || reply.has_status(status);
+    let found = REFUSALS.iter().find(|(status, words, _)| has(status) && says(words));
     found.map(|(.., hint)| *hint)
 }

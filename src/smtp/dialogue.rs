@@ -198,7 +198,9 @@ impl Dialogue {
         let time = match self.is_committed {
             true => self.envelope.timeout,
             // A handshake that comes to no end must leave time for the connection in clear.
-            false if self.is_starting_tls() && self.envelope.relay.falls_back(self.credentials()) => self.patience / 2,
+            false if self.is_starting_tls() && self.envelope.relay.falls_back(self.credentials()) => {
+                self.patience / 4 * 3
+            }
             false => self.patience,
         };
         self.deadline = now.saturating_add(time);

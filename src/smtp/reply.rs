@@ -18,10 +18,11 @@ impl Reply {
         self.code / 100
     }
 
-    /// A line has an enhanced status code (RFC 3463) that is or begins like this: `5.7.30`, `5.1.`.
-    pub fn has_status(&self, begin: &str) -> bool {
-        let mut texts = self.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
-        texts.any(|text| text.trim_ascii_start().starts_with(begin.as_bytes()))
+    /// A line has this enhanced status code (RFC 3463), or one that begins so: `5.7.30`, `5.1.`.
+    pub fn has_status(&self, status: &str) -> bool {
+        let texts = self.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
+        let mut behind = texts.filter_map(|text| text.trim_ascii_start().strip_prefix(status.as_bytes()));
+        behind.any(|rest| status.ends_with('.') || !rest.first().is_some_and(u8::is_ascii_digit))
     }
 
     /// [`last_text`] of it.

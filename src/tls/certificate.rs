@@ -154,7 +154,11 @@ pub struct Claims {
 /// None where it cannot be understood.
 pub fn claims(der: &[u8]) -> Option<Claims> {
     let certificate = read(der)?;
-    let is_ca = constraints(&certificate).map(|constraints| constraints.ca);
+    // One that is there and cannot be read may well say so.
+    let is_ca = match certificate.tbs_certificate().get_extension::<BasicConstraints>() {
+        Ok(constraints) => constraints.map(|(_, constraints)| constraints.ca),
+        Err(_) => Some(true),
+    };
     Some(Claims { has_names: !names_of(&certificate).is_empty(), is_ca, validity: validity_of(&certificate) })
 }
 
