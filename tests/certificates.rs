@@ -2,7 +2,7 @@
 
 mod support;
 
-use rcgen::{BasicConstraints, IsCa, date_time_ymd};
+use rcgen::{BasicConstraints, CustomExtension, IsCa, date_time_ymd};
 use rustls::ALL_VERSIONS;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -234,6 +234,11 @@ fn cas_that_are_none() {
     let early = ca.another("My CA", |params| params.not_before = date_time_ymd(2200, 3, 4));
     let mute = ca.another("My CA", |params| params.is_ca = IsCa::NoCa);
     let no_ca = ca.another("My CA", |params| params.is_ca = IsCa::ExplicitNoCa);
+    let far = ca.another("My CA", |params| {
+        params.is_ca = IsCa::NoCa; // and this instead: a CA, with a pathLenConstraint of 256
+        let constraints = b"\x30\x07\x01\x01\xff\x02\x02\x01\x00".to_vec();
+        params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 19], constraints));
+    });
     let other_key = Authority::new("My CA").pem;
     let is_over = "the CA CN=My CA of {} expired at 2020-02-03T00:00:00Z; put its new certificate there";
     let is_early = "the CA CN=My CA of {} is not valid before 2200-03-04T00:00:00Z; check the clock of this machine";
@@ -251,6 +256,7 @@ fn cas_that_are_none() {
         ("without basicConstraints", mute.clone(), says_nothing, "", ""),
         ("without basicConstraints, and with", mute.clone() + &ca.pem, "", "", ""),
         ("no CA", no_ca, says_nothing, unknown, ""),
+        ("a CA by what cannot be read", far, "", "", ""),
     ] {
         let places = [
             ("control/tlscafile", &[("tlscafile", "control/my.pem"), ("my.pem", &pem[..])][..], for_all),

@@ -97,7 +97,7 @@ fn is_legal(name: &str) -> bool {
 /// in silence.
 fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlError> {
     let is_right = |entry: &String| *entry == name && is_legal(name);
-    match relays.iter().find(|entry| !is_right(*entry) && is_for(entry, name)) {
+    match relays.iter().find(|entry| !is_right(entry) && is_for(entry, name)) {
         None => Ok(()),
         Some(entry) => {
             let why = match is_legal(name) {
