@@ -7,15 +7,15 @@ mod certificate;
 use certificate::Authority;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use qmail_auth::auth::cram_md5;
-use qmail_auth::control::files::Control;
-use qmail_auth::control::routes;
-use qmail_auth::event::Log;
-use qmail_auth::smtp::data::{DotStuffer, Measuring};
-use qmail_auth::smtp::ehlo::Capabilities;
-use qmail_auth::smtp::reply::ReplyReader;
-use qmail_auth::tls::Session;
-use qmail_auth::tls::policy::{Check, PemFile, Security};
+use qmail_auth::cram_md5;
+use qmail_auth::reply::ReplyReader;
+use qmail_remote::control::files::Control;
+use qmail_remote::control::routes;
+use qmail_remote::event::Log;
+use qmail_remote::policy::{PemFile, Security, Verification};
+use qmail_remote::smtp::data::{DotStuffer, Measuring};
+use qmail_remote::smtp::ehlo::Capabilities;
+use qmail_remote::tls::Session;
 use rustls::{ServerConfig, ServerConnection};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -114,11 +114,11 @@ fn handshake(bencher: Bencher, kind: &str) {
     fs::write(&path, debian + &ca.pem).unwrap();
     let cafile = Some(PemFile { path, source: "control/tlscafile".into() });
     let security = Security { cafile, ..Security::default() };
-    let check = if kind == "unverified" { Check::Skip } else { Check::Must };
+    let verification = if kind == "unverified" { Verification::Off } else { Verification::Required };
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     bencher.bench_local(|| {
-        let mut session = Session::start(&security, check, ("relay.example", peer), unix).unwrap();
+        let mut session = Session::start(&security, verification, ("relay.example", peer), unix).unwrap();
         let mut server = ServerConnection::new(server.clone()).unwrap();
         let (mut out, mut back, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         while session.is_handshaking() || server.is_handshaking() {
@@ -135,6 +135,6 @@ fn handshake(bencher: Bencher, kind: &str) {
             session.receive(&back, &mut plain).unwrap();
             back.clear();
         }
-        assert_eq!(session.is_verified(), check == Check::Must);
+        assert_eq!(session.is_verified(), verification == Verification::Required);
     });
 }

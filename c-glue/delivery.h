@@ -1,5 +1,5 @@
 /* The delivery machine, for c-glue alone.
-   Made by cbindgen from src/ffi/address.rs, search.rs, delivery.rs and check.rs: do not edit. */
+   Made by cbindgen from src/ffi/address.rs, resolve.rs, delivery.rs and check.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_DELIVERY_H
 #define QMAIL_AUTH_DELIVERY_H

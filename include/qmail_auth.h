@@ -17,7 +17,7 @@
      client certificate for EXTERNAL is the caller's to show.
    The program qmail-remote of the same source does all of this by itself.
 
-   Made by cbindgen from src/auth/bits.rs, src/ffi/auth.rs and src/ffi/machine.rs: do not edit. */
+   Made by cbindgen from auth/src/bits.rs, parts.rs and machine.rs of auth/src/ffi: do not edit. */
 
 #ifndef QMAIL_AUTH_H
 #define QMAIL_AUTH_H

@@ -1,6 +1,6 @@
 //! What editors put before a text, or make of all of it, beside what one sees (RFC 3629 section 6).
 
-use crate::secret::Secret;
+use qmail_auth::secret::Secret;
 
 /// The byte order mark of UTF-8. It says nothing, and would be a part of the first word.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";

@@ -6,12 +6,12 @@
 //! No secret enters an event. What is sent in AUTH is named and not given, and the server's words are masked before, or come
 //! as a view that masks them ([`Shown`], [`Choice`]).
 
-use crate::addresses::Candidate;
-use crate::auth::choose::choice::Choice;
-use crate::auth::mechanism::Mechanism;
+use crate::policy::Security;
 use crate::report::Verdict;
-use crate::tls::policy::Security;
+use crate::resolve::addresses::Candidate;
 use crate::tls::shown::Shown;
+use qmail_auth::client::choice::Choice;
+use qmail_auth::mechanisms::Mechanism;
 use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;

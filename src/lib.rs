@@ -3,15 +3,14 @@
 //! C moves bytes, Rust understands them: nothing here opens a socket or reads a clock. The delivery is a machine
 //! ([`delivery::Delivery`]) that says what it wants, and c-glue/ does it with one system call.
 
-pub mod addresses;
-pub mod auth;
 pub mod check;
 pub mod control;
 pub mod delivery;
 pub mod encoding;
 pub mod event;
 pub mod ffi;
+pub mod policy;
 pub mod report;
-pub mod secret;
+pub mod resolve;
 pub mod smtp;
 pub mod tls;

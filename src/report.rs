@@ -1,6 +1,6 @@
 //! What qmail-rspawn reads: recipient reports, then exactly one message report, each ended by NUL.
 
-use crate::auth::mask::Mask;
+use qmail_auth::mask::Mask;
 
 /// As much of a server's words as stock qmail-remote keeps.
 const SERVER_TEXT: usize = 5000;

@@ -1,9 +1,9 @@
 //! The AUTH machine alone: what it sends and when it stops, so that no relay locks the user out.
 
-use qmail_auth::auth::Credentials;
-use qmail_auth::auth::choose::{Auth, Permission, Step};
-use qmail_auth::auth::detect::Offer;
-use qmail_auth::auth::mechanism::Mechanism::{self, CramMd5, Login, Plain};
+use qmail_auth::Credentials;
+use qmail_auth::client::{Auth, Permission, Step};
+use qmail_auth::detect::Offer;
+use qmail_auth::mechanisms::Mechanism::{self, CramMd5, Login, Plain};
 
 /// What happens to the machine in a case.
 enum Event {

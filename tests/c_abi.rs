@@ -35,7 +35,7 @@ fn a_c_program_reads_every_row_and_computes_the_rfcs_examples() {
 }
 
 fn bits(row: &ehlo::Row) -> u32 {
-    use qmail_auth::auth::bits::*;
+    use qmail_auth::bits::*;
     let named = row.mechanisms.iter().map(|name| match *name {
         "PLAIN" => AUTH_PLAIN,
         "LOGIN" => AUTH_LOGIN,

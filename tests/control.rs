@@ -2,9 +2,9 @@
 
 mod support;
 
-use qmail_auth::control::files::{Control, ControlError};
-use qmail_auth::control::{Route, Settings};
-use qmail_auth::event::Log;
+use qmail_remote::control::files::{Control, ControlError};
+use qmail_remote::control::{Route, Settings};
+use qmail_remote::event::Log;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;

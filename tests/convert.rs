@@ -3,9 +3,9 @@
 mod support;
 
 use base64::Engine;
-use qmail_auth::control::Settings;
-use qmail_auth::control::files::Control;
-use qmail_auth::event::Log;
+use qmail_remote::control::Settings;
+use qmail_remote::control::files::Control;
+use qmail_remote::event::Log;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;

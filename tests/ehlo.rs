@@ -2,7 +2,7 @@
 
 mod support;
 
-use qmail_auth::auth::detect::offer;
+use qmail_auth::detect::offer;
 use support::ehlo::rows;
 
 #[test]

@@ -56,24 +56,24 @@ fn the_public_header() {
          - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the\n     \
            client certificate for EXTERNAL is the caller's to show.\n   \
          The program qmail-remote of the same source does all of this by itself.\n\n   \
-         Made by cbindgen from src/auth/bits.rs, src/ffi/auth.rs and src/ffi/machine.rs: do not edit. */"
+         Made by cbindgen from auth/src/bits.rs, parts.rs and machine.rs of auth/src/ffi: do not edit. */"
             .to_owned(),
     );
     public.include_guard = Some("QMAIL_AUTH_H".to_owned());
-    check("include/qmail_auth.h", &["src/auth/bits.rs", "src/ffi/auth.rs", "src/ffi/machine.rs"], public);
+    check("include/qmail_auth.h", &["auth/src/bits.rs", "auth/src/ffi/parts.rs", "auth/src/ffi/machine.rs"], public);
 }
 
 #[test]
 fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
-        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/address.rs, search.rs, delivery.rs and check.rs: do not edit. */"
+        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/address.rs, resolve.rs, delivery.rs and check.rs: do not edit. */"
             .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
     check(
         "c-glue/delivery.h",
-        &["src/ffi/address.rs", "src/ffi/search.rs", "src/ffi/delivery.rs", "src/ffi/check.rs"],
+        &["src/ffi/address.rs", "src/ffi/resolve.rs", "src/ffi/delivery.rs", "src/ffi/check.rs"],
         private,
     );
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use qmail_auth::control::home::{self, Surroundings};
+use qmail_remote::control::home::{self, Surroundings};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

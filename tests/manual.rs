@@ -104,7 +104,8 @@ fn the_program_says_so() {
     let page = read("debian/qmail-remote-auth.8").replace("\\\n", "");
     let diagnostics = section(&page, ".Sh DIAGNOSTICS", ".Sh ");
     // In the page and in the sources a text can go on in the next line, behind a backslash.
-    let said: String = sources(&source("src"), &[]).concat().split("\\\n").map(str::trim_start).collect();
+    let said = ["src", "auth/src"].map(|directory| sources(&source(directory), &[]).concat()).concat();
+    let said: String = said.split("\\\n").map(str::trim_start).collect();
     let texts: Vec<&str> =
         diagnostics.lines().filter_map(|line| line.strip_prefix(".It Sy \"")?.strip_suffix('"')).collect();
     assert!(texts.len() > 50, "{texts:?}");

@@ -3,9 +3,9 @@
 
 mod support;
 
-use qmail_auth::addresses::Address;
-use qmail_auth::control::home::Surroundings;
-use qmail_auth::delivery::{Delivery, Want};
+use qmail_remote::control::home::Surroundings;
+use qmail_remote::delivery::{Delivery, Want};
+use qmail_remote::resolve::addresses::Address;
 use rustls::version::{TLS12, TLS13};
 use support::Home;
 use support::certificate::Authority;

@@ -8,11 +8,17 @@ use support::text::{parts, read, source, sources, strings};
 
 /// Sources whose texts are in no report.
 const NO_REPORTS: [&str; 4] = [
-    "src/check",    // the steps that qmail-remote-check prints; README has transcripts
-    "src/check.rs", // its own errors
+    "src/check", // the steps that qmail-remote-check prints; README has transcripts
     "src/bin",
-    "src/ffi", // the C interface: what `auth_why` says more is in its manual
+    "src/ffi",
+    "auth/src/ffi", // the C interface: what `auth_why` says more is in its manual
 ];
+
+/// The strings of src and auth, but for those that are in no report.
+fn all_strings(but: &[&str]) -> Vec<String> {
+    let sources = ["src", "auth/src"].into_iter().flat_map(|directory| sources(&source(directory), but));
+    sources.flat_map(|source| strings(&source)).collect()
+}
 
 /// Texts that are in no report, or that say what went well.
 const NONE_NEEDED: [(&str, &str); 18] = [
@@ -54,13 +60,12 @@ fn texts(section: &str) -> Vec<String> {
 #[test]
 fn each_text_of_the_sources_is_in_readme() {
     let texts = texts(section(&read("README.md"), SECTION));
-    let strings: Vec<String> = sources(&source("src"), &NO_REPORTS).iter().flat_map(|source| strings(source)).collect();
-    let said: BTreeSet<String> = strings.iter().flat_map(|string| parts(string)).collect();
+    let said: BTreeSet<String> = all_strings(&NO_REPORTS).iter().flat_map(|string| parts(string)).collect();
     assert!(said.len() > 100, "{said:#?}");
     let is_needed = |part: &str| !NONE_NEEDED.iter().any(|(begin, _)| part.starts_with(begin));
     let missing: Vec<&String> =
         said.iter().filter(|part| is_needed(part) && !texts.iter().any(|text| text.contains(&part[..]))).collect();
-    assert!(missing.is_empty(), "these texts of src/ are not in README.md, {SECTION}: {missing:#?}");
+    assert!(missing.is_empty(), "these texts of src/ and auth/ are not in README.md, {SECTION}: {missing:#?}");
     for (begin, _) in NONE_NEEDED {
         assert!(said.iter().any(|part| part.starts_with(begin)), "no source says {begin:?} any more");
     }
@@ -80,8 +85,7 @@ fn each_text_of_the_manual_is_in_readme() {
 /// A text of README is the program's, or a name of the field: nothing that no source says any more.
 #[test]
 fn each_long_text_of_readme_is_in_the_sources() {
-    let said: String =
-        sources(&source("src"), &[]).iter().flat_map(|source| strings(source)).collect::<Vec<_>>().join("\n");
+    let said = all_strings(&[]).join("\n");
     for text in texts(section(&read("README.md"), SECTION)) {
         for part in text.split("...").map(|part| part.trim_matches([' ', ',', '-'])).filter(|part| part.contains(' ')) {
             let is_command = ["sed ", "chmod ", "chown "].iter().any(|command| part.starts_with(command));

@@ -2,10 +2,10 @@
 
 mod support;
 
-use qmail_auth::addresses::Address;
-use qmail_auth::addresses::search::Missing;
-use qmail_auth::control::home::Surroundings;
-use qmail_auth::delivery::{Delivery, Want};
+use qmail_remote::control::home::Surroundings;
+use qmail_remote::delivery::{Delivery, Want};
+use qmail_remote::resolve::addresses::Address;
+use qmail_remote::resolve::resolution::NotFound;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -47,16 +47,16 @@ fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, Str
             Want::Mx(name) => {
                 assert!(name.ends_with('.'), "{name}: the search list of the resolver is not for mail");
                 match dns.mx {
-                    None => delivery.not_found(Missing::Unknown, "try again"),
-                    Some([]) => delivery.not_found(Missing::None, "no MX"),
+                    None => delivery.not_found(NotFound::Unknown, "try again"),
+                    Some([]) => delivery.not_found(NotFound::None, "no MX"),
                     Some(records) => delivery.mx(&answer(records), seed),
                 }
             }
             Want::Addresses(name) => {
                 let known: HashMap<_, _> = dns.hosts.iter().copied().collect();
                 match known.get(name) {
-                    None => delivery.not_found(Missing::None, "no such host"),
-                    Some(None) => delivery.not_found(Missing::Unknown, "try again"),
+                    None => delivery.not_found(NotFound::None, "no such host"),
+                    Some(None) => delivery.not_found(NotFound::Unknown, "try again"),
                     Some(Some(ips)) => {
                         delivery.resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect())
                     }
@@ -176,7 +176,7 @@ fn searches() {
     let mut alias = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
     alias.mx(&answer(&[]), 1);
     assert_eq!(alias.want(0), Want::Addresses("example.org."));
-    alias.not_found(Missing::None, "no address");
+    alias.not_found(NotFound::None, "no address");
     assert_eq!(alias.want(0), Want::Done(NO_EXCHANGE.as_bytes()));
     assert!(
         deliver(&home, "example.org", &Dns { mx: Some(&[]), hosts: &[("example.org.", None)] }, 1)
@@ -283,7 +283,7 @@ fn no_more_than_a_delivery_can_bear() {
     delivery.mx(&answer(&records), 1);
     let mut lookups = 0;
     while matches!(delivery.want(0), Want::Addresses(_)) {
-        delivery.not_found(Missing::None, "");
+        delivery.not_found(NotFound::None, "");
         lookups += 1;
     }
     assert_eq!(lookups, 100);
@@ -480,7 +480,7 @@ fn the_next_exchanger_is_asked_for_smtputf8() {
         delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
         match all_known {
             true => delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]),
-            false => delivery.not_found(Missing::Unknown, "try again"),
+            false => delivery.not_found(NotFound::Unknown, "try again"),
         }
         delivery.own_addresses_end();
         assert!(delivery.tcpto(b"", 0).is_none());

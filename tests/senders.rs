@@ -2,9 +2,9 @@
 
 mod support;
 
-use qmail_auth::control::files::{Control, ControlError};
-use qmail_auth::control::{Route, Settings};
-use qmail_auth::event::Log;
+use qmail_remote::control::files::{Control, ControlError};
+use qmail_remote::control::{Route, Settings};
+use qmail_remote::event::Log;
 use support::Home;
 use support::server::{Rules, Server};
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use qmail_auth::addresses::tcpto::{self, Change, Found};
+use qmail_remote::resolve::tcpto::{self, Change, Found};
 use std::fs;
 use std::io::Read;
 use std::net::Ipv4Addr;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use qmail_auth::delivery::Want;
+use qmail_remote::delivery::Want;
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, Error};
 use std::io::Read;

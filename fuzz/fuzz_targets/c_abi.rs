@@ -3,11 +3,11 @@
 //! buffer, flags, and a text.
 #![no_main]
 
-use qmail_auth::ffi::auth::{auth_cram, auth_detect, auth_login, auth_plain};
 use qmail_auth::ffi::machine::{
     AUTH_FLAG_CLEAR_ALLOWED, AUTH_FLAG_TLS_VERIFIED, auth_begin, auth_free, auth_machine, auth_mask, auth_new,
     auth_step, auth_why,
 };
+use qmail_auth::ffi::parts::{auth_cram, auth_detect, auth_login, auth_plain};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 use support::pieces;

@@ -2,10 +2,10 @@
 //! octets of the input say where it is cut.
 #![no_main]
 
-use qmail_auth::auth::bits::*;
-use qmail_auth::auth::detect::{detect, offer};
-use qmail_auth::smtp::ehlo::Capabilities;
-use qmail_auth::smtp::reply::ReplyReader;
+use qmail_auth::bits::*;
+use qmail_auth::detect::{detect, offer};
+use qmail_auth::reply::ReplyReader;
+use qmail_remote::smtp::ehlo::Capabilities;
 use support::Server;
 use support::ehlo::{mechanisms, offers};
 

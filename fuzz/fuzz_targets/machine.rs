@@ -17,10 +17,10 @@ mod reports;
 
 use certificate::Authority;
 use home::Home;
-use qmail_auth::addresses::Address;
-use qmail_auth::check;
-use qmail_auth::control::home::Surroundings;
-use qmail_auth::delivery::{Delivery, Want};
+use qmail_remote::check;
+use qmail_remote::control::home::Surroundings;
+use qmail_remote::delivery::{Delivery, Want};
+use qmail_remote::resolve::addresses::Address;
 use rustls::ServerConfig;
 use std::io::{Error, ErrorKind};
 use std::iter::Peekable;

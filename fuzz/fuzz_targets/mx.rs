@@ -2,9 +2,9 @@
 //! from the best exchanger to the worst.
 #![no_main]
 
-use qmail_auth::addresses::Address;
-use qmail_auth::addresses::mx::exchanges;
-use qmail_auth::addresses::search::{Missing, Need, Search};
+use qmail_remote::resolve::addresses::Address;
+use qmail_remote::resolve::mx::exchanges;
+use qmail_remote::resolve::resolution::{Lookup, NotFound, Resolution};
 use std::net::Ipv4Addr;
 
 libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
@@ -13,7 +13,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
         assert!(exchanges.len() <= answer.len() / 13, "a record has 13 octets at the least");
         assert!(exchanges.iter().all(|exchange| exchange.name.len() <= 253));
     }
-    let Ok(mut search) = Search::for_domain(b"example.org") else { panic!() };
+    let Ok(mut search) = Resolution::for_domain(b"example.org") else { panic!() };
     if search.mx(answer, 1).is_err() {
         return;
     }
@@ -21,8 +21,8 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
     let mut preference = 0;
     loop {
         let ended = match search.need() {
-            Need::Mx(name) => panic!("{name:?}"),
-            Need::Addresses(name) => {
+            Lookup::Mx(name) => panic!("{name:?}"),
+            Lookup::Addresses(name) => {
                 let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
                 let is_absolute = name.ends_with('.') || name.parse::<Ipv4Addr>().is_ok();
                 assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
@@ -38,16 +38,16 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
                 }
                 lookups += 1; // no more than an octet can count
                 match lookups % 4 {
-                    0 => search.not_found(Missing::None, "no address"),
-                    1 => search.not_found(Missing::Unknown, "nobody knows"),
+                    0 => search.not_found(NotFound::None, "no address"),
+                    1 => search.not_found(NotFound::Unknown, "nobody knows"),
                     _ => search.resolved(vec![Address { ip: Ipv4Addr::new(192, 0, 2, lookups).into(), scope: 0 }]),
                 }
             }
-            Need::OwnAddresses => {
+            Lookup::OwnAddresses => {
                 search.own_address(Ipv4Addr::new(192, 0, 2, 7).into());
                 search.own_addresses_end()
             }
-            Need::Nothing => break,
+            Lookup::Done => break,
         };
         if ended.is_err() {
             return;

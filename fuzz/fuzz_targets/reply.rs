@@ -1,7 +1,7 @@
 //! Replies do not depend on how they are cut, stay within the limits, and are what another reader makes of them.
 #![no_main]
 
-use qmail_auth::smtp::reply::{ReplyError, ReplyReader, last_text};
+use qmail_auth::reply::{ReplyError, ReplyReader, last_text};
 use support::replies::{Error, Replies, Reply, replies};
 use support::{Server, pieces};
 

@@ -8,13 +8,13 @@
 mod home;
 
 use home::Home;
-use qmail_auth::auth::Credentials;
-use qmail_auth::check::config::config;
-use qmail_auth::check::convert::convert;
-use qmail_auth::control::files::{Control, ControlError};
-use qmail_auth::control::senders::{self, Sender};
-use qmail_auth::control::{Route, Settings, routes};
-use qmail_auth::event::Log;
+use qmail_auth::Credentials;
+use qmail_remote::check::config::config;
+use qmail_remote::check::convert::convert;
+use qmail_remote::control::files::{Control, ControlError};
+use qmail_remote::control::senders::{self, Sender};
+use qmail_remote::control::{Route, Settings, routes};
+use qmail_remote::event::Log;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 use support::pieces;

@@ -4,13 +4,13 @@
 use super::directories;
 use super::lines::{Line, Lines, Stray};
 use super::notes::Notes;
-use crate::auth::Credentials;
 use crate::control::Route;
 use crate::control::files::{Control, ControlError};
 use crate::control::routes;
 use crate::control::senders::{self, Sender};
 use crate::event::Log;
-use crate::tls::policy::TlsPolicy;
+use crate::policy::TlsPolicy;
+use qmail_auth::Credentials;
 use std::path::Path;
 
 /// What there is to say about the control files of this home, a line each; and whether they put mail off.

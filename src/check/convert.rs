@@ -7,11 +7,11 @@ use super::lines::{Line, Lines, Stray};
 use super::notes::{shell_path, shell_word};
 use super::printable;
 use super::readers::qmail_group;
-use crate::auth::Credentials;
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, relays, routes};
 use crate::event::Log;
+use qmail_auth::Credentials;
 use std::path::Path;
 
 /// As far as `\{n\}` of sed counts.

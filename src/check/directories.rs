@@ -7,8 +7,9 @@ use crate::control::files::{Control, ControlError};
 use crate::control::relays::{NAMES, is_for, meant};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
+use crate::policy::{Security, Verification};
 use crate::report::os_error;
-use crate::tls::{self, Cas, policy::Check, policy::Security};
+use crate::tls::{self, Cas};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -66,9 +67,9 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     let mut known = HashMap::new();
     for (line, route) in routes_of(counting()) {
         let security = &route.security;
-        let check = security.policy.check(route.credentials.as_ref());
-        let files = (&security.client, &security.cafile, check);
-        for (why, puts_off) in known.entry(files).or_insert_with(|| look_at_pem_files(security, check)) {
+        let verification = security.policy.verification(route.credentials.as_ref());
+        let files = (&security.client, &security.cafile, verification);
+        for (why, puts_off) in known.entry(files).or_insert_with(|| look_at_pem_files(security, verification)) {
             match puts_off {
                 true => notes.warn_of_delay(&format!("{why}; mail by {} is put off", line.source)),
                 false => notes.warn(why),
@@ -195,10 +196,11 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
 
 /// What is wrong with the files that a route needs, as a delivery reads them, and for the user that it runs as; and whether it puts
 /// mail off.
-fn look_at_pem_files(security: &Security, check: Check) -> Vec<(String, bool)> {
-    let is_needed = check != Check::Skip;
+fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(String, bool)> {
+    let is_needed = verification != Verification::Off;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
-    let mut found: Vec<(String, bool)> = tls::faults(security, check).into_iter().map(|why| (why, true)).collect();
+    let mut found: Vec<(String, bool)> =
+        tls::faults(security, verification).into_iter().map(|why| (why, true)).collect();
     for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
         let why = match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
             (Err(error), _) if !is_needed => os_error(&error),
@@ -212,7 +214,7 @@ fn look_at_pem_files(security: &Security, check: Check) -> Vec<(String, bool)> {
         let Cas { expired, no_cas, has_fit } = tls::cas(security, unix);
         if !expired.is_empty() {
             let why = format!("{file}: expired, so not trusted: {}", expired.join(", "));
-            found.push((why, check == Check::Must && !has_fit));
+            found.push((why, verification == Verification::Required && !has_fit));
         }
         for subject in no_cas {
             let words = "does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";

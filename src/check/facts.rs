@@ -1,11 +1,11 @@
 //! What an event says: in words for a line of text, and as fields with names for a program.
 
 use super::printable;
-use crate::addresses::Candidate;
-use crate::auth::choose::choice::Choice;
 use crate::event::Event;
-use crate::tls::policy::{Security, TlsPolicy};
+use crate::policy::{Security, TlsPolicy};
+use crate::resolve::addresses::Candidate;
 use crate::tls::shown::Shown;
+use qmail_auth::client::choice::Choice;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
 const GARBAGE: usize = 253;

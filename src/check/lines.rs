@@ -3,7 +3,7 @@
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
 use crate::control::{relays, routes};
-use crate::secret::Secret;
+use qmail_auth::secret::Secret;
 
 /// The lines of one of the two files. Without the file there are none.
 #[derive(Default)]

@@ -4,9 +4,9 @@
 use super::arguments::Options;
 use super::facts::{self, Fact, Value};
 use super::{json, printable, readers, text};
-use crate::auth::detect;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
+use qmail_auth::detect;
 use std::cell::RefCell;
 
 /// The log.

@@ -4,7 +4,7 @@
 use crate::encoding::{self, MARK};
 use crate::event::{Event, Log};
 use crate::report::os_error;
-use crate::secret::Secret;
+use qmail_auth::secret::Secret;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;

@@ -6,10 +6,10 @@ pub mod relays;
 pub mod routes;
 pub mod senders;
 
-use crate::auth::Credentials;
-use crate::auth::mechanism::Mechanism;
-use crate::tls::policy::Security;
+use crate::policy::Security;
 use files::{Control, ControlError};
+use qmail_auth::Credentials;
+use qmail_auth::mechanisms::Mechanism;
 use senders::Sender;
 use std::net::IpAddr;
 

@@ -3,10 +3,10 @@
 use super::Route;
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
-use crate::auth::Credentials;
-use crate::auth::mechanism::Mechanism;
-use crate::secret::Secret;
-use crate::tls::policy::{PemFile, TlsPolicy};
+use crate::policy::{PemFile, TlsPolicy};
+use qmail_auth::Credentials;
+use qmail_auth::mechanisms::Mechanism;
+use qmail_auth::secret::Secret;
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;

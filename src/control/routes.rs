@@ -4,9 +4,9 @@
 
 use super::Route;
 use super::files::{Control, ControlError, strip_blanks};
-use crate::auth::Credentials;
-use crate::secret::Secret;
-use crate::tls::policy::Security;
+use crate::policy::Security;
+use qmail_auth::Credentials;
+use qmail_auth::secret::Secret;
 use std::net::IpAddr;
 
 /// In the control directory.

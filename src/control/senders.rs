@@ -7,7 +7,7 @@
 use super::Route;
 use super::files::{Control, ControlError};
 use super::routes::{self, Best};
-use crate::auth::Credentials;
+use qmail_auth::Credentials;
 
 /// In the control directory.
 pub const FILE: &str = "authsenders";

@@ -1,15 +1,15 @@
 //! What can be said of a delivery before the first system call on the network: the arguments, the control files.
 
-use crate::addresses::search::Search;
-use crate::auth::choose::Auth;
 use crate::control::files::{Control, ControlError};
 use crate::control::home::{self, Surroundings};
 use crate::control::{Route, Settings};
 use crate::event::{Event, Log};
+use crate::policy::Security;
 use crate::report::{Letter, Verdict};
+use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
 use crate::smtp::envelope::{Envelope, Goal, Measured, Relay};
-use crate::tls::policy::Security;
+use qmail_auth::client::Auth;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ pub struct Plan {
     /// For how many milliseconds servers may still be silent before a login or MAIL, all together: one timeoutremote, however many
     /// addresses there are.
     pub patience: u64,
-    /// The mail and the login, which a dialogue has while it lasts.
+    /// The mail and the login, which a session has while it lasts.
     pub talk: Option<(Envelope, Option<Auth>)>,
 }
 
@@ -59,7 +59,7 @@ pub fn mail<'a>(arguments: &'a [&'a [u8]]) -> Result<Mail<'a>, Verdict> {
 }
 
 /// The plan for a mail, and where to look for its addresses; or the verdict that needs none.
-pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> Result<(Plan, Search), Verdict> {
+pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> Result<(Plan, Resolution), Verdict> {
     let Mail { host, sender, recipients } = *mail;
     let home = home::find(surroundings).ok_or_else(|| {
         Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
@@ -81,7 +81,7 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
     let (search, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
             let (shown, implicit_tls) = (format!("{host}:{port} ({source})"), port == SUBMISSIONS);
-            let search = Search::for_relay(&host, &source);
+            let search = Resolution::for_relay(&host, &source);
             let target = format!("Relay {shown}");
             let relay = Relay { name: host, shown, is_direct: false, security, implicit_tls };
             (search, port, target, relay, credentials.map(|credentials| Auth::new(credentials, mechanisms)))
@@ -90,7 +90,7 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
             let target = format!("mail exchanger of {}", String::from_utf8_lossy(host));
             let (name, shown, security) = (String::new(), target.clone(), Security::default());
             let relay = Relay { name, shown, is_direct: true, security, implicit_tls: false };
-            (Search::for_domain(host)?, SMTP, target, relay, None)
+            (Resolution::for_domain(host)?, SMTP, target, relay, None)
         }
     };
     let timeout = settings.timeoutremote.saturating_mul(1000);

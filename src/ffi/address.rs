@@ -1,6 +1,6 @@
 //! c-glue/delivery.h: an IP address, as C has it.
 
-use crate::addresses::Address;
+use crate::resolve::addresses::Address;
 use std::net::IpAddr;
 
 /// An IP address.

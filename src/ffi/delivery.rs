@@ -2,9 +2,9 @@
 
 use super::address::{from_address, qmail_auth_address};
 use super::{octets, text};
-use crate::addresses::Address;
 use crate::control::home::Surroundings;
 use crate::delivery::{Delivery, Want};
+use crate::resolve::addresses::Address;
 use std::ffi::{CString, OsStr, c_char, c_int};
 use std::io::Error;
 use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
 //! Refusals that are about our account at the relay, not about the mail: a quota, a rate, a sender that it may not send as. Relays
 //! say them with a 5xx too, in words of their own, and then the mail is to wait and not to bounce.
 
-use super::reply::Reply;
+use qmail_auth::reply::Reply;
 
 const LIMIT: &str = "has sent as much as the relay lets it for now; if that happens often, ask for a higher limit";
 const SENDER: &str = "may not send as this sender; permit it at the relay, or give this sender a login of its own in \

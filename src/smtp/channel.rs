@@ -1,8 +1,8 @@
 //! The octets of one connection, in clear or over TLS: what is to be sent, how much of it the kernel has taken, and what was
 //! received.
 
-use crate::secret;
 use crate::tls::{Failure, Session};
+use qmail_auth::secret;
 use std::collections::VecDeque;
 
 /// What one TLS record can hold (RFC 8446 section 5.1).

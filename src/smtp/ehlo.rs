@@ -1,7 +1,7 @@
-//! What an EHLO reply says that the dialogue acts on.
+//! What an EHLO reply says that the session acts on.
 
-use super::reply::Reply;
-use crate::auth::detect::{self, Offer};
+use qmail_auth::detect::{self, Offer};
+use qmail_auth::reply::Reply;
 
 /// The extensions of a server that matter here. After HELO: none.
 #[derive(Default)]

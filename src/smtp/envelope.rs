@@ -1,9 +1,9 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
 use super::data::Measure;
-use crate::auth::Credentials;
 use crate::event::Log;
-use crate::tls::policy::Security;
+use crate::policy::Security;
+use qmail_auth::Credentials;
 
 /// What is the same on all connections of a delivery.
 pub struct Envelope {

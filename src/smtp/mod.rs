@@ -1,11 +1,10 @@
-//! SMTP as a client speaks it (RFC 5321): replies, the EHLO reply, addresses, the message, and the dialogue of them.
+//! SMTP as a client speaks it (RFC 5321): the EHLO reply, addresses, the message, and the session of them.
 
 mod account;
 pub mod address;
 mod channel;
 pub mod data;
-pub mod dialogue;
 pub mod ehlo;
 pub mod envelope;
-pub mod reply;
+pub mod session;
 mod words;

@@ -1,12 +1,12 @@
-//! The words of the dialogue's reports: stock qmail-remote's where it has some, since people's log analysers know them.
+//! The words of the session's reports: stock qmail-remote's where it has some, since people's log analysers know them.
 
 use super::account;
 use super::envelope::Relay;
-use super::reply::{Reply, ReplyError};
-use crate::auth::choose::Auth;
+use crate::policy::{Security, TlsPolicy};
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::tls::Session;
-use crate::tls::policy::{Security, TlsPolicy};
+use qmail_auth::client::Auth;
+use qmail_auth::reply::{Reply, ReplyError};
 use std::net::IpAddr;
 
 /// What the words speak of.

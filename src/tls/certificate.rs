@@ -1,7 +1,7 @@
 //! What a certificate says (RFC 5280), and what is wrong with it in words for a report. Nothing here decides: a certificate
 //! that cannot be read has no names, no issuer and no dates.
 
-use super::policy::PemFile;
+use crate::policy::PemFile;
 use std::net::IpAddr;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::{DateTime, Decode};

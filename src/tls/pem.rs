@@ -1,12 +1,12 @@
 //! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two: they are looked
 //! for in the base64, and no others are decoded.
 
-use super::policy::PemFile;
 use crate::encoding;
+use crate::policy::PemFile;
 use crate::report::os_error;
-use crate::secret::Secret;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use memchr::memmem::Finder;
+use qmail_auth::secret::Secret;
 use std::fs;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

@@ -1,7 +1,7 @@
 //! What can be told of a TLS session and of the relay's certificate, for whoever wants to see it.
 
 use super::{Session, certificate};
-use crate::auth::mask::Mask;
+use qmail_auth::mask::Mask;
 
 /// A session as it may be shown: the words of the relay's certificate are masked.
 #[derive(Clone, Copy)]

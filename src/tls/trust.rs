@@ -3,7 +3,7 @@
 
 use super::certificate::{Unfit, claims};
 use super::pem::{self, FORM};
-use super::policy::{PemFile, Security};
+use crate::policy::{PemFile, Security};
 
 /// What Debian's package ca-certificates makes.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";

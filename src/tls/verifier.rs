@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::certificate::{self, Examined, Flaw, Unfit};
-use super::policy::{Check, Security};
 use super::trust::{Standing, Trusted};
+use crate::policy::{Security, Verification};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -18,7 +18,7 @@ use webpki::EndEntityCert;
 /// Verifies the relay's certificate as far as the policy asks for it, and remembers what it found.
 pub struct Verifier {
     /// How far that is.
-    pub check: Check,
+    pub verification: Verification,
     /// Whom to trust.
     pub trusted: Trusted,
     /// Where the path of a cafile for this relay would be written.
@@ -39,7 +39,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.check == Check::Skip {
+        if self.verification == Verification::Off {
             return Ok(ServerCertVerified::assertion());
         }
         let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
@@ -62,7 +62,7 @@ impl ServerCertVerifier for Verifier {
                         flaw => self.unfit(&chain, anchors.unfit).unwrap_or(flaw),
                     };
                     let complaint = examined.complaint(&flaw);
-                    let answer = if self.check == Check::Look { Ok(()) } else { Err(error) };
+                    let answer = if self.verification == Verification::Advisory { Ok(()) } else { Err(error) };
                     (answer, Err(Failure::Relay(complaint)))
                 }
             },
@@ -129,9 +129,9 @@ struct Anchors {
 
 impl Verifier {
     /// For a relay with these settings.
-    pub fn new(security: &Security, check: Check, provider: &CryptoProvider) -> Verifier {
+    pub fn new(security: &Security, verification: Verification, provider: &CryptoProvider) -> Verifier {
         Verifier {
-            check,
+            verification,
             trusted: Trusted::of(security),
             place: security.cafile_place(),
             algorithms: provider.signature_verification_algorithms,

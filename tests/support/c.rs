@@ -15,7 +15,7 @@ pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-s
 pub fn archive() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--lib", "--offline", "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--package", "qmail-auth", "--offline", "--target-dir"]).arg(target);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     if profile == "release" {

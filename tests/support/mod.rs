@@ -24,8 +24,8 @@ pub mod talk;
 pub mod text;
 
 pub use home::Home;
-use qmail_auth::addresses::Address;
-use qmail_auth::delivery::Delivery;
+use qmail_remote::delivery::Delivery;
+use qmail_remote::resolve::addresses::Address;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;

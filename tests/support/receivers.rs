@@ -1,6 +1,6 @@
 //! Receivers of a message, strict and lax, and the property that must hold with each. A fuzz target checks it, too.
 
-use qmail_auth::smtp::data::{DotStuffer, Measuring, PartialFinalLine};
+use qmail_remote::smtp::data::{DotStuffer, Measuring, PartialFinalLine};
 
 /// What a receiver takes for the end of a line.
 pub type LineEnds = &'static [&'static [u8]];

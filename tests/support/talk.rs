@@ -3,8 +3,8 @@
 use super::certificate::{Authority, Identity};
 use super::server::Tls;
 use super::{Home, resolve};
-use qmail_auth::control::home::Surroundings;
-use qmail_auth::delivery::{Delivery, Want};
+use qmail_remote::control::home::Surroundings;
+use qmail_remote::delivery::{Delivery, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{ErrorKind, Read, Write};

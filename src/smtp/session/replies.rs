@@ -1,12 +1,12 @@
 //! What the server does: octets, which become replies one by one, its end, or nothing at all.
 
 use super::Command;
-use super::Dialogue;
+use super::Session;
 use crate::event::Event;
 use crate::report::{Letter, Verdict};
-use crate::tls::{Failure, Session};
+use crate::tls::{self, Failure};
 
-impl Dialogue {
+impl Session {
     /// The server sent this.
     pub fn received(&mut self, now: u64, octets: &[u8]) {
         match self.channel.tls() {
@@ -43,7 +43,7 @@ impl Dialogue {
         if self.ending.is_none() {
             match decrypted {
                 Err(failure) => self.tls_failed(failure),
-                Ok(()) if self.channel.tls().is_some_and(Session::is_closed) => self.closed(),
+                Ok(()) if self.channel.tls().is_some_and(tls::Session::is_closed) => self.closed(),
                 Ok(()) => {}
             }
         }

@@ -5,8 +5,8 @@
 //! around them, and the runs looked for among those of the text, which are sorted. With an ordinary text that is some ten
 //! instructions for each three octets; with a hostile one of 64 KiB no more than its sorting and a few searches for each.
 
-use crate::auth::{base64_length, hex};
 use crate::secret;
+use crate::{base64_length, hex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

@@ -3,10 +3,11 @@
 use super::address::{qmail_auth_address, to_address};
 use super::delivery::{qmail_auth_delivery, tell};
 use super::text;
-use crate::addresses::search::Missing;
-use crate::addresses::tcpto::Change;
-use crate::addresses::{Address, mx};
 use crate::delivery::Delivery;
+use crate::resolve::addresses::Address;
+use crate::resolve::mx;
+use crate::resolve::resolution::NotFound;
+use crate::resolve::tcpto::Change;
 use std::ffi::{c_char, c_int};
 use std::io::Error;
 
@@ -75,8 +76,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_not_found(
     // SAFETY: the contract of this function.
     let why = String::from_utf8_lossy(unsafe { text(why) }.unwrap_or_default()).into_owned();
     let missing = match missing {
-        qmail_auth_missing::None => Missing::None,
-        qmail_auth_missing::Unknown => Missing::Unknown,
+        qmail_auth_missing::None => NotFound::None,
+        qmail_auth_missing::Unknown => NotFound::Unknown,
     };
     // SAFETY: likewise.
     unsafe { tell(delivery, |machine| machine.not_found(missing, &why)) }

@@ -1,7 +1,7 @@
 //! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
 
-use super::{base64_secret, hex};
 use crate::secret::{self, Secret};
+use crate::{base64_secret, hex};
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;

@@ -1,7 +1,7 @@
 //! PLAIN (RFC 4616): NUL user NUL password, with an empty authorization identity, since servers refuse a filled one.
 
-use super::{base64_length, base64_secret};
 use crate::secret::Secret;
+use crate::{base64_length, base64_secret};
 
 /// The base64 to send for PLAIN, as initial response or as answer to the empty challenge.
 pub fn plain(user: &[u8], password: &[u8]) -> Secret {

@@ -1,13 +1,13 @@
 //! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
 
-use super::{Command, Dialogue, Ending};
+use super::{Command, Ending, Session};
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Envelope, Goal, Measured};
-use crate::smtp::reply::Reply;
+use qmail_auth::reply::Reply;
 
-impl Dialogue {
+impl Session {
     /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is measured, if the server wants to
     /// know something of it.
     pub(super) fn send_mail(&mut self) {

@@ -1,7 +1,11 @@
 //! Reading replies (RFC 5321 section 4.2) octet by octet, however they are cut into segments.
 
-use crate::auth::detect::{REPLY_LINES, REPLY_OCTETS};
 use std::fmt;
+
+/// A reply is read up to this many octets.
+pub const REPLY_OCTETS: usize = 64 * 1024;
+/// A reply is read up to this many lines.
+pub const REPLY_LINES: usize = 512;
 
 /// A whole reply.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,12 +7,13 @@
 
 pub mod choice;
 
-use super::detect::Offer;
-use super::mask::Mask;
-use super::mechanism::Mechanism;
-use super::plain::{plain, plain_length};
-use super::{Credentials, base64_secret, cram_md5, login};
+use crate::detect::Offer;
+use crate::mask::Mask;
+use crate::mechanisms::Mechanism;
+use crate::mechanisms::cram_md5;
+use crate::mechanisms::plain::{plain, plain_length};
 use crate::secret::Secret;
+use crate::{Credentials, base64_secret, login};
 
 /// Some servers close after three failures, so no connection sees more than two tries.
 const TRIES_ON_A_CONNECTION: usize = 2;

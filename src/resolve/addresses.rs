@@ -1,10 +1,6 @@
-//! The addresses that a mail can go to, in the order to try them. `search` finds them, from a relay's name or from a domain's
-//! MX records; here is what becomes of each.
+//! The addresses that a mail can go to, in the order to try them, and what became of each.
 
-pub mod mx;
-pub mod search;
-pub mod tcpto;
-
+use super::tcpto;
 use std::net::IpAddr;
 
 /// An address to connect to.

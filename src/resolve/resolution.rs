@@ -3,7 +3,8 @@
 //! It says which lookup is next and takes what came of it. The verdict, where there is nothing to try, is in stock's words: D
 //! where the domain itself says so, Z for whatever may be otherwise later, and for a relay always, since we chose it.
 
-use super::{Address, Candidate, mx, tcpto};
+use super::addresses::{Address, Candidate};
+use super::{mx, tcpto};
 use crate::report::{Letter, Verdict, os_error};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,21 +16,21 @@ const ADDRESSES: usize = 64;
 
 /// What to look up next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Need<'a> {
-    /// The MX records of this name: [`Search::mx`] or [`Search::not_found`].
+pub enum Lookup<'a> {
+    /// The MX records of this name: [`Resolution::mx`] or [`Resolution::not_found`].
     Mx(&'a str),
-    /// The addresses of this name: [`Search::resolved`] or [`Search::not_found`].
+    /// The addresses of this name: [`Resolution::resolved`] or [`Resolution::not_found`].
     Addresses(&'a str),
-    /// The addresses of this machine: [`Search::own_address`] for each, then [`Search::own_addresses_end`]; or
-    /// [`Search::own_addresses_failed`].
+    /// The addresses of this machine: [`Resolution::own_address`] for each, then [`Resolution::own_addresses_end`]; or
+    /// [`Resolution::own_addresses_failed`].
     OwnAddresses,
-    /// Nothing: the [`Search::candidates`] are there.
-    Nothing,
+    /// Nothing: the [`Resolution::candidates`] are there.
+    Done,
 }
 
 /// Why a lookup came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum NotFound {
     /// There is no such name, or it has nothing of what was asked for.
     None,
     /// Nobody knows now: the servers failed, did not answer, or refused.
@@ -44,7 +45,7 @@ struct Host {
 }
 
 /// One search.
-pub struct Search {
+pub struct Resolution {
     target: Target,
     /// The hosts whose addresses are wanted, the next one last.
     hosts: Vec<Host>,
@@ -71,25 +72,25 @@ enum Target {
     Domain { shown: String, name: String, exists: bool },
 }
 
-impl Search {
+impl Resolution {
     /// The addresses of a route's relay. `source` is where the route is written.
-    pub fn for_relay(host: &str, source: &str) -> Search {
+    pub fn for_relay(host: &str, source: &str) -> Resolution {
         let target = Target::Relay(host.to_owned(), source.to_owned());
         let known = known(host);
         if known.is_empty() {
-            return Search::new(target, vec![Host { name: host.to_owned(), preference: 0 }], Next::Hosts);
+            return Resolution::new(target, vec![Host { name: host.to_owned(), preference: 0 }], Next::Hosts);
         }
-        let mut search = Search::new(target, Vec::new(), Next::Nothing);
+        let mut search = Resolution::new(target, Vec::new(), Next::Nothing);
         known.into_iter().for_each(|ip| search.add(Address { ip, scope: 0 }, host.to_owned(), 0));
         search
     }
 
     /// The addresses for mail to a domain, or to an address literal (RFC 5321 section 4.1.3).
-    pub fn for_domain(domain: &[u8]) -> Result<Search, Verdict> {
+    pub fn for_domain(domain: &[u8]) -> Result<Resolution, Verdict> {
         let shown = String::from_utf8_lossy(domain).into_owned();
         let bare = shown.strip_suffix('.').unwrap_or(&shown).to_owned();
         let target = Target::Domain { shown: shown.clone(), name: format!("{bare}."), exists: false };
-        let mut search = Search::new(target, Vec::new(), Next::Mx);
+        let mut search = Resolution::new(target, Vec::new(), Next::Mx);
         if let Some(ip) = literal(&shown) {
             search.add(Address { ip, scope: 0 }, ip.to_string(), 0);
             search.next = Next::OwnAddresses;
@@ -99,30 +100,30 @@ impl Search {
         Ok(search)
     }
 
-    fn new(target: Target, hosts: Vec<Host>, next: Next) -> Search {
-        Search { target, hosts, found: Vec::new(), own: None, unknown: None, next }
+    fn new(target: Target, hosts: Vec<Host>, next: Next) -> Resolution {
+        Resolution { target, hosts, found: Vec::new(), own: None, unknown: None, next }
     }
 
     /// What to look up next.
-    pub fn need(&self) -> Need<'_> {
+    pub fn need(&self) -> Lookup<'_> {
         match (self.next, self.hosts.last(), &self.target) {
-            (Next::Mx, _, Target::Domain { name, .. }) => Need::Mx(name),
-            (Next::Hosts, Some(host), _) => Need::Addresses(&host.name),
-            (Next::OwnAddresses, ..) => Need::OwnAddresses,
-            _ => Need::Nothing,
+            (Next::Mx, _, Target::Domain { name, .. }) => Lookup::Mx(name),
+            (Next::Hosts, Some(host), _) => Lookup::Addresses(&host.name),
+            (Next::OwnAddresses, ..) => Lookup::OwnAddresses,
+            _ => Lookup::Done,
         }
     }
 
     /// The answer of the resolver. `seed` decides between exchanges of one preference.
     pub fn mx(&mut self, answer: &[u8], seed: u64) -> Result<(), Verdict> {
         let Ok(mut exchanges) = mx::exchanges(answer) else {
-            return self.not_found(Missing::Unknown, "the answer about its MX cannot be understood");
+            return self.not_found(NotFound::Unknown, "the answer about its MX cannot be understood");
         };
         if let Target::Domain { exists, .. } = &mut self.target {
             *exists = true;
         }
         if exchanges.is_empty() {
-            return self.not_found(Missing::None, ""); // an alias of a name without MX
+            return self.not_found(NotFound::None, ""); // an alias of a name without MX
         }
         if exchanges.len() == 1 && exchanges[0].name.is_empty() {
             return Err(no_exchange(" It says by a null MX that it takes no mail (RFC 7505)."));
@@ -148,7 +149,7 @@ impl Search {
     /// The host has these addresses, in the order that the resolver gives them.
     pub fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
         if addresses.is_empty() {
-            return self.not_found(Missing::None, "no address");
+            return self.not_found(NotFound::None, "no address");
         }
         let Some(Host { name, preference }) = self.hosts.pop() else { return Ok(()) };
         let bare = match self.target {
@@ -160,19 +161,19 @@ impl Search {
     }
 
     /// The lookup came to nothing. `why` is the resolver's text.
-    pub fn not_found(&mut self, missing: Missing, why: &str) -> Result<(), Verdict> {
+    pub fn not_found(&mut self, missing: NotFound, why: &str) -> Result<(), Verdict> {
         match (&self.target, self.next, missing) {
             (Target::Relay(host, source), ..) => Err(unknown_host(&format!("Relay {host} of {source}: {why}"))),
-            (Target::Domain { shown, .. }, Next::Mx, Missing::Unknown) => {
+            (Target::Domain { shown, .. }, Next::Mx, NotFound::Unknown) => {
                 Err(unknown_host(&format!("MX of {shown}: {why}")))
             }
             // Also for no such name, as stock does it: servers have said so that know the name all the same.
-            (Target::Domain { name, .. }, Next::Mx, Missing::None) => {
+            (Target::Domain { name, .. }, Next::Mx, NotFound::None) => {
                 self.hosts = vec![Host { name: name.clone(), preference: 0 }];
                 self.go_on(Next::Hosts)
             }
             _ => {
-                if let (Missing::Unknown, Some(Host { name, preference })) = (missing, self.hosts.pop()) {
+                if let (NotFound::Unknown, Some(Host { name, preference })) = (missing, self.hosts.pop()) {
                     self.is_unknown(preference, &name, why);
                 }
                 self.go_on(Next::Hosts)

@@ -1,10 +1,10 @@
 //! include/qmail_auth.h: the AUTH machine for C programs. The comments here are the header's.
 
-use super::auth::{auth_error, write};
+use super::parts::{auth_error, write};
 use super::{octets, text};
-use crate::auth::choose::{Auth, Permission, Step};
-use crate::auth::{Credentials, detect, mask};
-use crate::smtp::reply::last_text;
+use crate::client::{Auth, Permission, Step};
+use crate::reply::last_text;
+use crate::{Credentials, detect, mask};
 use std::ffi::{CString, c_char, c_int};
 
 /// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. So the password may be shown.

@@ -1,19 +1,19 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
-use super::{Command, Dialogue, Ending};
-use crate::addresses::search::known;
-use crate::auth::Credentials;
-use crate::auth::choose::{Auth, Permission, Step};
-use crate::auth::mask;
+use super::{Command, Ending, Session};
 use crate::event::Event;
+use crate::policy::TlsPolicy;
 use crate::report::Verdict;
+use crate::resolve::resolution::known;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Goal, Relay};
-use crate::smtp::reply::Reply;
-use crate::tls::policy::TlsPolicy;
-use crate::tls::{Failure, Session};
+use crate::tls::{self, Failure};
+use qmail_auth::Credentials;
+use qmail_auth::client::{Auth, Permission, Step};
+use qmail_auth::mask;
+use qmail_auth::reply::Reply;
 
-impl Dialogue {
+impl Session {
     pub(super) fn greeting_reply(&mut self, reply: &Reply) {
         match reply.code {
             220 => self.say_hello(),
@@ -89,9 +89,9 @@ impl Dialogue {
     /// Begins the handshake, and forgets what was learnt before it (RFC 3207 section 4.2).
     pub(super) fn start_tls(&mut self) {
         self.capabilities = Capabilities::default();
-        let check = self.policy.check(self.credentials());
+        let verification = self.policy.verification(self.credentials());
         let Relay { security, name, .. } = &self.envelope.relay;
-        match Session::start(security, check, (name, self.peer), self.unix) {
+        match tls::Session::start(security, verification, (name, self.peer), self.unix) {
             Ok(session) => self.channel.start_tls(session),
             Err(failure) => self.tls_failed(failure),
         }

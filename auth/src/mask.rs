@@ -6,7 +6,7 @@
 mod reading;
 mod runs;
 
-use super::plain;
+use crate::mechanisms::plain;
 use crate::secret::{self, Secret};
 use reading::{Reading, counts, escaped, fold};
 use runs::{Form, RUN, Runs};

@@ -1,8 +1,8 @@
 //! What may go over a connection: the policy of control/relays/HOST/tls, with a login and without one. The tables of
 //! docs/design.md are these functions.
 
-use crate::auth::Credentials;
-use crate::auth::choose::Permission;
+use qmail_auth::Credentials;
+use qmail_auth::client::Permission;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -62,15 +62,15 @@ pub enum TlsPolicy {
     None,
 }
 
-/// What is made of the relay's certificate.
+/// How the relay's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Check {
+pub enum Verification {
     /// It must verify.
-    Must,
+    Required,
     /// Whether it verifies decides what may be sent.
-    Look,
+    Advisory,
     /// It is not looked at, and no CA is read.
-    Skip,
+    Off,
 }
 
 impl TlsPolicy {
@@ -111,15 +111,15 @@ impl TlsPolicy {
         }
     }
 
-    /// What is made of the relay's certificate.
-    pub fn check(self, login: Option<&Credentials>) -> Check {
+    /// How the relay's certificate is verified.
+    pub fn verification(self, login: Option<&Credentials>) -> Verification {
         match (self, login) {
-            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, Some(_)) => Check::Must,
+            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, Some(_)) => Verification::Required,
             (TlsPolicy::May | TlsPolicy::None, Some(login)) => match login.by_certificate {
-                true => Check::Must, // there is no challenge to answer with it
-                false => Check::Look,
+                true => Verification::Required, // there is no challenge to answer with it
+                false => Verification::Advisory,
             },
-            _ => Check::Skip,
+            _ => Verification::Off,
         }
     }
 

@@ -1,6 +1,6 @@
 //! LOGIN (draft-murchison-sasl-login): the user to the first prompt, the password to the second, whatever the prompts say.
 
-use super::base64_secret;
+use crate::base64_secret;
 use crate::secret::Secret;
 
 /// The base64 to send for LOGIN: of the user to the first `334`, of the password to the second.

@@ -1,7 +1,6 @@
 //! include/qmail_auth.h: SMTP AUTH for any C program. The comments here are the header's.
 
 use super::{octets, text};
-use crate::auth;
 use std::ffi::c_char;
 
 /// What a function of this library answers instead of a length. The last three are auth_begin's and auth_step's.
@@ -44,7 +43,7 @@ pub enum auth_error {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auth_detect(smtptext: *const c_char, len: usize) -> u32 {
     // SAFETY: the contract of this function is that of octets().
-    unsafe { octets(smtptext, len) }.map_or(0, auth::detect::detect)
+    unsafe { octets(smtptext, len) }.map_or(0, crate::detect::detect)
 }
 
 /// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334. Whoever reads it has the
@@ -71,7 +70,7 @@ pub unsafe extern "C" fn auth_plain(
     // SAFETY: the contract of this function is that of text().
     let Some((user, password)) = (unsafe { text(user).zip(text(password)) }) else { return auth_error::Null as isize };
     // SAFETY: likewise that of write().
-    unsafe { write(&auth::plain(user, password), out, size) }
+    unsafe { write(&crate::plain(user, password), out, size) }
 }
 
 /// The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
@@ -93,7 +92,7 @@ pub unsafe extern "C" fn auth_login(user_or_password: *const c_char, out: *mut c
     // SAFETY: the contract of this function is that of text().
     let Some(word) = (unsafe { text(user_or_password) }) else { return auth_error::Null as isize };
     // SAFETY: likewise that of write().
-    unsafe { write(&auth::login(word), out, size) }
+    unsafe { write(&crate::login(word), out, size) }
 }
 
 /// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever
@@ -125,10 +124,10 @@ pub unsafe extern "C" fn auth_cram(
     // SAFETY: the contract of this function is that of text() and octets().
     let (login, challenge) = unsafe { (text(user).zip(text(password)), octets(challenge, len)) };
     let Some(((user, password), challenge)) = login.zip(challenge) else { return auth_error::Null as isize };
-    match auth::cram_md5(user, password, challenge) {
+    match crate::cram_md5(user, password, challenge) {
         // SAFETY: likewise that of write().
         Ok(answer) => unsafe { write(&answer, out, size) },
-        Err(auth::ChallengeError) => auth_error::Challenge as isize,
+        Err(crate::ChallengeError) => auth_error::Challenge as isize,
     }
 }
 

@@ -4,16 +4,15 @@
 
 mod certificate;
 mod pem;
-pub mod policy;
 pub mod shown;
 mod trust;
 mod verifier;
 
-use crate::secret::Secret;
+use crate::policy::{Security, Verification};
 use certificate::Unfit;
 use memchr::memmem;
 use pem::FORM;
-use policy::{Check, Security};
+use qmail_auth::secret::Secret;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -55,7 +54,7 @@ impl Session {
     /// Begins with the relay of this name and address. `unix` is the time to verify its certificate by.
     pub fn start(
         security: &Security,
-        check: Check,
+        verification: Verification,
         (name, peer): (&str, IpAddr),
         unix: u64,
     ) -> Result<Session, Failure> {
@@ -63,9 +62,9 @@ impl Session {
         // The one that all must have (RFC 8446 section 9.1) computes least.
         provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let provider = Arc::new(provider);
-        let verifier = Arc::new(Verifier::new(security, check, &provider));
+        let verifier = Arc::new(Verifier::new(security, verification, &provider));
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            .or_else(|error| if check == Check::Skip { Ok(peer.into()) } else { Err(error) })
+            .or_else(|error| if verification == Verification::Off { Ok(peer.into()) } else { Err(error) })
             .map_err(|_| {
                 Failure::SetUp(format!("no certificate can be for the name {name}; use another in the route"))
             })?;
@@ -172,7 +171,7 @@ impl Session {
     fn failure(&self, error: &Error) -> Failure {
         match self.verifier.finding.get() {
             Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),
-            Some(Err(Failure::Relay(why))) if self.verifier.check == Check::Must => {
+            Some(Err(Failure::Relay(why))) if self.verifier.verification == Verification::Required => {
                 return Failure::Relay(format!("its certificate does not verify: {why}"));
             }
             _ => {}
@@ -198,10 +197,10 @@ impl Session {
 }
 
 /// What is wrong with the PEM files for a relay, in the words of a report, as far as that shows without its certificate.
-pub fn faults(security: &Security, check: Check) -> Vec<String> {
+pub fn faults(security: &Security, verification: Verification) -> Vec<String> {
     let client = ClientCertificate::read(security, &ring::default_provider()).err();
-    let cas = match check {
-        Check::Skip => None,
+    let cas = match verification {
+        Verification::Off => None,
         _ => Trusted::of(security).each(&[], 0, |_, _| {}).err(),
     };
     let words = |failure| match failure {

@@ -5,13 +5,14 @@
 
 mod plan;
 
-use crate::addresses::search::{Missing, Need, Search};
-use crate::addresses::{Address, Addresses, tcpto};
 use crate::control::home::Surroundings;
 use crate::event::{Event, Log};
 use crate::report::{self, Letter, RecipientReport, Verdict, os_error};
-use crate::smtp::dialogue::{self, Dialogue, Ending};
+use crate::resolve::addresses::{Address, Addresses};
+use crate::resolve::resolution::{Lookup, NotFound, Resolution};
+use crate::resolve::tcpto;
 use crate::smtp::envelope::Goal;
+use crate::smtp::session::{self, Ending, Session};
 use plan::{Mail, Plan, mail, plan};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -78,10 +79,10 @@ enum Tcpto {
 }
 
 enum Stage {
-    Search(Search),
+    Resolution(Resolution),
     Connect,
-    /// The dialogue, and when its connection was made.
-    Talk(Box<Dialogue>, u64),
+    /// The session, and when its connection was made.
+    Talk(Box<Session>, u64),
     Done(Vec<u8>),
 }
 
@@ -102,9 +103,9 @@ impl Delivery {
         Delivery::start(planned, log)
     }
 
-    fn start(planned: Result<(Plan, Search), Verdict>, log: Log) -> Delivery {
+    fn start(planned: Result<(Plan, Resolution), Verdict>, log: Log) -> Delivery {
         let (stage, plan) = match planned {
-            Ok((plan, search)) => (Stage::Search(search), Some(plan)),
+            Ok((plan, search)) => (Stage::Resolution(search), Some(plan)),
             Err(verdict) => {
                 log.tell(&Event::End(&verdict));
                 (Stage::Done(report::output(&[], &verdict)), None)
@@ -136,17 +137,17 @@ impl Delivery {
         }
         match &mut self.stage {
             Stage::Done(report) => Want::Done(report),
-            Stage::Talk(dialogue, _) => match dialogue.want() {
-                dialogue::Want::Io(octets, deadline) => Want::Io(octets, deadline),
-                dialogue::Want::Measure => Want::Measure,
-                dialogue::Want::Message(deadline) => Want::Message(deadline),
-                dialogue::Want::Close(last_words) => Want::Close(last_words),
+            Stage::Talk(session, _) => match session.want() {
+                session::Want::Io(octets, deadline) => Want::Io(octets, deadline),
+                session::Want::Measure => Want::Measure,
+                session::Want::Message(deadline) => Want::Message(deadline),
+                session::Want::Close(last_words) => Want::Close(last_words),
             },
-            Stage::Search(search) => match search.need() {
-                Need::Mx(name) => Want::Mx(name),
-                Need::Addresses(name) => Want::Addresses(name),
-                Need::OwnAddresses => Want::OwnAddresses,
-                Need::Nothing => nothing,
+            Stage::Resolution(search) => match search.need() {
+                Lookup::Mx(name) => Want::Mx(name),
+                Lookup::Addresses(name) => Want::Addresses(name),
+                Lookup::OwnAddresses => Want::OwnAddresses,
+                Lookup::Done => nothing,
             },
             Stage::Connect => self.addresses.current().map_or(nothing, |candidate| {
                 let connect = Connect { address: candidate.address, port: plan.port, source: plan.outgoingip };
@@ -166,7 +167,7 @@ impl Delivery {
     }
 
     /// There are no such records, or nobody knows now.
-    pub fn not_found(&mut self, missing: Missing, why: &str) {
+    pub fn not_found(&mut self, missing: NotFound, why: &str) {
         self.search(|search| search.not_found(missing, why));
     }
 
@@ -180,7 +181,7 @@ impl Delivery {
 
     /// And no others.
     pub fn own_addresses_end(&mut self) {
-        self.search(Search::own_addresses_end);
+        self.search(Resolution::own_addresses_end);
     }
 
     /// They cannot be had.
@@ -188,19 +189,19 @@ impl Delivery {
         self.search(|search| search.own_addresses_failed(error));
     }
 
-    fn search(&mut self, event: impl FnOnce(&mut Search) -> Result<(), Verdict>) {
-        let Stage::Search(search) = &mut self.stage else { return };
+    fn search(&mut self, event: impl FnOnce(&mut Resolution) -> Result<(), Verdict>) {
+        let Stage::Resolution(search) = &mut self.stage else { return };
         if let Err(verdict) = event(search) {
             return self.done(&[], &verdict);
         }
-        if search.need() == Need::Nothing {
-            let Stage::Search(search) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
+        if search.need() == Lookup::Done {
+            let Stage::Resolution(search) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
             self.found(search);
         }
     }
 
     /// The search is over.
-    fn found(&mut self, search: Search) {
+    fn found(&mut self, search: Resolution) {
         let Some(Plan { outgoingip, target, .. }) = &self.plan else { return };
         let (found, others) = search.candidates(*outgoingip);
         if let (Some(source), []) = (outgoingip, &found[..]) {
@@ -243,8 +244,8 @@ impl Delivery {
             IpAddr::V4(ip) if candidate.tcpto.there => Some(Tcpto::Answered(ip)),
             _ => None,
         };
-        let dialogue = Dialogue::new(envelope, auth, ip, plan.tls_failure.clone(), patience, now, unix);
-        self.stage = Stage::Talk(Box::new(dialogue), now);
+        let session = Session::new(envelope, auth, ip, plan.tls_failure.clone(), patience, now, unix);
+        self.stage = Stage::Talk(Box::new(session), now);
     }
 
     /// There is none.
@@ -272,54 +273,54 @@ impl Delivery {
 
     /// The server said this.
     pub fn received(&mut self, now: u64, octets: &[u8]) {
-        self.talk(|dialogue| dialogue.received(now, octets));
+        self.talk(|session| session.received(now, octets));
     }
 
     /// The server closed, or the connection is lost for receiving.
     pub fn closed(&mut self) {
-        self.talk(Dialogue::closed);
+        self.talk(Session::closed);
     }
 
     /// The kernel took this many octets of those wanted.
     pub fn sent(&mut self, now: u64, count: usize) {
-        self.talk(|dialogue| dialogue.sent(now, count));
+        self.talk(|session| session.sent(now, count));
     }
 
     /// The kernel takes no more. What the server has said is still wanted, up to its end.
     pub fn send_failed(&mut self) {
-        self.talk(Dialogue::send_failed);
+        self.talk(Session::send_failed);
     }
 
     /// The deadline passed with nothing to receive and nothing taken.
     pub fn timed_out(&mut self) {
-        self.talk(Dialogue::timed_out);
+        self.talk(Session::timed_out);
     }
 
     /// The next piece of the message.
     pub fn message(&mut self, piece: &[u8]) {
-        self.talk(|dialogue| dialogue.message(piece));
+        self.talk(|session| session.message(piece));
     }
 
     /// The message cannot be read twice.
     pub fn not_measured(&mut self) {
-        self.talk(Dialogue::not_measured);
+        self.talk(Session::not_measured);
     }
 
     /// The message is read to its end.
     pub fn message_end(&mut self) {
-        self.talk(Dialogue::message_end);
+        self.talk(Session::message_end);
     }
 
     /// The message cannot be read.
     pub fn message_failed(&mut self, error: &io::Error) {
-        self.talk(|dialogue| dialogue.message_failed(&os_error(error)));
+        self.talk(|session| session.message_failed(&os_error(error)));
     }
 
     /// The connection is closed on our side.
     pub fn disconnected(&mut self, now: u64) {
-        let Stage::Talk(dialogue, since) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
+        let Stage::Talk(session, since) = std::mem::replace(&mut self.stage, Stage::Connect) else { return };
         let Some(peer) = self.addresses.current().map(|candidate| candidate.address.ip) else { return };
-        let (ending, envelope, auth) = dialogue.into_ending();
+        let (ending, envelope, auth) = session.into_ending();
         let tried_login = auth.as_ref().is_some_and(|auth| auth.story().is_some());
         if let Some(plan) = &mut self.plan {
             plan.talk = Some((envelope, auth));
@@ -367,9 +368,9 @@ impl Delivery {
         self.connect();
     }
 
-    fn talk(&mut self, event: impl FnOnce(&mut Dialogue)) {
-        if let Stage::Talk(dialogue, _) = &mut self.stage {
-            event(dialogue);
+    fn talk(&mut self, event: impl FnOnce(&mut Session)) {
+        if let Stage::Talk(session, _) = &mut self.stage {
+            event(session);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The dialogue of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
+//! The session of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
 //! `session`, up to the login, and in `transaction`, for the mail; `received` is how the server's octets become replies.
 //!
 //! TLS is begun where the policy wants it, and all that was learnt before is forgotten (RFC 3207 section 4.2).
@@ -6,21 +6,21 @@
 //! Replies are matched one to one to commands. A reply whose first octet was in hand before its command was given to
 //! the kernel answers nothing: it ends the delivery with Z, except that an early refusal of the message counts as one.
 
-mod received;
-mod session;
+mod handshake;
+mod replies;
 mod transaction;
 
 use super::channel::Channel;
 use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
 use super::envelope::Envelope;
-use super::reply::{Reply, ReplyReader};
 use super::words::Words;
-use crate::auth::choose::Auth;
-use crate::auth::mask::Mask;
 use crate::event::Event;
+use crate::policy::TlsPolicy;
 use crate::report::{RecipientReport, Verdict};
-use crate::tls::policy::TlsPolicy;
+use qmail_auth::client::Auth;
+use qmail_auth::mask::Mask;
+use qmail_auth::reply::{Reply, ReplyReader};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ pub enum Ending {
     ReconnectInClear(Verdict, String),
 }
 
-/// What the dialogue needs next.
+/// What the session needs next.
 pub enum Want<'a> {
     /// Send what the kernel takes of this, and receive, until the deadline (milliseconds, monotonic).
     Io(&'a [u8], u64),
@@ -83,7 +83,7 @@ impl Command {
 }
 
 /// One connection, from greeting to ending.
-pub struct Dialogue {
+pub struct Session {
     envelope: Envelope,
     auth: Option<Auth>,
     peer: IpAddr,
@@ -124,7 +124,7 @@ pub struct Dialogue {
     ending: Option<Ending>,
 }
 
-impl Dialogue {
+impl Session {
     /// A connection to `peer` was made at `now`, and that is the time `unix`. `tls_failure`: why TLS came to nothing there
     /// before, so that this one is in clear. `patience`: for how many milliseconds the server may be silent before AUTH or MAIL.
     pub fn new(
@@ -135,8 +135,8 @@ impl Dialogue {
         patience: u64,
         now: u64,
         unix: u64,
-    ) -> Dialogue {
-        let mut dialogue = Dialogue {
+    ) -> Session {
+        let mut session = Session {
             deadline: now.saturating_add(patience),
             patience,
             is_committed: false,
@@ -163,10 +163,10 @@ impl Dialogue {
             is_checked: false,
             ending: None,
         };
-        if dialogue.envelope.relay.implicit_tls {
-            dialogue.start_tls();
+        if session.envelope.relay.implicit_tls {
+            session.start_tls();
         }
-        dialogue
+        session
     }
 
     /// What to do now.

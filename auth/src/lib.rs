@@ -1,17 +1,17 @@
 //! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each one sends.
 
 pub mod bits;
-pub mod choose;
-mod cram_md5;
+pub mod client;
 pub mod detect;
-mod login;
+pub mod ffi;
 pub mod mask;
-pub mod mechanism;
-mod plain;
+pub mod mechanisms;
+pub mod reply;
+pub mod secret;
 
-pub use cram_md5::{ChallengeError, cram_md5};
-pub use login::login;
-pub use plain::plain;
+pub use mechanisms::cram_md5::{ChallengeError, cram_md5};
+pub use mechanisms::login::login;
+pub use mechanisms::plain::plain;
 
 use crate::secret::Secret;
 

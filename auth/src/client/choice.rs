@@ -1,7 +1,7 @@
 //! Which mechanisms the machine will try, and why not the others, for whoever asks before the login.
 
 use super::{Auth, Permission};
-use crate::auth::mechanism::Mechanism;
+use crate::mechanisms::Mechanism;
 
 /// The machine as it may be shown: nothing here gives the password, and the relay's words are masked.
 #[derive(Clone, Copy)]

@@ -1,15 +1,11 @@
 //! Reading an EHLO reply (RFC 5321 section 4.1.1.1): its keyword lines, and the mechanisms of its AUTH lines.
 //!
-//! One pass, no backtracking, bounded at [`REPLY_OCTETS`] and [`REPLY_LINES`]. It takes a reply in wire form and as a
+//! One pass, no backtracking, bounded as any reply. It takes a reply in wire form and as a
 //! classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
 
-use super::bits::*;
+use crate::bits::*;
+use crate::reply::{REPLY_LINES, REPLY_OCTETS};
 use std::collections::BTreeSet;
-
-/// A reply is read up to this many octets.
-pub const REPLY_OCTETS: usize = 64 * 1024;
-/// A reply is read up to this many lines.
-pub const REPLY_LINES: usize = 512;
 
 const BITS: [(u32, &str); 10] = [
     (AUTH_PLAIN, "PLAIN"),
