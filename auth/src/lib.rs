@@ -8,6 +8,7 @@ pub mod mask;
 pub mod mechanisms;
 pub mod reply;
 pub mod secret;
+mod texts;
 
 pub use mechanisms::cram_md5::{ChallengeError, cram_md5};
 pub use mechanisms::login::login;

@@ -3,6 +3,7 @@
 mod account;
 pub mod address;
 mod channel;
+pub mod command;
 pub mod data;
 pub mod ehlo;
 pub mod envelope;

@@ -1,10 +1,11 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
-use super::{Command, Ending, Session};
+use super::{Ending, Session};
 use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::Verdict;
 use crate::resolve::resolution::known;
+use crate::smtp::command::Command;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Goal, Relay};
 use crate::tls::{self, Failure};

@@ -1,5 +1,5 @@
 //! The session of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
-//! `session`, up to the login, and in `transaction`, for the mail; `received` is how the server's octets become replies.
+//! `handshake`, up to the login, and in `transaction`, for the mail; `replies` is how the server's octets become replies.
 //!
 //! TLS is begun where the policy wants it, and all that was learnt before is forgotten (RFC 3207 section 4.2).
 //!
@@ -11,6 +11,7 @@ mod replies;
 mod transaction;
 
 use super::channel::Channel;
+use super::command::Command;
 use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
 use super::envelope::Envelope;
@@ -50,36 +51,6 @@ pub enum Want<'a> {
     Message(u64),
     /// Send this if the kernel takes it at once, and close.
     Close(&'a [u8]),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
-    Greeting,
-    Ehlo,
-    Helo,
-    StartTls,
-    Auth,
-    Mail,
-    Rcpt(usize),
-    Data,
-    EndOfData,
-}
-
-impl Command {
-    /// For whoever is shown the reply.
-    fn name(self) -> &'static str {
-        match self {
-            Command::Greeting => "greeting",
-            Command::Ehlo => "EHLO",
-            Command::Helo => "HELO",
-            Command::StartTls => "STARTTLS",
-            Command::Auth => "AUTH",
-            Command::Mail => "MAIL",
-            Command::Rcpt(_) => "RCPT",
-            Command::Data => "DATA",
-            Command::EndOfData => "the message",
-        }
-    }
 }
 
 /// One connection, from greeting to ending.

@@ -1,7 +1,8 @@
 //! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
 
-use super::{Command, Ending, Session};
+use super::{Ending, Session};
 use crate::report::{Letter, RecipientReport, Verdict};
+use crate::smtp::command::Command;
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Envelope, Goal, Measured};
