@@ -1,19 +1,11 @@
 /* The delivery machine, for c-glue alone.
-   Made by cbindgen from src/ffi/address.rs, resolve.rs, delivery.rs and check.rs: do not edit. */
+   Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs and check.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_DELIVERY_H
 #define QMAIL_AUTH_DELIVERY_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-// Why a lookup came to nothing.
-enum qmail_auth_missing {
-  // There is no such name, or it has nothing of what was asked for.
-  QMAIL_AUTH_MISSING_NONE,
-  // Nobody knows now.
-  QMAIL_AUTH_MISSING_UNKNOWN,
-};
 
 // The one thing to do next.
 enum qmail_auth_what {
@@ -41,8 +33,16 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_PRINT,
 };
 
+// Why a lookup came to nothing.
+enum qmail_auth_missing {
+  // There is no such name, or it has nothing of what was asked for.
+  QMAIL_AUTH_MISSING_NONE,
+  // Nobody knows now.
+  QMAIL_AUTH_MISSING_UNKNOWN,
+};
+
 // One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
-// nothing for NULL. Where an errno is asked for it is errno as the failed call left it.
+// nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it.
 struct qmail_auth_delivery;
 
 // An IP address.
@@ -52,16 +52,6 @@ struct qmail_auth_address {
   // The interface of a link-local IPv6 address, else 0.
   uint32_t scope;
   // In network order.
-  uint8_t octets[16];
-};
-
-// A record to write into queue/lock/tcpto.
-struct qmail_auth_change {
-  // 16, or 0: there is nothing to write.
-  size_t len;
-  // The place in the file.
-  size_t offset;
-  // What to write there.
   uint8_t octets[16];
 };
 
@@ -85,9 +75,34 @@ struct qmail_auth_want {
   uint64_t deadline;
 };
 
+// A record to write into queue/lock/tcpto.
+struct qmail_auth_change {
+  // 16, or 0: there is nothing to write.
+  size_t len;
+  // The place in the file.
+  size_t offset;
+  // What to write there.
+  uint8_t octets[16];
+};
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
+// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
+struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
+                                                    const char *const *argv,
+                                                    const char *qmailhome,
+                                                    const char *cwd,
+                                                    const char *execfn,
+                                                    uint32_t pid);
+
+// What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal.
+void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
+
+// Frees a delivery, and clears its secrets. Does nothing for NULL.
+void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
 
 // The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference.
 void qmail_auth_delivery_mx(struct qmail_auth_delivery *delivery, const char *answer, size_t len, uint64_t seed);
@@ -100,43 +115,31 @@ void qmail_auth_delivery_not_found(struct qmail_auth_delivery *delivery,
                                    enum qmail_auth_missing missing,
                                    const char *why);
 
-// This machine has this address. NULL: it has no others.
+// This machine has this address. NULL: all have been told.
 void qmail_auth_delivery_own_address(struct qmail_auth_delivery *delivery, const struct qmail_auth_address *address);
 
-// The addresses of this machine cannot be had.
+// The addresses of this machine cannot be found out.
 void qmail_auth_delivery_own_addresses_failed(struct qmail_auth_delivery *delivery, int error);
-
-// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be had. `unix_time` is in seconds. Sets `change`.
-void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
-                               const char *octets,
-                               size_t len,
-                               uint64_t unix_time,
-                               struct qmail_auth_change *change);
 
 // The name has these addresses, to be tried in this order. None counts as not resolved.
 void qmail_auth_delivery_resolved(struct qmail_auth_delivery *delivery,
                                   const struct qmail_auth_address *addresses,
                                   size_t count);
 
-// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
-struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
-                                                    const char *const *argv,
-                                                    const char *qmailhome,
-                                                    const char *cwd,
-                                                    const char *execfn,
-                                                    uint32_t pid);
-
-// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
-void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
+// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be read. `unix_time` is in seconds. Sets `change`.
+void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
+                               const char *octets,
+                               size_t len,
+                               uint64_t unix_time,
+                               struct qmail_auth_change *change);
 
 // There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
 void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);
 
-// There is none.
+// There is no connection to it.
 void qmail_auth_delivery_not_connected(struct qmail_auth_delivery *delivery, int error);
 
-// There can be none from the wanted source.
+// The wanted source is no address of this machine.
 void qmail_auth_delivery_not_bound(struct qmail_auth_delivery *delivery, int error);
 
 // The server said this. What it said must be told before what was sent after it.
@@ -165,9 +168,6 @@ void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, in
 
 // The connection is closed on our side.
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);
-
-// Frees a delivery, and clears its secrets. Does nothing for NULL.
-void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
 
 // Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
 // the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there

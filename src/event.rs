@@ -6,6 +6,7 @@
 //! No secret enters an event. What is sent in AUTH is named and not given, and the server's words are masked before, or come
 //! as a view that masks them ([`Shown`], [`Choice`]).
 
+use crate::command::Command;
 use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
@@ -67,8 +68,8 @@ pub enum Event<'a> {
     Sent(&'a [u8]),
     /// The same of a line of a login: as much of it as may be shown, and behind that, unless this is `*`, a secret.
     SentSecret(&'a [u8]),
-    /// A reply to this came: `greeting`, `EHLO` and so on. Each line has its LF.
-    Reply(&'static str, &'a [u8]),
+    /// A reply to this came; None: to nothing that was said. Each line has its LF.
+    Reply(Option<Command>, &'a [u8]),
     /// This came, and it is no reply.
     NoReply(&'a [u8]),
     /// The TLS handshake is over.
@@ -79,13 +80,22 @@ pub enum Event<'a> {
     Mechanisms(Choice<'a>),
     /// It is done, by this mechanism, or by the client certificate alone.
     LoggedIn(Option<Mechanism>),
-    /// The connection is lost while the reply to this was waited for. The second is for how many milliseconds, if nothing
+    /// The connection is lost while the reply to this was waited for; None: to nothing. The second is for how many milliseconds, if nothing
     /// came; else the relay has closed it.
-    Lost(&'static str, Option<u64>),
+    Lost(Option<Command>, Option<u64>),
     /// There is no more to be had from this connection: this is what comes next, and the verdict if nothing came.
-    Next(&'static str, &'a Verdict),
+    Next(Next, &'a Verdict),
     /// The delivery is over.
     End(&'a Verdict),
+}
+
+/// What comes after a connection that did not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another connection to the same address.
+    Connection,
+    /// The next address.
+    Address,
 }
 
 /// Takes events, and makes of them what is to be printed.

@@ -4,6 +4,7 @@
 //! ([`delivery::Delivery`]) that says what it wants, and c-glue/ does it with one system call.
 
 pub mod check;
+pub mod command;
 pub mod control;
 pub mod delivery;
 pub mod encoding;
@@ -14,3 +15,4 @@ pub mod report;
 pub mod resolve;
 pub mod smtp;
 pub mod tls;
+pub mod want;

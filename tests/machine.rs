@@ -4,8 +4,8 @@
 mod support;
 
 use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::{Delivery, Want};
-use qmail_remote::resolve::addresses::Address;
+use qmail_remote::delivery::Delivery;
+use qmail_remote::want::{Address, Happened, Want};
 use rustls::ServerConfig;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -91,16 +91,21 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
     let mut connections = 0;
     for step in 0..20_000 {
         match delivery.want(step) {
-            Want::Addresses(_) => delivery.resolved(vec![Address { ip: Ipv4Addr::LOCALHOST.into(), scope: 0 }]),
+            Want::Addresses(_) => {
+                delivery.happened(Happened::Resolved(vec![Address { ip: Ipv4Addr::LOCALHOST.into(), scope: 0 }]))
+            }
             Want::Connect(..) if connections == 0 => {
                 connections += 1;
-                delivery.connected(step, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
+                delivery.happened(Happened::Connected {
+                    now: step,
+                    unix: SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs(),
+                });
             }
-            Want::Connect(..) => delivery.not_connected(&ErrorKind::ConnectionRefused.into()),
+            Want::Connect(..) => delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into())),
             Want::Tcpto(_) => assert!(delivery.tcpto(b"", 0).is_none()),
             Want::Measure => {
-                MESSAGE.chunks(11).for_each(|piece| delivery.message(piece));
-                delivery.message_end();
+                MESSAGE.chunks(11).for_each(|piece| delivery.happened(Happened::Message(piece)));
+                delivery.happened(Happened::MessageEnd);
             }
             Want::Io(octets, _) => {
                 let said = &player.said()[..player.said().len().min(wire.limit)];
@@ -111,22 +116,22 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
                     let behind = if until == wire.limit && is_other { wire.behind } else { b"" };
                     let piece = [&said[told..until], behind].concat();
                     told = until;
-                    delivery.received(step, &piece);
+                    delivery.happened(Happened::Received(step, &piece));
                 } else if told == wire.limit && wire.then == Then::HangUp && (octets.is_empty() || player.dot) {
-                    delivery.closed();
+                    delivery.happened(Happened::Closed);
                 } else if !octets.is_empty() {
                     let taken = octets[..octets.len().min(wire.takes)].to_vec();
                     player.hear(&taken);
-                    delivery.sent(step, taken.len());
+                    delivery.happened(Happened::Sent(step, taken.len()));
                 } else {
-                    delivery.timed_out();
+                    delivery.happened(Happened::TimedOut);
                 }
             }
             Want::Message(_) => match message.next() {
-                Some(piece) => delivery.message(piece),
-                None => delivery.message_end(),
+                Some(piece) => delivery.happened(Happened::Message(piece)),
+                None => delivery.happened(Happened::MessageEnd),
             },
-            Want::Close(_) => delivery.disconnected(step),
+            Want::Close(_) => delivery.happened(Happened::Disconnected(step)),
             want @ (Want::Mx(_) | Want::OwnAddresses) => panic!("{want:?}, for a relay"),
             Want::Done(report) => {
                 let stdout = report.to_vec();
@@ -201,11 +206,11 @@ fn tls_breaks_off_at_every_octet() {
 /// A delivery that has said all up to the beginning of the message.
 fn in_the_message(home: &Home) -> Delivery {
     let mut delivery = connected(home);
-    delivery.received(0, b"220 hi\r\n");
+    delivery.happened(Happened::Received(0, b"220 hi\r\n"));
     send_all(&mut delivery, 0);
-    delivery.received(0, b"250-a\r\n250 PIPELINING\r\n");
+    delivery.happened(Happened::Received(0, b"250-a\r\n250 PIPELINING\r\n"));
     send_all(&mut delivery, 0);
-    delivery.received(0, b"250 a\r\n250 b\r\n354 go\r\n");
+    delivery.happened(Happened::Received(0, b"250 a\r\n250 b\r\n354 go\r\n"));
     assert!(matches!(delivery.want(0), Want::Message(_)));
     delivery
 }
@@ -218,19 +223,19 @@ fn connected_to(home: &Home, ip: &str) -> Delivery {
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
     resolve(&mut delivery, &[ip]);
-    delivery.connected(0, 0);
+    delivery.happened(Happened::Connected { now: 0, unix: 0 });
     delivery
 }
 
 fn send_all(delivery: &mut Delivery, now: u64) {
     let Want::Io(octets, _) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
     let count = octets.len();
-    delivery.sent(now, count);
+    delivery.happened(Happened::Sent(now, count));
 }
 
 fn output(mut delivery: Delivery) -> String {
     assert!(matches!(delivery.want(0), Want::Close(_)), "{:?}", delivery.want(0));
-    delivery.disconnected(0);
+    delivery.happened(Happened::Disconnected(0));
     let Want::Done(report) = delivery.want(0) else { panic!() };
     String::from_utf8_lossy(report).into_owned()
 }
@@ -246,12 +251,12 @@ fn what_was_said_before_a_write_failed_counts() {
         (b"552 too", "r\0ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0"),
     ] {
         let mut delivery = in_the_message(&home);
-        delivery.message(b"Subject: x\n");
-        delivery.message_end();
-        delivery.send_failed();
+        delivery.happened(Happened::Message(b"Subject: x\n"));
+        delivery.happened(Happened::MessageEnd);
+        delivery.happened(Happened::SendFailed);
         assert!(matches!(delivery.want(0), Want::Io(b"", _)));
-        delivery.received(0, said);
-        delivery.closed();
+        delivery.happened(Happened::Received(0, said));
+        delivery.happened(Happened::Closed);
         assert_eq!(output(delivery), expected);
     }
 }
@@ -263,10 +268,10 @@ fn no_dot_behind_a_refusal() {
     for taken in [0, 5, b"Subject: x\r\n.\r".len()] {
         for (said, letters) in [(&b"552 too big\r\n"[..], "r\0D"), (b"452 too busy\r\n", "r\0Z")] {
             let mut delivery = in_the_message(&home);
-            delivery.message(b"Subject: x\n");
-            delivery.message_end();
-            delivery.sent(0, taken);
-            delivery.received(0, said);
+            delivery.happened(Happened::Message(b"Subject: x\n"));
+            delivery.happened(Happened::MessageEnd);
+            delivery.happened(Happened::Sent(0, taken));
+            delivery.happened(Happened::Received(0, said));
             assert_eq!(delivery.want(0), Want::Close(b""), "{taken}");
             assert!(output(delivery).starts_with(letters), "{taken}");
         }
@@ -280,10 +285,10 @@ fn a_reply_before_the_dot_is_out() {
     let whole = b"Subject: x\r\n.\r\n".len();
     for taken in 0..=whole {
         let mut delivery = in_the_message(&home);
-        delivery.message(b"Subject: x\n");
-        delivery.message_end();
-        delivery.sent(0, taken);
-        delivery.received(0, b"250 ok\r\n");
+        delivery.happened(Happened::Message(b"Subject: x\n"));
+        delivery.happened(Happened::MessageEnd);
+        delivery.happened(Happened::Sent(0, taken));
+        delivery.happened(Happened::Received(0, b"250 ok\r\n"));
         let output = output(delivery);
         assert_eq!(output.starts_with("r\0K"), taken == whole, "{taken}: {output}");
         assert!(taken == whole || output.contains("out of step") && !output.contains("duplicate"), "{taken}: {output}");
@@ -294,14 +299,14 @@ fn a_reply_before_the_dot_is_out() {
 #[test]
 fn a_verdict_outlives_the_connection() {
     let home = Home::with_route("relay.example:587");
-    for end in [Delivery::closed, Delivery::timed_out] {
+    for end in [Happened::Closed, Happened::TimedOut] {
         let mut delivery = connected(&home);
-        delivery.received(0, b"220 hi\r\n");
+        delivery.happened(Happened::Received(0, b"220 hi\r\n"));
         send_all(&mut delivery, 0);
-        delivery.received(0, b"250-a\r\n250 PIPELINING\r\n");
+        delivery.happened(Happened::Received(0, b"250-a\r\n250 PIPELINING\r\n"));
         send_all(&mut delivery, 0);
-        delivery.received(0, b"550 no\r\n503 first");
-        end(&mut delivery);
+        delivery.happened(Happened::Received(0, b"550 no\r\n503 first"));
+        delivery.happened(end);
         assert_eq!(output(delivery), "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 550 no\n\0");
     }
 }
@@ -316,21 +321,21 @@ fn deadlines() {
     };
     let mut delivery = connected(&home); // at 0; timeoutremote is 20 seconds
     assert_eq!(deadline(&mut delivery), 20_000);
-    delivery.received(5_000, b"220-a\r\n22");
+    delivery.happened(Happened::Received(5_000, b"220-a\r\n22"));
     assert_eq!(deadline(&mut delivery), 20_000);
-    delivery.received(6_000, b"0 b\r\n");
+    delivery.happened(Happened::Received(6_000, b"0 b\r\n"));
     assert_eq!(deadline(&mut delivery), 26_000);
-    delivery.sent(7_000, 1);
+    delivery.happened(Happened::Sent(7_000, 1));
     assert_eq!(deadline(&mut delivery), 27_000);
-    delivery.timed_out();
+    delivery.happened(Happened::TimedOut);
     assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
     // Octets that come to no reply do not put it off; a reply that is whole by then counts.
     let mut delivery = connected(&home);
-    delivery.received(20_000, b"220 a\r\n");
+    delivery.happened(Happened::Received(20_000, b"220 a\r\n"));
     send_all(&mut delivery, 21_000);
-    delivery.received(40_999, b"250-a\r\n250-");
+    delivery.happened(Happened::Received(40_999, b"250-a\r\n250-"));
     assert!(matches!(delivery.want(0), Want::Io(..)));
-    delivery.received(41_000, b"b");
+    delivery.happened(Happened::Received(41_000, b"b"));
     assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
 }
 
@@ -342,11 +347,11 @@ fn the_message_is_read_as_it_goes_out() {
     let piece = b"a line of the message\n".repeat(1000);
     let mut pieces = 0;
     while matches!(delivery.want(0), Want::Message(_)) {
-        delivery.message(&piece);
+        delivery.happened(Happened::Message(&piece));
         pieces += 1;
         assert!(pieces < 10, "the whole message would be in memory");
     }
-    delivery.sent(0, 60_000);
+    delivery.happened(Happened::Sent(0, 60_000));
     assert!(matches!(delivery.want(0), Want::Message(_)));
 }
 
@@ -371,15 +376,15 @@ fn loopback() {
         let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
         let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
         if !ip.is_empty() {
-            delivery.resolved(vec![Address { ip: ip.parse().unwrap(), scope: 0 }]);
+            delivery.happened(Happened::Resolved(vec![Address { ip: ip.parse().unwrap(), scope: 0 }]));
         }
         if let Want::Tcpto(_) = delivery.want(0) {
             delivery.tcpto(b"", 0);
         }
-        delivery.connected(0, 0);
-        delivery.received(0, b"220 hi\r\n");
+        delivery.happened(Happened::Connected { now: 0, unix: 0 });
+        delivery.happened(Happened::Received(0, b"220 hi\r\n"));
         send_all(&mut delivery, 0);
-        delivery.received(0, b"250-a\r\n250 AUTH PLAIN\r\n");
+        delivery.happened(Happened::Received(0, b"250-a\r\n250 AUTH PLAIN\r\n"));
         let sends = matches!(delivery.want(0), Want::Io(octets, _) if octets.starts_with(b"AUTH PLAIN "));
         assert_eq!(sends, plain, "{relay} {ip}");
         if !plain {

@@ -4,8 +4,8 @@
 mod support;
 
 use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::{Delivery, Want};
-use qmail_remote::resolve::addresses::Address;
+use qmail_remote::delivery::Delivery;
+use qmail_remote::want::{Address, Happened, Want};
 use rustls::version::{TLS12, TLS13};
 use support::Home;
 use support::certificate::Authority;
@@ -21,8 +21,8 @@ type Failure = (&'static str, fn(&mut Talk), &'static str, &'static str);
 type End = (&'static str, fn(&mut Talk), &'static str);
 
 const FAILURES: [Failure; 9] = [
-    ("closes at once", |talk| talk.delivery.closed(), "connection died", "connection died"),
-    ("keeps silent", |talk| talk.delivery.timed_out(), "connection died", "nothing was said in time"),
+    ("closes at once", |talk| talk.delivery.happened(Happened::Closed), "connection died", "connection died"),
+    ("keeps silent", |talk| talk.delivery.happened(Happened::TimedOut), "connection died", "nothing was said in time"),
     (
         "is no SMTP server",
         |talk| talk.relay("SSH-2.0-x\r\n"),
@@ -54,7 +54,7 @@ const FAILURES: [Failure; 9] = [
         |talk| {
             talk.starttls();
             talk.client();
-            talk.delivery.closed();
+            talk.delivery.happened(Happened::Closed);
         },
         "the relay closed the connection in the handshake",
         "TLS failed: the relay closed the connection in the handshake",
@@ -66,7 +66,7 @@ fn after_greeting(talk: &mut Talk, hello: Option<&str>) {
     talk.client();
     match hello {
         Some(reply) => talk.relay(reply),
-        None => talk.delivery.closed(),
+        None => talk.delivery.happened(Happened::Closed),
     }
 }
 
@@ -88,7 +88,7 @@ fn goes_out(talk: &mut Talk, name: &str) {
         talk.client();
     }
     talk.relay("354 go\r\n");
-    talk.delivery.message_end();
+    talk.delivery.happened(Happened::MessageEnd);
     talk.client();
     talk.relay("250 taken\r\n");
     talk.closed();
@@ -109,7 +109,7 @@ fn the_other_address_takes_it() {
 #[test]
 fn no_address_gets_more_than_the_policy_allows() {
     let mut talk = Talk::new(587, LOGIN);
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     talk.connect();
     after_greeting(&mut talk, Some("250 AUTH PLAIN\r\n"));
@@ -134,7 +134,7 @@ fn a_certificate_that_does_not_verify() {
             goes_out(&mut talk, "certificate");
         } else {
             talk.connect();
-            talk.delivery.closed();
+            talk.delivery.happened(Happened::Closed);
             talk.closed();
             let report = talk.report();
             assert!(report.starts_with("ZConnected to 192.0.2.2 but connection died. (#4.4.2)\n"), "{report}");
@@ -177,13 +177,13 @@ fn a_login_or_mail_is_tried_at_one_address() {
         ("login refused", |talk| talk.relay("535 5.7.8 no\r\n"), "login failed as myuser"),
         ("login put off", |talk| talk.relay("454 4.7.0 later\r\n"), "the relay puts the login off"),
         ("no reply", |talk| talk.relay("what?\r\n"), "it sent what is no SMTP reply"),
-        ("silence", |talk| talk.delivery.timed_out(), "connection died"),
+        ("silence", |talk| talk.delivery.happened(Happened::TimedOut), "connection died"),
         (
             "closed at MAIL",
             |talk| {
                 talk.relay("235 ok\r\n");
                 talk.client();
-                talk.delivery.closed();
+                talk.delivery.happened(Happened::Closed);
             },
             "connection died",
         ),
@@ -192,7 +192,7 @@ fn a_login_or_mail_is_tried_at_one_address() {
             |talk| {
                 talk.relay("235 ok\r\n");
                 talk.client();
-                talk.delivery.timed_out();
+                talk.delivery.happened(Happened::TimedOut);
             },
             "connection died",
         ),
@@ -228,10 +228,10 @@ fn a_login_goes_on_at_the_same_address() {
     talk.handshake();
     talk.relay("250 AUTH PLAIN LOGIN\r\n");
     talk.client();
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     talk.connect();
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     let report = talk.report();
     assert!(report.starts_with("ZConnected to 192.0.2.1 but connection died"), "{report}");
@@ -244,10 +244,10 @@ fn silence_is_waited_for_once() {
     let silences: [fn(&mut Delivery, u64); 2] = [
         |_, _| {},
         |delivery, now| {
-            delivery.received(now, b"220 hi\r\n");
+            delivery.happened(Happened::Received(now, b"220 hi\r\n"));
             if let Want::Io(octets, _) = delivery.want(now) {
                 let count = octets.len();
-                delivery.sent(now, count);
+                delivery.happened(Happened::Sent(now, count));
             } // else no time is left for this one
         },
     ];
@@ -258,7 +258,7 @@ fn silence_is_waited_for_once() {
                 let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
                 let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
                 let ips = (1..=addresses).map(|last| format!("192.0.2.{last}").parse().unwrap());
-                delivery.resolved(ips.map(|ip| Address { ip, scope: 0 }).collect());
+                delivery.happened(Happened::Resolved(ips.map(|ip| Address { ip, scope: 0 }).collect()));
                 delivery.tcpto(b"", 0);
                 let (mut now, mut tried) = (1000, 0);
                 let report = loop {
@@ -266,14 +266,14 @@ fn silence_is_waited_for_once() {
                         Want::Connect(..) => {
                             now += 60_000; // that is for timeoutconnect
                             tried += 1;
-                            delivery.connected(now, 0);
+                            delivery.happened(Happened::Connected { now, unix: 0 });
                             silence(&mut delivery, now);
                         }
                         Want::Io(_, deadline) => {
                             now = deadline;
-                            delivery.timed_out();
+                            delivery.happened(Happened::TimedOut);
                         }
-                        Want::Close(_) => delivery.disconnected(now),
+                        Want::Close(_) => delivery.happened(Happened::Disconnected(now)),
                         Want::Done(report) => break String::from_utf8_lossy(report).into_owned(),
                         other => panic!("{other:?}"),
                     }
@@ -311,17 +311,17 @@ fn time_for_the_connection_in_clear() {
         Want::Io(octets, deadline) => (octets.len(), deadline),
         other => panic!("{other:?}"),
     };
-    delivery.connected(0, 0);
+    delivery.happened(Happened::Connected { now: 0, unix: 0 });
     assert_eq!(deadline(&mut delivery, 0).1, 20_000, "for the greeting");
     for reply in ["220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n"] {
-        delivery.received(0, reply.as_bytes());
+        delivery.happened(Happened::Received(0, reply.as_bytes()));
         let (count, _) = deadline(&mut delivery, 0);
-        delivery.sent(0, count);
+        delivery.happened(Happened::Sent(0, count));
     }
     assert_eq!(deadline(&mut delivery, 0).1, 15_000, "for the handshake");
-    delivery.timed_out();
-    delivery.disconnected(15_000);
-    delivery.connected(15_000, 0);
+    delivery.happened(Happened::TimedOut);
+    delivery.happened(Happened::Disconnected(15_000));
+    delivery.happened(Happened::Connected { now: 15_000, unix: 0 });
     assert_eq!(deadline(&mut delivery, 15_000).1, 20_000, "for the greeting in clear");
 }
 
@@ -331,7 +331,7 @@ fn what_is_left_of_the_time() {
     let mut talk = Talk::new(587, LOGIN);
     assert_eq!(talk.deadline(), 15_000);
     talk.now = 15_000;
-    talk.delivery.timed_out();
+    talk.delivery.happened(Happened::TimedOut);
     talk.closed();
     talk.connect();
     assert_eq!(talk.deadline(), 20_000);
@@ -358,7 +358,7 @@ fn what_is_told_of_another_address_is_masked() {
     talk.relay("");
     talk.closed();
     talk.connect();
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     let report = talk.report();
     assert!(report.contains("Other addresses: 192.0.2.1: TLS failed: ") && report.contains("<secret>"), "{report}");

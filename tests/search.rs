@@ -3,9 +3,8 @@
 mod support;
 
 use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::{Delivery, Want};
-use qmail_remote::resolve::addresses::Address;
-use qmail_remote::resolve::resolution::NotFound;
+use qmail_remote::delivery::Delivery;
+use qmail_remote::want::{Address, Happened, NotFound, Want};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -47,30 +46,30 @@ fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, Str
             Want::Mx(name) => {
                 assert!(name.ends_with('.'), "{name}: the search list of the resolver is not for mail");
                 match dns.mx {
-                    None => delivery.not_found(NotFound::Unknown, "try again"),
-                    Some([]) => delivery.not_found(NotFound::None, "no MX"),
-                    Some(records) => delivery.mx(&answer(records), seed),
+                    None => delivery.happened(Happened::NotFound(NotFound::Unknown, "try again")),
+                    Some([]) => delivery.happened(Happened::NotFound(NotFound::None, "no MX")),
+                    Some(records) => delivery.happened(Happened::Mx(&answer(records), seed)),
                 }
             }
             Want::Addresses(name) => {
                 let known: HashMap<_, _> = dns.hosts.iter().copied().collect();
                 match known.get(name) {
-                    None => delivery.not_found(NotFound::None, "no such host"),
-                    Some(None) => delivery.not_found(NotFound::Unknown, "try again"),
-                    Some(Some(ips)) => {
-                        delivery.resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect())
-                    }
+                    None => delivery.happened(Happened::NotFound(NotFound::None, "no such host")),
+                    Some(None) => delivery.happened(Happened::NotFound(NotFound::Unknown, "try again")),
+                    Some(Some(ips)) => delivery.happened(Happened::Resolved(
+                        ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect(),
+                    )),
                 }
             }
             Want::OwnAddresses => {
-                OWN.iter().for_each(|ip| delivery.own_address(ip.parse().unwrap()));
-                delivery.own_addresses_end();
+                OWN.iter().for_each(|ip| delivery.happened(Happened::OwnAddress(ip.parse().unwrap())));
+                delivery.happened(Happened::OwnAddressesEnd);
             }
             Want::Tcpto(_) => assert!(delivery.tcpto(b"", 0).is_none()),
             Want::Connect(connect, _) => {
                 assert_eq!(connect.port, 25);
                 tried.push(connect.address.ip.to_string());
-                delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+                delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
             }
             Want::Done(report) => return (tried, String::from_utf8_lossy(report).into_owned()),
             other => panic!("{other:?}"),
@@ -174,9 +173,9 @@ fn searches() {
     // An alias of a name that has no MX exists, so stock says something else.
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut alias = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-    alias.mx(&answer(&[]), 1);
+    alias.happened(Happened::Mx(&answer(&[]), 1));
     assert_eq!(alias.want(0), Want::Addresses("example.org."));
-    alias.not_found(NotFound::None, "no address");
+    alias.happened(Happened::NotFound(NotFound::None, "no address"));
     assert_eq!(alias.want(0), Want::Done(NO_EXCHANGE.as_bytes()));
     assert!(
         deliver(&home, "example.org", &Dns { mx: Some(&[]), hosts: &[("example.org.", None)] }, 1)
@@ -280,10 +279,10 @@ fn no_more_than_a_delivery_can_bear() {
 
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-    delivery.mx(&answer(&records), 1);
+    delivery.happened(Happened::Mx(&answer(&records), 1));
     let mut lookups = 0;
     while matches!(delivery.want(0), Want::Addresses(_)) {
-        delivery.not_found(NotFound::None, "");
+        delivery.happened(Happened::NotFound(NotFound::None, ""));
         lookups += 1;
     }
     assert_eq!(lookups, 100);
@@ -323,19 +322,21 @@ fn all_say_no() {
     for (count, letter) in [(64, "D"), (65, "Z")] {
         let recipient = "\u{fc}@example.org".as_bytes();
         let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", recipient], &surroundings);
-        delivery.mx(&answer(&[(10, "one.example")]), 1);
-        delivery.resolved((1..=count).map(|last| Address { ip: [192, 0, 2, last].into(), scope: 0 }).collect());
-        delivery.own_addresses_end();
+        delivery.happened(Happened::Mx(&answer(&[(10, "one.example")]), 1));
+        delivery.happened(Happened::Resolved(
+            (1..=count).map(|last| Address { ip: [192, 0, 2, last].into(), scope: 0 }).collect(),
+        ));
+        delivery.happened(Happened::OwnAddressesEnd);
         assert!(delivery.tcpto(b"", 0).is_none());
         for _ in 0..64 {
-            delivery.connected(0, 0);
+            delivery.happened(Happened::Connected { now: 0, unix: 0 });
             for reply in ["220 hi\r\n", "250 no SMTPUTF8\r\n"] {
-                delivery.received(0, reply.as_bytes());
+                delivery.happened(Happened::Received(0, reply.as_bytes()));
                 if let Want::Io(..) = delivery.want(0) {
                     sent(&mut delivery);
                 }
             }
-            delivery.disconnected(0);
+            delivery.happened(Happened::Disconnected(0));
         }
         let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
         let said = String::from_utf8_lossy(report);
@@ -351,7 +352,7 @@ fn the_addresses_of_this_machine_are_not_known() {
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"a@example.net", b"b@example.org"], &surroundings);
     assert_eq!(delivery.want(0), Want::OwnAddresses);
-    delivery.own_addresses_failed(&ErrorKind::Unsupported.into());
+    delivery.happened(Happened::OwnAddressesFailed(&ErrorKind::Unsupported.into()));
     let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let expected = "ZThe addresses of this machine cannot be found out: unsupported. (#4.3.5) Where a service manager \
                     restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.\n\0";
@@ -395,11 +396,11 @@ fn the_address_to_send_from() {
     home.control("outgoingip", "192.0.2.100\n");
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"", b"b@example.org"], &surroundings);
-    delivery.own_addresses_end();
+    delivery.happened(Happened::OwnAddressesEnd);
     assert!(delivery.tcpto(b"", 0).is_none());
     let Want::Connect(connect, _) = delivery.want(0) else { panic!() };
     assert_eq!(connect.source, Some(IpAddr::from([192, 0, 2, 100])));
-    delivery.not_bound(&ErrorKind::AddrNotAvailable.into());
+    delivery.happened(Happened::NotBound(&ErrorKind::AddrNotAvailable.into()));
     let Want::Done(report) = delivery.want(0) else { panic!() };
     let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.100: address not available. (#4.3.5)\n\0";
     assert_eq!(String::from_utf8_lossy(report), expected);
@@ -412,14 +413,14 @@ fn the_exchanger_is_named() {
     let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let connect = |name: &str| {
         let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-        delivery.mx(&answer(&[(10, "one.example"), (20, name)]), 1);
-        delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
-        delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]);
-        delivery.own_addresses_end();
+        delivery.happened(Happened::Mx(&answer(&[(10, "one.example"), (20, name)]), 1));
+        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]));
+        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]));
+        delivery.happened(Happened::OwnAddressesEnd);
         assert!(delivery.tcpto(b"", 0).is_none());
-        delivery.not_connected(&ErrorKind::ConnectionRefused.into());
-        delivery.connected(0, 0);
-        delivery.received(0, b"220 hi\r\n");
+        delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
+        delivery.happened(Happened::Connected { now: 0, unix: 0 });
+        delivery.happened(Happened::Received(0, b"220 hi\r\n"));
         sent(&mut delivery);
         delivery
     };
@@ -428,19 +429,19 @@ fn the_exchanger_is_named() {
         [("two.example", "two.example"), ("Two.Example", "Two.Example"), ("two_3.example", "192.0.2.2")]
     {
         let mut delivery = connect(name);
-        delivery.received(0, b"250-hi\r\n250 STARTTLS\r\n");
+        delivery.happened(Happened::Received(0, b"250-hi\r\n250 STARTTLS\r\n"));
         sent(&mut delivery);
-        delivery.received(0, b"220 go\r\n");
+        delivery.happened(Happened::Received(0, b"220 go\r\n"));
         let hello = sent(&mut delivery);
         let asked = hello.windows(shown.len()).any(|octets| octets.eq_ignore_ascii_case(shown.as_bytes()));
         assert_eq!(asked, !shown.starts_with('1'), "{name}");
         assert!(!hello.windows(11).any(|octets| octets == b"one.example"));
     }
     let mut delivery = connect("two.example");
-    delivery.received(0, b"250 hi\r\n");
+    delivery.happened(Happened::Received(0, b"250 hi\r\n"));
     sent(&mut delivery);
-    delivery.received(0, b"530 5.7.0 Authentication required\r\n");
-    delivery.disconnected(0);
+    delivery.happened(Happened::Received(0, b"530 5.7.0 Authentication required\r\n"));
+    delivery.happened(Happened::Disconnected(0));
     let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let expected = "ZConnected to 192.0.2.2 but it demands a login, and no route leads to two.example (mail exchanger of \
                     example.org): name a relay in control/smtproutes. (#4.7.0)\n\
@@ -451,7 +452,7 @@ fn the_exchanger_is_named() {
 fn sent(delivery: &mut Delivery) -> Vec<u8> {
     let Want::Io(octets, _) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let octets = octets.to_vec();
-    delivery.sent(0, octets.len());
+    delivery.happened(Happened::Sent(0, octets.len()));
     octets
 }
 
@@ -476,29 +477,29 @@ fn the_next_exchanger_is_asked_for_smtputf8() {
     for (exchangers, all_known, expected) in cases {
         let mut delivery =
             Delivery::new(&[b"example.org", b"a@example.net", "\u{fc}@example.org".as_bytes()], &surroundings);
-        delivery.mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1);
-        delivery.resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]);
+        delivery.happened(Happened::Mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1));
+        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]));
         match all_known {
-            true => delivery.resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]),
-            false => delivery.not_found(NotFound::Unknown, "try again"),
+            true => delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }])),
+            false => delivery.happened(Happened::NotFound(NotFound::Unknown, "try again")),
         }
-        delivery.own_addresses_end();
+        delivery.happened(Happened::OwnAddressesEnd);
         assert!(delivery.tcpto(b"", 0).is_none());
         let mut mail = Vec::new();
         for said in *exchangers {
             if said.is_empty() {
-                delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+                delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
                 continue;
             }
-            delivery.connected(0, 0);
+            delivery.happened(Happened::Connected { now: 0, unix: 0 });
             for reply in *said {
-                delivery.received(0, reply.as_bytes());
+                delivery.happened(Happened::Received(0, reply.as_bytes()));
                 if let Want::Io(..) = delivery.want(0) {
                     mail = sent(&mut delivery);
                 }
             }
             if let Want::Close(_) = delivery.want(0) {
-                delivery.disconnected(0);
+                delivery.happened(Happened::Disconnected(0));
             }
         }
         let outcome = match delivery.want(0) {

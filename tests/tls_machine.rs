@@ -3,7 +3,7 @@
 
 mod support;
 
-use qmail_remote::delivery::Want;
+use qmail_remote::want::{Happened, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, Error};
 use std::io::Read;
@@ -16,7 +16,7 @@ fn a_handshake_that_comes_to_no_end() {
     let mut talk = Talk::new(587, "");
     talk.starttls();
     talk.client();
-    talk.delivery.timed_out();
+    talk.delivery.happened(Happened::TimedOut);
     talk.closed();
     talk.connect();
     talk.relay("220 hi\r\n");
@@ -27,7 +27,7 @@ fn a_handshake_that_comes_to_no_end() {
     let mut talk = Talk::new(587, "myuser secretpass");
     talk.starttls();
     talk.client();
-    talk.delivery.timed_out();
+    talk.delivery.happened(Happened::TimedOut);
     talk.closed();
     talk.not_connected();
     assert!(talk.report().contains("TLS failed: nothing was said over it in time"), "{}", talk.report());
@@ -39,7 +39,7 @@ fn the_next_address_is_asked_for_tls() {
     let mut talk = Talk::new(587, "");
     talk.starttls();
     talk.client();
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     talk.connect();
     talk.relay("554 not here\r\n");
@@ -60,7 +60,7 @@ fn close_notify() {
         talk.handshake();
         talk.tls.as_mut().unwrap().send_close_notify();
         let octets = [&talk.wire("")[..], behind].concat();
-        talk.delivery.received(0, &octets);
+        talk.delivery.happened(Happened::Received(0, &octets));
         talk.closed();
         talk.not_connected();
         assert!(talk.report().contains("right after the handshake"), "{}", talk.report());
@@ -85,10 +85,10 @@ fn tls_breaks_off() {
     talk.relay("250 PIPELINING\r\n");
     assert!(talk.client().ends_with("DATA\r\n"));
     talk.relay("250 a\r\n250 b\r\n354 go\r\n");
-    talk.delivery.message(b"Subject: x\n");
-    talk.delivery.message_end();
+    talk.delivery.happened(Happened::Message(b"Subject: x\n"));
+    talk.delivery.happened(Happened::MessageEnd);
     assert!(talk.client().ends_with("\r\n.\r\nQUIT\r\n"));
-    talk.delivery.received(0, b"\x17\x03\x03\0\x05broke");
+    talk.delivery.happened(Happened::Received(0, b"\x17\x03\x03\0\x05broke"));
     talk.closed();
     let report = talk.report();
     assert!(
@@ -102,7 +102,7 @@ fn tls_breaks_off() {
     talk.starttls();
     talk.handshake();
     let octets = [&talk.wire("250 AUTH PLAIN\r\n")[..], b"\x17\x03\x03\0\x05broke"].concat();
-    talk.delivery.received(0, &octets);
+    talk.delivery.happened(Happened::Received(0, &octets));
     talk.closed();
     talk.not_connected();
     talk.not_connected();
@@ -118,8 +118,8 @@ fn nothing_follows_a_report() {
     talk.relay("250 PIPELINING\r\n");
     talk.client();
     talk.relay("250 a\r\n250 b\r\n354 go\r\n");
-    talk.delivery.message(b"Subject: x\n");
-    talk.delivery.message_end();
+    talk.delivery.happened(Happened::Message(b"Subject: x\n"));
+    talk.delivery.happened(Happened::MessageEnd);
     talk.relay("250 early\r\n");
     assert_eq!(talk.closed(), b"");
     assert!(talk.report().contains("a reply came out of step. (#4.5.0)"), "{}", talk.report());
@@ -208,7 +208,7 @@ fn last_words() {
             talk.client();
             talk.relay(reply);
         }
-        talk.delivery.message_end();
+        talk.delivery.happened(Happened::MessageEnd);
         assert_eq!(talk.client(), if pipelining { ".\r\nQUIT\r\n" } else { ".\r\n" });
         talk.relay("250 taken\r\n");
         let last = talk.closed();
@@ -260,7 +260,7 @@ fn no_second_connection() {
     talk.handshake();
     talk.relay("250 AUTH PLAIN LOGIN\r\n");
     assert!(talk.client().starts_with("AUTH PLAIN "));
-    talk.delivery.closed();
+    talk.delivery.happened(Happened::Closed);
     talk.closed();
     talk.not_connected(); // and the other address is not asked to log in: the refusal would count twice
     assert!(

@@ -2,6 +2,7 @@
 
 mod support;
 
+use qmail_remote::want::Happened;
 use support::talk::Talk;
 
 /// What one record can hold (RFC 8446 section 5.1).
@@ -52,9 +53,9 @@ fn a_flight_is_a_record() {
     let envelope = talk.client();
     assert!(envelope.starts_with("MAIL ") && envelope.ends_with(">\r\nDATA\r\n"), "{envelope}");
     talk.relay("250 a\r\n250 b\r\n250 c\r\n354 go\r\n");
-    talk.delivery.message(b"Subject: x\n");
-    talk.delivery.message(b"\nx\n");
-    talk.delivery.message_end();
+    talk.delivery.happened(Happened::Message(b"Subject: x\n"));
+    talk.delivery.happened(Happened::Message(b"\nx\n"));
+    talk.delivery.happened(Happened::MessageEnd);
     assert_eq!(data_records(&talk.outgoing()), 1);
     assert_eq!(talk.client(), "Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n");
     talk.relay("250 taken\r\n221 bye\r\n");
@@ -72,7 +73,7 @@ fn more_than_a_record_holds() {
     assert_eq!(records_of_the_envelope, envelope.len().div_ceil(RECORD));
     talk.relay(&format!("250 a\r\n{}354 go\r\n", "250 b\r\n".repeat(1000)));
     let line = b"a line of a large message\n";
-    talk.delivery.message(&line.repeat(10_000));
+    talk.delivery.happened(Happened::Message(&line.repeat(10_000)));
     let octets = (line.len() + 1) * 10_000;
     assert_eq!(data_records(&talk.outgoing()), octets.div_ceil(RECORD));
 }
@@ -94,7 +95,7 @@ fn a_command_is_sent_with_its_record() {
             let rest = heard + &talk.client();
             assert!(rest.ends_with("DATA\r\n"));
             talk.relay(&format!("{}354 go\r\n", "250 b\r\n".repeat(1001 - commands)));
-            talk.delivery.message_end();
+            talk.delivery.happened(Happened::MessageEnd);
             assert_eq!(talk.client(), ".\r\nQUIT\r\n");
         } else {
             talk.closed();
@@ -110,12 +111,12 @@ fn more_behind_half_a_record() {
         let mut talk = pipelining(1);
         talk.client();
         talk.relay("250 a\r\n250 b\r\n354 go\r\n");
-        talk.delivery.message(&b"a line of text\n".repeat(6000)); // so much that it is sent at once
+        talk.delivery.happened(Happened::Message(&b"a line of text\n".repeat(6000))); // so much that it is sent at once
         let length = talk.outgoing().len();
         let mut heard = talk.client_sends(length - left);
-        talk.delivery.message(&b"more of it\n".repeat(6000));
+        talk.delivery.happened(Happened::Message(&b"more of it\n".repeat(6000)));
         heard += &talk.client_sends(taken);
-        talk.delivery.message_end();
+        talk.delivery.happened(Happened::MessageEnd);
         heard += &talk.client();
         assert!(heard.ends_with("more of it\r\n.\r\nQUIT\r\n"));
         talk.relay("250 taken\r\n");
@@ -131,8 +132,8 @@ fn the_dot_is_sent_with_its_record() {
         let mut talk = pipelining(1);
         talk.client();
         talk.relay("250 a\r\n250 b\r\n354 go\r\n");
-        talk.delivery.message(b"Subject: x\n");
-        talk.delivery.message_end();
+        talk.delivery.happened(Happened::Message(b"Subject: x\n"));
+        talk.delivery.happened(Happened::MessageEnd);
         let length = talk.outgoing().len();
         talk.client_sends(length - missing);
         talk.relay("250 taken\r\n");

@@ -19,8 +19,8 @@ use certificate::Authority;
 use home::Home;
 use qmail_remote::check;
 use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::{Delivery, Want};
-use qmail_remote::resolve::addresses::Address;
+use qmail_remote::delivery::Delivery;
+use qmail_remote::want::{Address, Happened, Want};
 use rustls::ServerConfig;
 use std::io::{Error, ErrorKind};
 use std::iter::Peekable;
@@ -148,34 +148,36 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
         assert!(now < bound, "no end: {:?}", delivery.want(now));
         log.extend(delivery.log().output(now));
         match delivery.want(now) {
-            Want::Mx(_) => delivery.mx(MX, now),
+            Want::Mx(_) => delivery.happened(Happened::Mx(MX, now)),
             Want::Addresses(_) => {
-                delivery.resolved(setting.ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect());
+                delivery.happened(Happened::Resolved(
+                    setting.ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect(),
+                ));
             }
-            Want::OwnAddresses => delivery.own_addresses_end(),
+            Want::OwnAddresses => delivery.happened(Happened::OwnAddressesEnd),
             Want::Tcpto(_) => drop(delivery.tcpto(b"", UNIX)),
             Want::Connect(..) if odd.is_alone && !peers.is_empty() => {
-                delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+                delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
             }
             Want::Connect(..) => {
                 peers.push(Peer::new(setting.config.clone()));
                 assert!(peers.len() <= 8, "too many connections");
-                delivery.connected(now, UNIX);
+                delivery.happened(Happened::Connected { now, unix: UNIX });
             }
-            Want::Measure if odd.cannot_be_measured => delivery.not_measured(),
+            Want::Measure if odd.cannot_be_measured => delivery.happened(Happened::NotMeasured),
             Want::Measure => {
-                odd.message.iter().for_each(|piece| delivery.message(piece));
-                delivery.message_end();
+                odd.message.iter().for_each(|piece| delivery.happened(Happened::Message(piece)));
+                delivery.happened(Happened::MessageEnd);
             }
             Want::Message(_) if !next_is(&mut events, b"ect") => match message.next() {
-                Some(piece) => delivery.message(piece),
-                None if odd.cannot_be_read => delivery.message_failed(&Error::other("no more")),
-                None => delivery.message_end(),
+                Some(piece) => delivery.happened(Happened::Message(piece)),
+                None if odd.cannot_be_read => delivery.happened(Happened::MessageFailed(&Error::other("no more"))),
+                None => delivery.happened(Happened::MessageEnd),
             },
             Want::Io(..) | Want::Message(_) => talk(&mut delivery, now, &mut events, peers.last_mut().unwrap()),
             Want::Close(last_words) => {
                 peers.last_mut().unwrap().hear(last_words);
-                delivery.disconnected(now);
+                delivery.happened(Happened::Disconnected(now));
             }
             Want::Done(report) => {
                 let report = report.to_vec();
@@ -220,9 +222,9 @@ fn talk(delivery: &mut Delivery, now: u64, events: &mut Events, peer: &mut Peer)
     };
     let take = |delivery: &mut Delivery, peer: &mut Peer, octets: Vec<u8>| {
         let answer = peer.hear(&octets);
-        delivery.sent(now, octets.len());
+        delivery.happened(Happened::Sent(now, octets.len()));
         if !answer.is_empty() {
-            delivery.received(now, &answer);
+            delivery.happened(Happened::Received(now, &answer));
         }
     };
     if !octets.is_empty() && (peer.is_handshaking() || !next_is(events, b"esfct")) {
@@ -234,21 +236,21 @@ fn talk(delivery: &mut Delivery, now: u64, events: &mut Events, peer: &mut Peer)
         Some((b'r' | b'e', said)) if !is_handshaking => {
             let wire = peer.say(&said);
             if !wire.is_empty() {
-                delivery.received(now, &wire);
+                delivery.happened(Happened::Received(now, &wire));
             }
         }
         Some((b'g', octets)) if !octets.is_empty() => {
             peer.say_outside_tls(&octets);
-            delivery.received(now, &octets);
+            delivery.happened(Happened::Received(now, &octets));
         }
         Some((b's', count)) if !octets.is_empty() => {
             let count = octets.len().min(count.first().map_or(1, |count| usize::from(*count)));
             let octets = octets[..count].to_vec();
             take(delivery, peer, octets);
         }
-        Some((b'f', _)) if !octets.is_empty() && !is_message => delivery.send_failed(),
-        Some((b't', _)) => delivery.timed_out(),
-        Some((b'c', _)) | None => delivery.closed(),
+        Some((b'f', _)) if !octets.is_empty() && !is_message => delivery.happened(Happened::SendFailed),
+        Some((b't', _)) => delivery.happened(Happened::TimedOut),
+        Some((b'c', _)) | None => delivery.happened(Happened::Closed),
         Some(_) => {}
     }
 }

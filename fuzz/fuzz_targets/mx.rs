@@ -2,9 +2,9 @@
 //! from the best exchanger to the worst.
 #![no_main]
 
-use qmail_remote::resolve::addresses::Address;
 use qmail_remote::resolve::mx::exchanges;
-use qmail_remote::resolve::resolution::{Lookup, NotFound, Resolution};
+use qmail_remote::resolve::resolution::Resolution;
+use qmail_remote::want::{Address, Happened, NotFound, Want};
 use std::net::Ipv4Addr;
 
 libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
@@ -14,15 +14,15 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
         assert!(exchanges.iter().all(|exchange| exchange.name.len() <= 253));
     }
     let Ok(mut search) = Resolution::for_domain(b"example.org") else { panic!() };
-    if search.mx(answer, 1).is_err() {
+    if search.happened(Happened::Mx(answer, 1)).is_err() {
         return;
     }
     let mut lookups = 0u8;
     let mut preference = 0;
     loop {
-        let ended = match search.need() {
-            Lookup::Mx(name) => panic!("{name:?}"),
-            Lookup::Addresses(name) => {
+        let ended = match search.want() {
+            None => break,
+            Some(Want::Addresses(name)) => {
                 let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
                 let is_absolute = name.ends_with('.') || name.parse::<Ipv4Addr>().is_ok();
                 assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
@@ -38,16 +38,19 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
                 }
                 lookups += 1; // no more than an octet can count
                 match lookups % 4 {
-                    0 => search.not_found(NotFound::None, "no address"),
-                    1 => search.not_found(NotFound::Unknown, "nobody knows"),
-                    _ => search.resolved(vec![Address { ip: Ipv4Addr::new(192, 0, 2, lookups).into(), scope: 0 }]),
+                    0 => search.happened(Happened::NotFound(NotFound::None, "no address")),
+                    1 => search.happened(Happened::NotFound(NotFound::Unknown, "nobody knows")),
+                    _ => search.happened(Happened::Resolved(vec![Address {
+                        ip: Ipv4Addr::new(192, 0, 2, lookups).into(),
+                        scope: 0,
+                    }])),
                 }
             }
-            Lookup::OwnAddresses => {
-                search.own_address(Ipv4Addr::new(192, 0, 2, 7).into());
-                search.own_addresses_end()
+            Some(Want::OwnAddresses) => {
+                search.happened(Happened::OwnAddress(Ipv4Addr::new(192, 0, 2, 7).into())).unwrap();
+                search.happened(Happened::OwnAddressesEnd)
             }
-            Lookup::Done => break,
+            Some(want) => panic!("{want:?}"),
         };
         if ended.is_err() {
             return;

@@ -1,7 +1,8 @@
 //! What an event says: in words for a line of text, and as fields with names for a program.
 
 use super::printable;
-use crate::event::Event;
+use crate::command::Command;
+use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
 use crate::tls::shown::Shown;
@@ -129,7 +130,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             let mechanism = printable(rest.split(|c| *c == b' ').next().unwrap_or_default());
             vec![Fact::new("try", "login", format!("trying {mechanism}")).with("mechanism", mechanism.into())]
         }),
-        Event::Reply(to, text) => reply(to, text, over_tls).into_iter().collect(),
+        Event::Reply(to, text) => reply(*to, text, over_tls).into_iter().collect(),
         Event::NoReply(text) => {
             let begin = printable(&text[..text.len().min(GARBAGE)]);
             vec![Fact::new("no_reply", "no reply", &begin).with("begin", begin.into()).good(false)]
@@ -145,14 +146,18 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             vec![Fact::new("logged_in", "login", how).with("by", name.into()).good(true)]
         }
         Event::Lost(to, silence) => {
-            let why = lost(to, *silence);
+            let why = lost(*to, *silence);
             vec![Fact::new("lost", "lost", &why).with("why", why.into()).good(false)]
         }
         Event::Next(what, verdict) => {
+            let what = match what {
+                Next::Connection => "a new connection",
+                Next::Address => "the next address",
+            };
             let why = one_line(verdict.text());
             vec![
                 Fact::new("next", "next", format!("{what}, since: {why}"))
-                    .with("what", (*what).into())
+                    .with("what", what.into())
                     .with("why", why.into())
                     .good(false),
             ]
@@ -179,10 +184,12 @@ pub fn dialogue(event: &Event) -> Vec<Fact> {
 }
 
 /// Why a connection is lost.
-pub fn lost(to: &str, silence: Option<u64>) -> String {
+pub fn lost(to: Option<Command>, silence: Option<u64>) -> String {
     let (reply, hint) = match to {
-        "greeting" => (to.to_owned(), "; does the port speak TLS from its first octet, as 465 does?"),
-        _ => (format!("reply to {to}"), ""),
+        Some(Command::Greeting) => {
+            ("greeting".to_owned(), "; does the port speak TLS from its first octet, as 465 does?")
+        }
+        _ => (format!("reply to {}", to.map_or("nothing", Command::name)), ""),
     };
     match silence {
         Some(ms) => format!("no {reply} came within {} s (control/timeoutremote){hint}", ms / 1000),
@@ -237,23 +244,25 @@ fn addresses(candidates: &[Candidate]) -> Fact {
     Fact::new("addresses", "addresses", text).with("addresses", ips).with("hosts", hosts)
 }
 
-fn reply(to: &str, text: &[u8], over_tls: bool) -> Option<Fact> {
+fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
     let code = printable(text.get(..3).unwrap_or_default());
     let (is_good, whole) = (code.starts_with('2'), one_line(text));
     let step = |step, label, text: &str| Fact::new(step, label, text).with("reply", whole.clone().into());
-    Some(match to {
-        "greeting" if is_good => step("greeting", "greeting", &whole),
-        "greeting" => step("greeting", "greeting", &whole).good(false),
-        "EHLO" if is_good => {
+    Some(match to? {
+        Command::Greeting if is_good => step("greeting", "greeting", &whole),
+        Command::Greeting => step("greeting", "greeting", &whole).good(false),
+        Command::Ehlo if is_good => {
             let offered: Vec<String> = lines(text).skip(1).filter_map(|line| line.get(4..)).map(printable).collect();
             let over = if over_tls { "over TLS: " } else { "in clear: " };
             Fact::new("offered", "offered", over.to_owned() + &listed(&offered))
                 .with("over_tls", Value::Flag(over_tls))
                 .with("extensions", Value::List(offered))
         }
-        "EHLO" | "HELO" => step("hello", "hello", &format!("{to}: {whole}")).good(is_good),
-        "STARTTLS" if code != "220" => step("starttls", "STARTTLS", &whole).good(false),
-        "AUTH" if code != "334" => step("answer", "login", &whole).good(is_good),
+        hello @ (Command::Ehlo | Command::Helo) => {
+            step("hello", "hello", &format!("{}: {whole}", hello.name())).good(is_good)
+        }
+        Command::StartTls if code != "220" => step("starttls", "STARTTLS", &whole).good(false),
+        Command::Auth if code != "334" => step("answer", "login", &whole).good(is_good),
         _ => return None,
     })
 }

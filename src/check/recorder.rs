@@ -4,6 +4,7 @@
 use super::arguments::Options;
 use super::facts::{self, Fact, Value};
 use super::{json, printable, readers, text};
+use crate::command::Command;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
 use qmail_auth::detect;
@@ -89,7 +90,7 @@ impl Known {
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
             }
-            Event::Reply("EHLO", text) => self.offers_auth = detect::offer(text).offered,
+            Event::Reply(Some(Command::Ehlo), text) => self.offers_auth = detect::offer(text).offered,
             Event::Tls(session) => {
                 (self.tls, self.is_verified) = (Some(session.version()), matches!(session.verified(), Some(Ok(_))));
             }
@@ -99,7 +100,7 @@ impl Known {
                     login.by_mechanism = mechanism.is_some();
                 }
             }
-            Event::Lost(to, silence) => self.lost = Some(facts::lost(to, *silence)),
+            Event::Lost(to, silence) => self.lost = Some(facts::lost(*to, *silence)),
             _ => {}
         }
     }

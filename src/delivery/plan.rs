@@ -8,7 +8,7 @@ use crate::policy::Security;
 use crate::report::{Letter, Verdict};
 use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
-use crate::smtp::envelope::{Envelope, Goal, Measured, Relay};
+use crate::smtp::envelope::{Envelope, Goal, Mail, Measured, Relay};
 use qmail_auth::client::Auth;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ const SMTP: u16 = 25;
 /// TLS from the first octet (RFC 8314 section 3.3).
 const SUBMISSIONS: u16 = 465;
 
-/// What is to be done, but for the addresses.
+/// What is the same for all connections of a delivery.
 pub struct Plan {
     /// The port to connect to.
     pub port: u16,
@@ -27,22 +27,18 @@ pub struct Plan {
     pub outgoingip: Option<IpAddr>,
     /// queue/lock/tcpto. None: a check, which leaves it alone.
     pub tcpto: Option<PathBuf>,
-    /// Of this process.
+    /// Process id; staggers the retries of addresses in tcpto.
     pub pid: u32,
-    /// Why TLS came to nothing at the current address, where this mail may do without.
-    pub tls_failure: Option<String>,
-    /// Milliseconds.
+    /// Milliseconds that a connection may take.
     pub timeoutconnect: u64,
     /// For how many milliseconds servers may still be silent before a login or MAIL, all together: one timeoutremote, however many
     /// addresses there are.
     pub patience: u64,
-    /// The mail and the login, which a session has while it lasts.
-    pub talk: Option<(Envelope, Option<Auth>)>,
 }
 
-/// What is to be delivered.
-pub struct Mail<'a> {
-    /// Where to.
+/// The arguments of qmail-remote(8).
+pub struct Arguments<'a> {
+    /// The recipients' host.
     pub host: &'a [u8],
     /// The envelope sender.
     pub sender: &'a [u8],
@@ -50,17 +46,22 @@ pub struct Mail<'a> {
     pub recipients: &'a [&'a [u8]],
 }
 
-/// The arguments of qmail-remote(8).
-pub fn mail<'a>(arguments: &'a [&'a [u8]]) -> Result<Mail<'a>, Verdict> {
+/// Reads the arguments.
+pub fn arguments<'a>(arguments: &'a [&'a [u8]]) -> Result<Arguments<'a>, Verdict> {
     match *arguments {
-        [host, sender, ref recipients @ ..] if !recipients.is_empty() => Ok(Mail { host, sender, recipients }),
+        [host, sender, ref recipients @ ..] if !recipients.is_empty() => Ok(Arguments { host, sender, recipients }),
         _ => Err(Verdict::new(Letter::D, "I (qmail-remote) was invoked improperly. (#5.3.5)")),
     }
 }
 
-/// The plan for a mail, and where to look for its addresses; or the verdict that needs none.
-pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> Result<(Plan, Resolution), Verdict> {
-    let Mail { host, sender, recipients } = *mail;
+/// The plan for a mail, the mail, and how to find its addresses; or the verdict that needs none of these.
+pub fn plan(
+    arguments: &Arguments,
+    goal: Goal,
+    surroundings: &Surroundings,
+    log: &Log,
+) -> Result<(Plan, Mail, Resolution), Verdict> {
+    let Arguments { host, sender, recipients } = *arguments;
     let home = home::find(surroundings).ok_or_else(|| {
         Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
     })?;
@@ -78,13 +79,13 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
         tell_route(log, settings.route.as_ref());
     }
 
-    let (search, port, target, relay, auth) = match settings.route {
+    let (resolution, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
             let (shown, implicit_tls) = (format!("{host}:{port} ({source})"), port == SUBMISSIONS);
-            let search = Resolution::for_relay(&host, &source);
+            let resolution = Resolution::for_relay(&host, &source);
             let target = format!("Relay {shown}");
             let relay = Relay { name: host, shown, is_direct: false, security, implicit_tls };
-            (search, port, target, relay, credentials.map(|credentials| Auth::new(credentials, mechanisms)))
+            (resolution, port, target, relay, credentials.map(|credentials| Auth::new(credentials, mechanisms)))
         }
         None => {
             let target = format!("mail exchanger of {}", String::from_utf8_lossy(host));
@@ -110,12 +111,10 @@ pub fn plan(mail: &Mail, goal: Goal, surroundings: &Surroundings, log: &Log) -> 
         outgoingip: settings.outgoingip,
         tcpto,
         pid: surroundings.pid,
-        tls_failure: None,
         timeoutconnect: settings.timeoutconnect.saturating_mul(1000),
         patience: timeout,
-        talk: Some((envelope, auth)),
     };
-    Ok((plan, search))
+    Ok((plan, Mail { envelope, auth }, resolution))
 }
 
 fn tell_route(log: &Log, route: Option<&Route>) {

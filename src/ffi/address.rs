@@ -1,6 +1,6 @@
 //! c-glue/delivery.h: an IP address, as C has it.
 
-use crate::resolve::addresses::Address;
+use crate::want::Address;
 use std::net::IpAddr;
 
 /// An IP address.

@@ -1,20 +1,20 @@
 //! c-glue/delivery.h: the delivery machine as c-glue sees it. Private to this program; the comments here are the header's.
 
 use super::address::{from_address, qmail_auth_address};
-use super::{octets, text};
+use super::text;
 use crate::control::home::Surroundings;
-use crate::delivery::{Delivery, Want};
-use crate::resolve::addresses::Address;
+use crate::delivery::Delivery;
+use crate::want::{Address, Want};
 use std::ffi::{CString, OsStr, c_char, c_int};
-use std::io::Error;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
-/// nothing for NULL. Where an errno is asked for it is errno as the failed call left it.
+/// nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it.
 #[allow(non_camel_case_types)] // the C name
 pub struct qmail_auth_delivery {
-    machine: Delivery,
+    pub(super) machine: Delivery,
     /// The name last wanted, as a C string.
     name: CString,
     /// What was last to be printed.
@@ -23,13 +23,8 @@ pub struct qmail_auth_delivery {
 
 impl qmail_auth_delivery {
     /// For C, which frees it.
-    pub(super) fn boxed(machine: Delivery) -> *mut qmail_auth_delivery {
-        Box::into_raw(Box::new(qmail_auth_delivery { machine, name: CString::default(), printed: Vec::new() }))
-    }
-
-    /// Its report is a K.
-    pub(super) fn is_good(&self) -> bool {
-        self.machine.is_good()
+    pub(super) fn boxed(machine: Delivery) -> Box<qmail_auth_delivery> {
+        Box::new(qmail_auth_delivery { machine, name: CString::default(), printed: Vec::new() })
     }
 }
 
@@ -97,7 +92,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     cwd: *const c_char,
     execfn: *const c_char,
     pid: u32,
-) -> *mut qmail_auth_delivery {
+) -> Box<qmail_auth_delivery> {
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) =
         unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
@@ -126,16 +121,14 @@ pub(super) unsafe fn paths<'a>(names: [*const c_char; 3]) -> [Option<&'a Path>; 
     })
 }
 
-/// What to do now; `now` is in milliseconds of the monotonic clock. For NULL: write an empty report.
-///
-/// # Safety
-/// `delivery` is NULL or lives; `want` points to a struct that can be written.
+/// What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_want(
-    delivery: *mut qmail_auth_delivery,
+pub extern "C" fn qmail_auth_delivery_want(
+    delivery: Option<&mut qmail_auth_delivery>,
     now: u64,
-    want: *mut qmail_auth_want,
+    want: Option<&mut MaybeUninit<qmail_auth_want>>,
 ) {
+    let qmail_auth_delivery { machine, name, printed } = delivery.expect("a delivery");
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
@@ -146,211 +139,50 @@ pub unsafe extern "C" fn qmail_auth_delivery_want(
         len: 0,
         deadline: 0,
     };
-    // SAFETY: the contract of this function.
-    if let Some(qmail_auth_delivery { machine, name, printed }) = unsafe { delivery.as_mut() } {
-        *printed = machine.log().output(now);
-        let is_check = machine.log().is_on();
-        let (what, octets): (_, &[u8]) = match machine.want(now) {
-            _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
-            // A name holds no NUL; an empty one is not found.
-            Want::Mx(host) => {
-                *name = CString::new(host).unwrap_or_default();
-                (qmail_auth_what::Mx, b"")
-            }
-            Want::Addresses(host) => {
-                *name = CString::new(host).unwrap_or_default();
-                (qmail_auth_what::Addresses, b"")
-            }
-            Want::OwnAddresses => (qmail_auth_what::OwnAddresses, b""),
-            Want::Tcpto(path) => {
-                *name = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-                (qmail_auth_what::Tcpto, b"")
-            }
-            Want::Connect(connect, deadline) => {
-                (wanted.address, wanted.port, wanted.deadline) =
-                    (from_address(connect.address), connect.port, deadline);
-                wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();
-                (qmail_auth_what::Connect, b"")
-            }
-            Want::Measure => (qmail_auth_what::Measure, b""),
-            Want::Io(octets, deadline) => {
-                wanted.deadline = deadline;
-                (qmail_auth_what::Io, octets)
-            }
-            Want::Message(deadline) => {
-                wanted.deadline = deadline;
-                (qmail_auth_what::Message, b"")
-            }
-            Want::Close(octets) => (qmail_auth_what::Close, octets),
-            Want::Done(_) if is_check => (qmail_auth_what::Done, b""), // it has printed what there is to say
-            Want::Done(octets) => (qmail_auth_what::Done, octets),
-        };
-        (wanted.what, wanted.octets, wanted.len, wanted.name) =
-            (what, octets.as_ptr().cast(), octets.len(), name.as_ptr());
-    }
-    if !want.is_null() {
-        // SAFETY: not NULL, and the contract of this function.
-        unsafe { want.write(wanted) };
-    }
-}
-
-/// Gives the machine of a delivery an event.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-pub(super) unsafe fn tell(delivery: *mut qmail_auth_delivery, event: impl FnOnce(&mut Delivery)) {
-    // SAFETY: the contract of this function.
-    if let Some(delivery) = unsafe { delivery.as_mut() } {
-        event(&mut delivery.machine);
-    }
-}
-
-/// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_connected(delivery: *mut qmail_auth_delivery, now: u64, unix_time: u64) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.connected(now, unix_time)) }
-}
-
-/// There is none.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_not_connected(delivery: *mut qmail_auth_delivery, error: c_int) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.not_connected(&Error::from_raw_os_error(error))) }
-}
-
-/// There can be none from the wanted source.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_not_bound(delivery: *mut qmail_auth_delivery, error: c_int) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.not_bound(&Error::from_raw_os_error(error))) }
-}
-
-/// The server said this. What it said must be told before what was sent after it.
-///
-/// # Safety
-/// `delivery` is NULL or lives; `octets` points to `len` octets.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_received(
-    delivery: *mut qmail_auth_delivery,
-    now: u64,
-    octets: *const c_char,
-    len: usize,
-) {
-    // SAFETY: the contract of this function.
-    let said = unsafe { self::octets(octets, len) }.unwrap_or_default();
-    // SAFETY: likewise.
-    unsafe { tell(delivery, |machine| machine.received(now, said)) }
-}
-
-/// The server closed, or receiving failed.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_closed(delivery: *mut qmail_auth_delivery) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, Delivery::closed) }
-}
-
-/// The kernel took this many of the wanted octets.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_sent(delivery: *mut qmail_auth_delivery, now: u64, count: usize) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.sent(now, count)) }
-}
-
-/// Sending failed. Go on receiving: what the server has said is wanted to its end.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_send_failed(delivery: *mut qmail_auth_delivery) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, Delivery::send_failed) }
-}
-
-/// The deadline passed, with nothing to receive and nothing taken.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_timed_out(delivery: *mut qmail_auth_delivery) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, Delivery::timed_out) }
-}
-
-/// The next piece of the message; its end for `len` 0.
-///
-/// # Safety
-/// `delivery` is NULL or lives; `octets` points to `len` octets.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_message(
-    delivery: *mut qmail_auth_delivery,
-    octets: *const c_char,
-    len: usize,
-) {
-    // SAFETY: the contract of this function.
-    let piece = unsafe { self::octets(octets, len) };
-    let event = |machine: &mut Delivery| match piece {
-        None => machine.message_failed(&Error::other("no buffer")),
-        Some([]) => machine.message_end(),
-        Some(piece) => machine.message(piece),
+    *printed = machine.log().output(now);
+    let is_check = machine.log().is_on();
+    let mut c_name = |octets: &[u8]| *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+    let (what, octets): (_, &[u8]) = match machine.want(now) {
+        _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
+        Want::Mx(host) => {
+            c_name(host.as_bytes());
+            (qmail_auth_what::Mx, b"")
+        }
+        Want::Addresses(host) => {
+            c_name(host.as_bytes());
+            (qmail_auth_what::Addresses, b"")
+        }
+        Want::OwnAddresses => (qmail_auth_what::OwnAddresses, b""),
+        Want::Tcpto(path) => {
+            c_name(path.as_os_str().as_bytes());
+            (qmail_auth_what::Tcpto, b"")
+        }
+        Want::Connect(connect, deadline) => {
+            (wanted.address, wanted.port, wanted.deadline) = (from_address(connect.address), connect.port, deadline);
+            wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();
+            (qmail_auth_what::Connect, b"")
+        }
+        Want::Measure => (qmail_auth_what::Measure, b""),
+        Want::Io(octets, deadline) => {
+            wanted.deadline = deadline;
+            (qmail_auth_what::Io, octets)
+        }
+        Want::Message(deadline) => {
+            wanted.deadline = deadline;
+            (qmail_auth_what::Message, b"")
+        }
+        Want::Close(octets) => (qmail_auth_what::Close, octets),
+        Want::Done(_) if is_check => (qmail_auth_what::Done, b""), // it has printed what there is to say
+        Want::Done(octets) => (qmail_auth_what::Done, octets),
     };
-    // SAFETY: likewise.
-    unsafe { tell(delivery, event) }
-}
-
-/// The message cannot be read twice, so it is not measured.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_not_measured(delivery: *mut qmail_auth_delivery) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, Delivery::not_measured) }
-}
-
-/// The message cannot be read.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_message_failed(delivery: *mut qmail_auth_delivery, error: c_int) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.message_failed(&Error::from_raw_os_error(error))) }
-}
-
-/// The connection is closed on our side.
-///
-/// # Safety
-/// `delivery` is NULL or lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_disconnected(delivery: *mut qmail_auth_delivery, now: u64) {
-    // SAFETY: the contract of this function.
-    unsafe { tell(delivery, |machine| machine.disconnected(now)) }
+    (wanted.what, wanted.octets, wanted.len, wanted.name) = (what, octets.as_ptr().cast(), octets.len(), name.as_ptr());
+    if let Some(want) = want {
+        want.write(wanted);
+    }
 }
 
 /// Frees a delivery, and clears its secrets. Does nothing for NULL.
-///
-/// # Safety
-/// `delivery` is NULL or lives, and is not used again.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmail_auth_delivery_free(delivery: *mut qmail_auth_delivery) {
-    if !delivery.is_null() {
-        // SAFETY: it came from Box::into_raw in qmail_auth_delivery_new.
-        drop(unsafe { Box::from_raw(delivery) });
-    }
+pub extern "C" fn qmail_auth_delivery_free(delivery: Option<Box<qmail_auth_delivery>>) {
+    drop(delivery);
 }

@@ -7,6 +7,6 @@
 pub mod address;
 pub mod check;
 pub mod delivery;
-pub mod resolve;
+pub mod happened;
 
 use qmail_auth::ffi::{octets, text};

@@ -1,16 +1,8 @@
 //! The addresses that a mail can go to, in the order to try them, and what became of each.
 
 use super::tcpto;
+use crate::want::Address;
 use std::net::IpAddr;
-
-/// An address to connect to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
-    /// IPv4 or IPv6.
-    pub ip: IpAddr,
-    /// The interface of a link-local IPv6 address, else 0.
-    pub scope: u32,
-}
 
 /// An address, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

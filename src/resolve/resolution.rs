@@ -3,9 +3,10 @@
 //! It says which lookup is next and takes what came of it. The verdict, where there is nothing to try, is in stock's words: D
 //! where the domain itself says so, Z for whatever may be otherwise later, and for a relay always, since we chose it.
 
-use super::addresses::{Address, Candidate};
+use super::addresses::Candidate;
 use super::{mx, tcpto};
 use crate::report::{Letter, Verdict, os_error};
+use crate::want::{Address, Happened, NotFound, Want, out_of_turn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,29 +14,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const EXCHANGES: usize = 100;
 /// Each address may cost timeoutconnect.
 const ADDRESSES: usize = 64;
-
-/// What to look up next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Lookup<'a> {
-    /// The MX records of this name: [`Resolution::mx`] or [`Resolution::not_found`].
-    Mx(&'a str),
-    /// The addresses of this name: [`Resolution::resolved`] or [`Resolution::not_found`].
-    Addresses(&'a str),
-    /// The addresses of this machine: [`Resolution::own_address`] for each, then [`Resolution::own_addresses_end`]; or
-    /// [`Resolution::own_addresses_failed`].
-    OwnAddresses,
-    /// Nothing: the [`Resolution::candidates`] are there.
-    Done,
-}
-
-/// Why a lookup came to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotFound {
-    /// There is no such name, or it has nothing of what was asked for.
-    None,
-    /// Nobody knows now: the servers failed, did not answer, or refused.
-    Unknown,
-}
 
 /// A host to look up. The best preference is the lowest.
 struct Host {
@@ -104,18 +82,33 @@ impl Resolution {
         Resolution { target, hosts, found: Vec::new(), own: None, unknown: None, next }
     }
 
-    /// What to look up next.
-    pub fn need(&self) -> Lookup<'_> {
+    /// What to look up next. None: nothing, the [`Resolution::candidates`] are there.
+    pub fn want(&self) -> Option<Want<'_>> {
         match (self.next, self.hosts.last(), &self.target) {
-            (Next::Mx, _, Target::Domain { name, .. }) => Lookup::Mx(name),
-            (Next::Hosts, Some(host), _) => Lookup::Addresses(&host.name),
-            (Next::OwnAddresses, ..) => Lookup::OwnAddresses,
-            _ => Lookup::Done,
+            (Next::Mx, _, Target::Domain { name, .. }) => Some(Want::Mx(name)),
+            (Next::Hosts, Some(host), _) => Some(Want::Addresses(&host.name)),
+            (Next::OwnAddresses, ..) => Some(Want::OwnAddresses),
+            _ => None,
         }
     }
 
-    /// The answer of the resolver. `seed` decides between exchanges of one preference.
-    pub fn mx(&mut self, answer: &[u8], seed: u64) -> Result<(), Verdict> {
+    /// Takes what came of the lookup. The verdict, where that is the end.
+    pub fn happened(&mut self, event: Happened) -> Result<(), Verdict> {
+        match event {
+            Happened::Mx(answer, seed) => self.mx(answer, seed),
+            Happened::Resolved(addresses) => self.resolved(addresses),
+            Happened::NotFound(kind, why) => self.not_found(kind, why),
+            Happened::OwnAddress(ip) => {
+                self.own_address(ip);
+                Ok(())
+            }
+            Happened::OwnAddressesEnd => self.own_addresses_end(),
+            Happened::OwnAddressesFailed(error) => Err(own_addresses_failed(error)),
+            event => out_of_turn(&event),
+        }
+    }
+
+    fn mx(&mut self, answer: &[u8], seed: u64) -> Result<(), Verdict> {
         let Ok(mut exchanges) = mx::exchanges(answer) else {
             return self.not_found(NotFound::Unknown, "the answer about its MX cannot be understood");
         };
@@ -146,8 +139,7 @@ impl Resolution {
         self.go_on(Next::Hosts)
     }
 
-    /// The host has these addresses, in the order that the resolver gives them.
-    pub fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
+    fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
         if addresses.is_empty() {
             return self.not_found(NotFound::None, "no address");
         }
@@ -160,8 +152,7 @@ impl Resolution {
         self.go_on(Next::Hosts)
     }
 
-    /// The lookup came to nothing. `why` is the resolver's text.
-    pub fn not_found(&mut self, missing: NotFound, why: &str) -> Result<(), Verdict> {
+    fn not_found(&mut self, missing: NotFound, why: &str) -> Result<(), Verdict> {
         match (&self.target, self.next, missing) {
             (Target::Relay(host, source), ..) => Err(unknown_host(&format!("Relay {host} of {source}: {why}"))),
             (Target::Domain { shown, .. }, Next::Mx, NotFound::Unknown) => {
@@ -187,13 +178,11 @@ impl Resolution {
         }
     }
 
-    /// This machine has this address.
-    pub fn own_address(&mut self, own: IpAddr) {
+    fn own_address(&mut self, own: IpAddr) {
         self.drop_from(|ip| ip.to_canonical() == own.to_canonical());
     }
 
-    /// It has no others.
-    pub fn own_addresses_end(&mut self) -> Result<(), Verdict> {
+    fn own_addresses_end(&mut self) -> Result<(), Verdict> {
         // Whatever else leads to this machine.
         self.drop_from(|ip| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified());
         if let Some(own) = self.own {
@@ -201,14 +190,6 @@ impl Resolution {
             self.unknown = self.unknown.take().filter(|(preference, _)| *preference < own);
         }
         self.go_on(Next::Nothing)
-    }
-
-    /// Nobody knows them, and so not where mail would go round in a circle.
-    pub fn own_addresses_failed(&mut self, error: &io::Error) -> Result<(), Verdict> {
-        let line = format!("The addresses of this machine cannot be found out: {}. (#4.3.5)", os_error(error));
-        let advice =
-            "Where a service manager restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.";
-        Err(Verdict::new(Letter::Z, format!("{line} {advice}")))
     }
 
     /// What was found, once nothing more is needed: what can be reached from `source`, and no more than is tried; and what there is
@@ -277,6 +258,14 @@ impl Resolution {
         };
         Verdict::new(Letter::D, format!("Sorry, I couldn't find any host named {shown}. (#5.1.2){hint}"))
     }
+}
+
+/// Without them nobody knows where mail would go round in a circle.
+fn own_addresses_failed(error: &io::Error) -> Verdict {
+    let line = format!("The addresses of this machine cannot be found out: {}. (#4.3.5)", os_error(error));
+    let advice =
+        "Where a service manager restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.";
+    Verdict::new(Letter::Z, format!("{line} {advice}"))
 }
 
 fn unknown_host(why: &str) -> Verdict {

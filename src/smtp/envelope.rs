@@ -4,6 +4,15 @@ use super::data::Measure;
 use crate::event::Log;
 use crate::policy::Security;
 use qmail_auth::Credentials;
+use qmail_auth::client::Auth;
+
+/// The mail and its login, which move from connection to connection.
+pub struct Mail {
+    /// The mail.
+    pub envelope: Envelope,
+    /// The login, if one is configured.
+    pub auth: Option<Auth>,
+}
 
 /// What is the same on all connections of a delivery.
 pub struct Envelope {

@@ -3,7 +3,6 @@
 mod account;
 pub mod address;
 mod channel;
-pub mod command;
 pub mod data;
 pub mod ehlo;
 pub mod envelope;

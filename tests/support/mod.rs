@@ -25,7 +25,7 @@ pub mod text;
 
 pub use home::Home;
 use qmail_remote::delivery::Delivery;
-use qmail_remote::resolve::addresses::Address;
+use qmail_remote::want::{Address, Happened};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -51,7 +51,7 @@ impl Home {
 
 /// Gives a delivery the addresses of its relay, and no queue/lock/tcpto.
 pub fn resolve(delivery: &mut Delivery, ips: &[&str]) {
-    delivery.resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect());
+    delivery.happened(Happened::Resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect()));
     assert!(delivery.tcpto(b"", 0).is_none());
 }
 

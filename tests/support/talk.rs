@@ -4,7 +4,8 @@ use super::certificate::{Authority, Identity};
 use super::server::Tls;
 use super::{Home, resolve};
 use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::{Delivery, Want};
+use qmail_remote::delivery::Delivery;
+use qmail_remote::want::{Happened, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{ErrorKind, Read, Write};
@@ -74,13 +75,14 @@ impl Talk {
     pub fn connect(&mut self) {
         assert!(matches!(self.delivery.want(self.now), Want::Connect(..)));
         self.tls = None;
-        self.delivery.connected(self.now, SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
+        self.delivery
+            .happened(Happened::Connected { now: self.now, unix: SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() });
     }
 
     /// There is no connection to the address that is wanted now.
     pub fn not_connected(&mut self) {
         assert!(matches!(self.delivery.want(self.now), Want::Connect(..)), "{:?}", self.delivery.want(self.now));
-        self.delivery.not_connected(&ErrorKind::ConnectionRefused.into());
+        self.delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
     }
 
     /// Takes all that the client has to send. Answers what it said, in clear or decrypted.
@@ -93,7 +95,7 @@ impl Talk {
         let octets = self.outgoing();
         let octets = octets[..octets.len().min(most)].to_vec();
         if !octets.is_empty() {
-            self.delivery.sent(self.now, octets.len());
+            self.delivery.happened(Happened::Sent(self.now, octets.len()));
         }
         let mut said = Vec::new();
         match &mut self.tls {
@@ -131,7 +133,7 @@ impl Talk {
     /// The relay says this.
     pub fn relay(&mut self, text: &str) {
         let octets = self.wire(text);
-        self.delivery.received(self.now, &octets);
+        self.delivery.happened(Happened::Received(self.now, &octets));
     }
 
     /// Up to the `220` to STARTTLS. The client then says its ClientHello.
@@ -162,7 +164,7 @@ impl Talk {
     pub fn closed(&mut self) -> Vec<u8> {
         let Want::Close(octets) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
         let octets = octets.to_vec();
-        self.delivery.disconnected(self.now);
+        self.delivery.happened(Happened::Disconnected(self.now));
         octets
     }
 

@@ -1,11 +1,11 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
-use super::{Ending, Session};
+use super::{Ending, Outcome, Session, TlsState};
+use crate::command::Command;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::Verdict;
 use crate::resolve::resolution::known;
-use crate::smtp::command::Command;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Goal, Relay};
 use crate::tls::{self, Failure};
@@ -93,14 +93,16 @@ impl Session {
         let verification = self.policy.verification(self.credentials());
         let Relay { security, name, .. } = &self.envelope.relay;
         match tls::Session::start(security, verification, (name, self.peer), self.unix) {
-            Ok(session) => self.channel.start_tls(session),
+            Ok(session) => {
+                self.channel.start_tls(session);
+                self.tls = TlsState::Starting;
+            }
             Err(failure) => self.tls_failed(failure),
         }
     }
 
-    /// TLS has begun and nothing was said over it yet.
     pub(super) fn is_starting_tls(&self) -> bool {
-        self.channel.tls().is_some() && !self.tls_holds
+        matches!(self.tls, TlsState::Starting)
     }
 
     pub(super) fn tls_failed(&mut self, failure: Failure) {
@@ -109,8 +111,8 @@ impl Session {
         }
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
-            Failure::Relay(why) | Failure::NotTls(why) if self.tls_holds => {
-                self.tls_broke = Some(why);
+            Failure::Relay(why) | Failure::NotTls(why) if !self.is_starting_tls() => {
+                self.tls = TlsState::Broke(why);
                 self.closed();
             }
             Failure::Relay(why) => self.handshake_failed(why),
@@ -147,7 +149,7 @@ impl Session {
                 let step = auth.begin(offer, permission, over_tls);
                 self.envelope.log.tell(&Event::Mechanisms(auth.choice()));
                 match step {
-                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.is_checked = true,
+                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.outcome = Outcome::Checked,
                     step => self.login(step, None),
                 }
             }

@@ -11,18 +11,20 @@ mod replies;
 mod transaction;
 
 use super::channel::Channel;
-use super::command::Command;
 use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Mail, Measured};
 use super::words::Words;
+use crate::command::Command;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
-use crate::report::{RecipientReport, Verdict};
+use crate::report::{RecipientReport, Verdict, os_error};
+use crate::want::{Happened, Want, out_of_turn};
 use qmail_auth::client::Auth;
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
 use std::collections::VecDeque;
+use std::mem;
 use std::net::IpAddr;
 
 /// As long as fewer octets are pending, more of the message is wanted.
@@ -41,16 +43,38 @@ pub enum Ending {
     ReconnectInClear(Verdict, String),
 }
 
-/// What the session needs next.
-pub enum Want<'a> {
-    /// Send what the kernel takes of this, and receive, until the deadline (milliseconds, monotonic).
-    Io(&'a [u8], u64),
-    /// Read the whole message, and go back to its start.
-    Measure,
-    /// Read on in the message, and receive, until the deadline.
-    Message(u64),
-    /// Send this if the kernel takes it at once, and close.
-    Close(&'a [u8]),
+/// What the message is up to.
+enum Sending {
+    /// It is not begun.
+    No,
+    /// It is read once before MAIL, for what the server wants to know of it.
+    Measuring(Measuring),
+    /// It is on its way.
+    Body(DotStuffer),
+    /// It was put in with its final dot, which ends at this place.
+    Dot(u64),
+}
+
+/// How far TLS is.
+enum TlsState {
+    /// All is in clear.
+    Clear,
+    /// Begun, and nothing was said over it yet.
+    Starting,
+    /// A reply came over it, so it is there for good.
+    Up,
+    /// It broke off after that, and why.
+    Broke(String),
+}
+
+/// What is known of the end.
+enum Outcome {
+    Open,
+    /// All that a check is for is done.
+    Checked,
+    /// The verdict is known; the replies still to come are read and dropped.
+    Decided(Verdict),
+    Ended(Ending),
 }
 
 /// One connection, from greeting to ending.
@@ -72,35 +96,24 @@ pub struct Session {
     /// The reply being read began before its command was sent.
     early: bool,
     channel: Channel,
-    /// A reply came over TLS, so TLS is there for good.
-    tls_holds: bool,
-    /// Why TLS broke off later.
-    tls_broke: Option<String>,
+    tls: TlsState,
     /// The commands whose replies are still to come, each with the place in the stream where it ends.
     unanswered: VecDeque<(Command, u64)>,
-    /// The place behind the final dot, once it is in the outbox.
-    dot: Option<u64>,
     /// The kernel takes no more. What the server has said is still read to its end.
     write_failed: bool,
     capabilities: Capabilities,
     recipients: Vec<RecipientReport>,
-    /// The verdict is known; the replies still to come are read and dropped.
-    decided: Option<Verdict>,
-    message: Option<DotStuffer>,
-    measuring: Option<Measuring>,
-    /// EHLO was put off, so it is not known what the server can do.
+    sending: Sending,
+    /// EHLO was deferred, so it is not known what the server can do.
     hello_deferred: bool,
-    /// All that a check is for is done.
-    is_checked: bool,
-    ending: Option<Ending>,
+    outcome: Outcome,
 }
 
 impl Session {
     /// A connection to `peer` was made at `now`, and that is the time `unix`. `tls_failure`: why TLS came to nothing there
     /// before, so that this one is in clear. `patience`: for how many milliseconds the server may be silent before AUTH or MAIL.
     pub fn new(
-        envelope: Envelope,
-        auth: Option<Auth>,
+        Mail { envelope, auth }: Mail,
         peer: IpAddr,
         tls_failure: Option<String>,
         patience: u64,
@@ -120,19 +133,14 @@ impl Session {
             reader: ReplyReader::default(),
             early: false,
             channel: Channel::default(),
-            tls_holds: false,
-            tls_broke: None,
+            tls: TlsState::Clear,
             unanswered: VecDeque::from([(Command::Greeting, 0)]),
-            dot: None,
             write_failed: false,
             capabilities: Capabilities::default(),
             recipients: Vec::new(),
-            decided: None,
-            message: None,
-            measuring: None,
+            sending: Sending::No,
             hello_deferred: false,
-            is_checked: false,
-            ending: None,
+            outcome: Outcome::Open,
         };
         if session.envelope.relay.implicit_tls {
             session.start_tls();
@@ -142,25 +150,43 @@ impl Session {
 
     /// What to do now.
     pub fn want(&mut self) -> Want<'_> {
-        if self.ending.is_some() {
-            Want::Close(self.channel.pending())
-        } else if self.measuring.is_some() {
-            Want::Measure
-        } else if self.message.is_some() && !self.write_failed && self.channel.waiting() < LOW_WATER {
-            Want::Message(self.deadline)
-        } else {
-            Want::Io(self.channel.pending(), self.deadline)
+        match self.sending {
+            _ if self.is_over() => Want::Close(self.channel.pending()),
+            Sending::Measuring(_) => Want::Measure,
+            Sending::Body(_) if !self.write_failed && self.channel.waiting() < LOW_WATER => {
+                Want::Message(self.deadline)
+            }
+            _ => Want::Io(self.channel.pending(), self.deadline),
+        }
+    }
+
+    /// Takes what happened to the connection or to the message.
+    pub fn happened(&mut self, event: Happened) {
+        match event {
+            Happened::Received(now, octets) => self.received(now, octets),
+            Happened::Closed => self.closed(),
+            Happened::Sent(now, count) => self.sent(now, count),
+            Happened::SendFailed => self.send_failed(),
+            Happened::TimedOut => self.timed_out(),
+            Happened::Message(piece) => self.message(piece),
+            Happened::MessageEnd => self.message_end(),
+            Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
+            Happened::NotMeasured => self.measured(Measured::Never),
+            event => out_of_turn(&event),
         }
     }
 
     /// The ending, after [`Want::Close`], and what the next connection needs.
-    pub fn into_ending(self) -> (Ending, Envelope, Option<Auth>) {
-        let died = self.words().died();
-        (self.ending.unwrap_or_else(|| Ending::Report(Vec::new(), died)), self.envelope, self.auth)
+    pub fn into_ending(self) -> (Ending, Mail) {
+        let Outcome::Ended(ending) = self.outcome else { unreachable!("nobody closes before the end") };
+        (ending, Mail { envelope: self.envelope, auth: self.auth })
     }
 
-    /// The kernel took this many octets.
-    pub fn sent(&mut self, now: u64, count: usize) {
+    fn is_over(&self) -> bool {
+        matches!(self.outcome, Outcome::Ended(_))
+    }
+
+    fn sent(&mut self, now: u64, count: usize) {
         self.renew_deadline(now);
         self.channel.sent(count);
     }
@@ -177,8 +203,7 @@ impl Session {
         self.deadline = now.saturating_add(time);
     }
 
-    /// The kernel takes no more.
-    pub fn send_failed(&mut self) {
+    fn send_failed(&mut self) {
         self.write_failed = true;
         self.channel.clear();
     }
@@ -202,23 +227,23 @@ impl Session {
             auth: self.auth.as_ref(),
             tls: self.channel.tls(),
             tls_failure: self.tls_failure.as_deref(),
-            tls_broke: self.tls_broke.as_deref(),
+            tls_broke: if let TlsState::Broke(why) = &self.tls { Some(why) } else { None },
             dot_is_sent: self.dot_is_sent(),
         }
     }
 
     /// The final dot was given to the kernel whole, so the server may have taken the message.
     fn dot_is_sent(&self) -> bool {
-        self.dot.is_some_and(|dot| self.channel.is_sent(dot))
+        matches!(self.sending, Sending::Dot(dot) if self.channel.is_sent(dot))
     }
 
     /// Acts on a reply; `behind` is what was received behind it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
-        self.tell_masked(&reply.text, |text| Event::Reply(self.waits_for(), text));
+        self.tell_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
             return self.out_of_step(reply);
         };
-        if self.decided.is_some() {
+        if let Outcome::Decided(_) = self.outcome {
             return self.drop_reply(command, reply);
         }
         match (command, reply.code, reply.class()) {
@@ -252,30 +277,36 @@ impl Session {
         self.unanswered.push_back((command, end));
     }
 
-    /// Before this a reply decided the fate of the mail; replies to commands that are out already are read and dropped.
+    /// The verdict is known: drains replies to commands already sent.
     fn drop_reply(&mut self, command: Command, reply: &Reply) {
-        if let Some(verdict) = self.decided.take_if(|_| self.unanswered.is_empty()) {
-            match (command, reply.code) {
-                (Command::Data, 354) => self.abandon(verdict), // whatever is sent now would be a message
-                _ => self.finish(verdict),
-            }
+        if !self.unanswered.is_empty() {
+            return;
+        }
+        match (command, reply.code, mem::replace(&mut self.outcome, Outcome::Open)) {
+            (Command::Data, 354, Outcome::Decided(verdict)) => self.abandon(verdict), // what is sent now would be a message
+            (.., Outcome::Decided(verdict)) => self.finish(verdict),
+            (.., other) => self.outcome = other,
         }
     }
 
     /// The delivery is over, as soon as all that was asked is answered.
     fn finish(&mut self, verdict: Verdict) {
         if self.unanswered.is_empty() {
-            let recipients = std::mem::take(&mut self.recipients);
+            let recipients = mem::take(&mut self.recipients);
             self.end(Ending::Report(recipients, verdict));
         } else {
-            self.decided = Some(verdict);
+            self.outcome = Outcome::Decided(verdict);
         }
     }
 
     /// Ends politely where a QUIT can be understood as one: not as a line of a message, and once.
     fn end(&mut self, ending: Ending) {
-        let in_message = self.message.is_some() || self.dot.is_some() && !self.dot_is_sent();
-        let has_quit = self.dot.is_some() && self.capabilities.pipelining;
+        let in_message = match self.sending {
+            Sending::No | Sending::Measuring(_) => false,
+            Sending::Body(_) => true,
+            Sending::Dot(dot) => !self.channel.is_sent(dot),
+        };
+        let has_quit = matches!(self.sending, Sending::Dot(_)) && self.capabilities.pipelining;
         if self.write_failed || in_message || self.is_starting_tls() {
             self.forget_pending();
         } else {
@@ -285,15 +316,18 @@ impl Session {
             }
             self.channel.put_close();
         }
-        self.ending = Some(ending);
+        self.outcome = Outcome::Ended(ending);
     }
 
     /// The connection is of no more use. A verdict that was known before stands.
     fn abandon(&mut self, verdict: Verdict) {
-        let verdict = self.decided.take().unwrap_or(verdict);
-        let recipients = std::mem::take(&mut self.recipients);
         self.forget_pending();
-        self.ending.get_or_insert(Ending::Report(recipients, verdict));
+        let recipients = mem::take(&mut self.recipients);
+        self.outcome = match mem::replace(&mut self.outcome, Outcome::Open) {
+            Outcome::Ended(ending) => Outcome::Ended(ending),
+            Outcome::Decided(verdict) => Outcome::Ended(Ending::Report(recipients, verdict)),
+            Outcome::Open | Outcome::Checked => Outcome::Ended(Ending::Report(recipients, verdict)),
+        };
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
@@ -307,7 +341,9 @@ impl Session {
             return self.abandon(verdict);
         }
         self.forget_pending();
-        self.ending.get_or_insert(Ending::NextAddress(verdict, why));
+        if !self.is_over() {
+            self.outcome = Outcome::Ended(Ending::NextAddress(verdict, why));
+        }
     }
 
     /// What the kernel has not taken must not follow, as it could end a message. An alert about a handshake may.

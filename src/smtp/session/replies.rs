@@ -1,14 +1,14 @@
 //! What the server does: octets, which become replies one by one, its end, or nothing at all.
 
-use super::Command;
-use super::Session;
+use super::{Outcome, Session, TlsState};
+use crate::command::Command;
 use crate::event::Event;
 use crate::report::{Letter, Verdict};
 use crate::tls::{self, Failure};
 
 impl Session {
     /// The server sent this.
-    pub fn received(&mut self, now: u64, octets: &[u8]) {
+    pub(super) fn received(&mut self, now: u64, octets: &[u8]) {
         match self.channel.tls() {
             None => self.read(now, octets),
             Some(session) => {
@@ -17,11 +17,11 @@ impl Session {
             }
         }
         // Not before all that is in hand is read: a reply that answers nothing would be the end of a mail, too.
-        if self.is_checked && self.ending.is_none() && self.reader.is_empty() {
+        if matches!(self.outcome, Outcome::Checked) && self.reader.is_empty() {
             self.finish(Verdict::new(Letter::K, ""));
         }
-        // Octets that make no reply do not put the deadline off, however many come.
-        if self.ending.is_none() && now >= self.deadline {
+        // Octets that make no reply do not extend the deadline, however many come.
+        if !self.is_over() && now >= self.deadline {
             self.timed_out();
         }
     }
@@ -40,7 +40,7 @@ impl Session {
             }
         }
         self.read(now, &plain);
-        if self.ending.is_none() {
+        if !self.is_over() {
             match decrypted {
                 Err(failure) => self.tls_failed(failure),
                 Ok(()) if self.channel.tls().is_some_and(tls::Session::is_closed) => self.closed(),
@@ -51,7 +51,7 @@ impl Session {
 
     /// The server said this.
     fn read(&mut self, now: u64, mut input: &[u8]) {
-        while !input.is_empty() && self.ending.is_none() {
+        while !input.is_empty() && !self.is_over() {
             if self.reader.is_empty() {
                 if let [b'\r' | b'\n', rest @ ..] = input {
                     input = rest; // of an empty line, or of one that ended in LF CR: it begins no reply
@@ -63,7 +63,9 @@ impl Session {
                 None => {}
                 Some(Ok(reply)) => {
                     self.renew_deadline(now);
-                    self.tls_holds = self.channel.tls().is_some();
+                    if let TlsState::Starting = self.tls {
+                        self.tls = TlsState::Up;
+                    }
                     self.reply(&reply, input);
                 }
                 Some(Err(error)) => {
@@ -79,7 +81,7 @@ impl Session {
     }
 
     /// The server has said its last: it closed, or the connection is lost.
-    pub fn closed(&mut self) {
+    pub(super) fn closed(&mut self) {
         if self.is_starting_tls() {
             let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
             let when = if done { "right after the handshake" } else { "in the handshake" };
@@ -92,7 +94,7 @@ impl Session {
     }
 
     /// The deadline passed, and the server had said nothing.
-    pub fn timed_out(&mut self) {
+    pub(super) fn timed_out(&mut self) {
         if self.is_starting_tls() {
             return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
         }
@@ -100,13 +102,13 @@ impl Session {
     }
 
     fn lost(&mut self, silence: Option<u64>) {
-        self.envelope.log.tell(&Event::Lost(self.waits_for(), silence));
+        self.envelope.log.tell(&Event::Lost(self.awaited(), silence));
         let why = if silence.is_some() { "nothing was said in time" } else { "connection died" };
         self.server_failed(why.to_owned(), self.words().died());
     }
 
     /// What the next reply would be to.
-    pub(super) fn waits_for(&self) -> &'static str {
-        self.unanswered.front().map_or("nothing", |(command, _)| command.name())
+    pub(super) fn awaited(&self) -> Option<Command> {
+        self.unanswered.front().map(|(command, _)| *command)
     }
 }

@@ -1,12 +1,14 @@
 //! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
 
-use super::{Ending, Session};
+use super::{Ending, Outcome, Sending, Session};
+use crate::command::Command;
 use crate::report::{Letter, RecipientReport, Verdict};
-use crate::smtp::command::Command;
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Envelope, Goal, Measured};
+use crate::want::{Happened, out_of_turn};
 use qmail_auth::reply::Reply;
+use std::mem;
 
 impl Session {
     /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is measured, if the server wants to
@@ -23,11 +25,11 @@ impl Session {
             };
         }
         if self.envelope.goal != Goal::Sent {
-            self.is_checked = true;
+            self.outcome = Outcome::Checked;
             return;
         }
         if (size || eight_bit_mime) && *measured == Measured::No {
-            self.measuring = Some(Measuring::default());
+            self.sending = Sending::Measuring(Measuring::default());
             return;
         }
         let mut line = [b"MAIL FROM:<", &sender[..], b">"].concat();
@@ -82,7 +84,7 @@ impl Session {
     pub(super) fn data_reply(&mut self, reply: &Reply) {
         match (reply.code, reply.class()) {
             (354, _) => {
-                self.message = Some(DotStuffer::default());
+                self.sending = Sending::Body(DotStuffer::default());
                 self.unanswered.push_back((Command::EndOfData, u64::MAX));
             }
             (_, 4 | 5) => self.finish(self.words().command_refused(reply, "failed on DATA command")),
@@ -90,32 +92,29 @@ impl Session {
         }
     }
 
-    /// The message cannot be read twice, so it is not measured.
-    pub fn not_measured(&mut self) {
-        self.measured(Measured::Never);
-    }
-
-    fn measured(&mut self, measured: Measured) {
-        self.measuring = None;
+    /// The message was measured, or never will be.
+    pub(super) fn measured(&mut self, measured: Measured) {
+        self.sending = Sending::No;
         self.envelope.measured = measured;
         self.send_mail();
     }
 
     /// The next piece of the message.
-    pub fn message(&mut self, piece: &[u8]) {
-        if let Some(measuring) = &mut self.measuring {
-            measuring.push(piece);
-        } else if let Some(stuffer) = &mut self.message {
-            self.channel.put(|octets| stuffer.push(piece, octets));
+    pub(super) fn message(&mut self, piece: &[u8]) {
+        match &mut self.sending {
+            Sending::Measuring(measuring) => measuring.push(piece),
+            Sending::Body(stuffer) => self.channel.put(|octets| stuffer.push(piece, octets)),
+            Sending::No | Sending::Dot(_) => out_of_turn(&Happened::Message(piece)),
         }
     }
 
     /// The message ends here.
-    pub fn message_end(&mut self) {
-        if let Some(measuring) = self.measuring.take() {
-            return self.measured(Measured::As(measuring.finish()));
-        }
-        let Some(mut stuffer) = self.message.take() else { return };
+    pub(super) fn message_end(&mut self) {
+        let mut stuffer = match mem::replace(&mut self.sending, Sending::No) {
+            Sending::Measuring(measuring) => return self.measured(Measured::As(measuring.finish())),
+            Sending::Body(stuffer) => stuffer,
+            Sending::No | Sending::Dot(_) => out_of_turn(&Happened::MessageEnd),
+        };
         match (self.envelope.measured, stuffer.measure()) {
             (Measured::As(first), second) if first != second => {
                 let why = format!("It reads differently the second time: {} octets, then {}.", first.size, second.size);
@@ -130,7 +129,7 @@ impl Session {
             return self.abandon(Verdict::new(Letter::D, line));
         }
         let dot = self.channel.end();
-        self.dot = Some(dot);
+        self.sending = Sending::Dot(dot);
         self.unanswered.iter_mut().for_each(|(_, end)| *end = dot);
         if self.capabilities.pipelining {
             self.channel.put_line(b"QUIT"); // in the same flight; its reply is not waited for
@@ -138,7 +137,7 @@ impl Session {
     }
 
     /// The message cannot be read. No dot is sent.
-    pub fn message_failed(&mut self, why: &str) {
+    pub(super) fn message_failed(&mut self, why: &str) {
         self.abandon(Verdict::new(Letter::Z, format!("Unable to read message. (#4.3.0) {why}")));
     }
 

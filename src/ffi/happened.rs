@@ -1,0 +1,235 @@
+//! c-glue/delivery.h: what happened, function by function: each is one event of [`Happened`]. And what C asks about an answer.
+
+use super::address::{qmail_auth_address, to_address};
+use super::delivery::qmail_auth_delivery;
+use super::{octets, text};
+use crate::resolve::mx;
+use crate::resolve::tcpto::Change;
+use crate::want::{Happened, NotFound};
+use std::ffi::{c_char, c_int};
+use std::io::Error;
+use std::mem::MaybeUninit;
+
+/// Why a lookup came to nothing.
+#[allow(non_camel_case_types)] // the C name
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum qmail_auth_missing {
+    /// There is no such name, or it has nothing of what was asked for.
+    None,
+    /// Nobody knows now.
+    Unknown,
+}
+
+/// A record to write into queue/lock/tcpto.
+#[allow(non_camel_case_types)] // the C name
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct qmail_auth_change {
+    /// 16, or 0: there is nothing to write.
+    pub len: usize,
+    /// The place in the file.
+    pub offset: usize,
+    /// What to write there.
+    pub octets: [u8; 16],
+}
+
+fn tell(delivery: Option<&mut qmail_auth_delivery>, event: Happened) {
+    if let Some(delivery) = delivery {
+        delivery.machine.happened(event);
+    }
+}
+
+/// The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference.
+///
+/// # Safety
+/// `answer` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_mx(
+    delivery: Option<&mut qmail_auth_delivery>,
+    answer: *const c_char,
+    len: usize,
+    seed: u64,
+) {
+    // SAFETY: the contract of this function.
+    let answer = unsafe { octets(answer, len) }.unwrap_or_default();
+    tell(delivery, Happened::Mx(answer, seed));
+}
+
+/// Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none.
+///
+/// # Safety
+/// `answer` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_answer_has(answer: *const c_char, len: usize, kind: u16) -> c_int {
+    // SAFETY: the contract of this function.
+    let answer = unsafe { octets(answer, len) }.unwrap_or_default();
+    c_int::from(mx::has(answer, kind) != Ok(false))
+}
+
+/// The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text.
+///
+/// # Safety
+/// `why` is NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_not_found(
+    delivery: Option<&mut qmail_auth_delivery>,
+    missing: qmail_auth_missing,
+    why: *const c_char,
+) {
+    // SAFETY: the contract of this function.
+    let why = String::from_utf8_lossy(unsafe { text(why) }.unwrap_or_default());
+    let kind = match missing {
+        qmail_auth_missing::None => NotFound::None,
+        qmail_auth_missing::Unknown => NotFound::Unknown,
+    };
+    tell(delivery, Happened::NotFound(kind, &why));
+}
+
+/// This machine has this address. NULL: all have been told.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_own_address(
+    delivery: Option<&mut qmail_auth_delivery>,
+    address: Option<&qmail_auth_address>,
+) {
+    tell(delivery, address.map_or(Happened::OwnAddressesEnd, |address| Happened::OwnAddress(to_address(address).ip)));
+}
+
+/// The addresses of this machine cannot be found out.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_own_addresses_failed(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
+    tell(delivery, Happened::OwnAddressesFailed(&Error::from_raw_os_error(error)));
+}
+
+/// The name has these addresses, to be tried in this order. None counts as not resolved.
+///
+/// # Safety
+/// `addresses` points to `count` of them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_resolved(
+    delivery: Option<&mut qmail_auth_delivery>,
+    addresses: *const qmail_auth_address,
+    count: usize,
+) {
+    // SAFETY: the contract of this function.
+    let found = if addresses.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(addresses, count) } };
+    tell(delivery, Happened::Resolved(found.iter().map(to_address).collect()));
+}
+
+/// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be read. `unix_time` is in seconds. Sets `change`.
+///
+/// # Safety
+/// `octets` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
+    delivery: Option<&mut qmail_auth_delivery>,
+    octets: *const c_char,
+    len: usize,
+    unix_time: u64,
+    change: Option<&mut MaybeUninit<qmail_auth_change>>,
+) {
+    // SAFETY: the contract of this function.
+    let file = unsafe { self::octets(octets, len) }.unwrap_or_default();
+    let wanted = delivery.and_then(|delivery| delivery.machine.tcpto(file, unix_time));
+    if let Some(change) = change {
+        change.write(wanted.map_or_else(Default::default, |Change { offset, record }| qmail_auth_change {
+            len: record.len(),
+            offset,
+            octets: record,
+        }));
+    }
+}
+
+/// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_connected(delivery: Option<&mut qmail_auth_delivery>, now: u64, unix_time: u64) {
+    tell(delivery, Happened::Connected { now, unix: unix_time });
+}
+
+/// There is no connection to it.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_not_connected(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
+    tell(delivery, Happened::NotConnected(&Error::from_raw_os_error(error)));
+}
+
+/// The wanted source is no address of this machine.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_not_bound(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
+    tell(delivery, Happened::NotBound(&Error::from_raw_os_error(error)));
+}
+
+/// The server said this. What it said must be told before what was sent after it.
+///
+/// # Safety
+/// `octets` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_received(
+    delivery: Option<&mut qmail_auth_delivery>,
+    now: u64,
+    octets: *const c_char,
+    len: usize,
+) {
+    // SAFETY: the contract of this function.
+    let said = unsafe { self::octets(octets, len) }.unwrap_or_default();
+    tell(delivery, Happened::Received(now, said));
+}
+
+/// The server closed, or receiving failed.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_closed(delivery: Option<&mut qmail_auth_delivery>) {
+    tell(delivery, Happened::Closed);
+}
+
+/// The kernel took this many of the wanted octets.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_sent(delivery: Option<&mut qmail_auth_delivery>, now: u64, count: usize) {
+    tell(delivery, Happened::Sent(now, count));
+}
+
+/// Sending failed. Go on receiving: what the server has said is wanted to its end.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_send_failed(delivery: Option<&mut qmail_auth_delivery>) {
+    tell(delivery, Happened::SendFailed);
+}
+
+/// The deadline passed, with nothing to receive and nothing taken.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_timed_out(delivery: Option<&mut qmail_auth_delivery>) {
+    tell(delivery, Happened::TimedOut);
+}
+
+/// The next piece of the message; its end for `len` 0.
+///
+/// # Safety
+/// `octets` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_message(
+    delivery: Option<&mut qmail_auth_delivery>,
+    octets: *const c_char,
+    len: usize,
+) {
+    // SAFETY: the contract of this function.
+    match unsafe { self::octets(octets, len) } {
+        None => tell(delivery, Happened::MessageFailed(&Error::other("no buffer"))),
+        Some([]) => tell(delivery, Happened::MessageEnd),
+        Some(piece) => tell(delivery, Happened::Message(piece)),
+    }
+}
+
+/// The message cannot be read twice, so it is not measured.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_not_measured(delivery: Option<&mut qmail_auth_delivery>) {
+    tell(delivery, Happened::NotMeasured);
+}
+
+/// The message cannot be read.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_message_failed(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
+    tell(delivery, Happened::MessageFailed(&Error::from_raw_os_error(error)));
+}
+
+/// The connection is closed on our side.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_disconnected(delivery: Option<&mut qmail_auth_delivery>, now: u64) {
+    tell(delivery, Happened::Disconnected(now));
+}
