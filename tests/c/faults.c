@@ -1,5 +1,5 @@
-/* What tests/faults.rs preloads into qmail-remote: system calls and allocations that fail. The environment's FAULT says which, a
-   word and a number:
+/* What tests/suite/delivery/faults.rs preloads into qmail-remote: system calls and allocations that fail. The environment's FAULT
+   says which, a word and a number:
 
    call N         the Nth system call of those below fails, with the error that stands there; call-from N: and all after it
    alloc N        the Nth allocation fails; alloc-from N: and all after it

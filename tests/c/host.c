@@ -1,5 +1,5 @@
-/* A qmail-remote.c in miniature, for tests/smtp_auth.rs: what the code of docs/linking.md uses of a classic one, in its shape
-   (one static text of 5000 octets for the server's words, a code read from it, one way to quit), and the calls where that
+/* A qmail-remote.c in miniature, for tests/suite/library/smtp_auth.rs: what the code of docs/linking.md uses of a classic
+   one, in its shape (one static text of 5000 octets for the server's words, a code read from it, one way to quit), and the calls where that
    page has them. linking.c is that code, as it stands there.
 
    host FLAGS once|again: the environment's HOST_ROUTE is `port user password`. `again` connects a second time after

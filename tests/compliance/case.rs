@@ -1,4 +1,4 @@
-//! What a case says, as its file has it. The head of tests/compliance.rs explains the fields to those who write cases.
+//! What a case says, as its file has it. The head of tests/compliance/main.rs explains the fields to those who write cases.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Runs cases and compares.
 
 use super::case::{Case, File, Stock, Tcpto, expand, fits, octets, repeat, text};
-use super::names::Names;
 use super::server::{Connection, Servers};
 use super::{DIRECTORY, USUAL_SERVER, support};
+use crate::support::names::Names;
 use std::env;
 use std::ffi::OsString;
 use std::fs;

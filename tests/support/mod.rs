@@ -6,12 +6,17 @@ pub mod cargo;
 pub mod certificate;
 pub mod check;
 pub mod chroot;
+pub mod cost;
 pub mod deb;
+pub mod delay;
 pub mod ehlo;
 pub mod exim;
+pub mod faults;
 pub mod home;
 pub mod host;
 pub mod login;
+pub mod names;
+#[macro_use]
 pub mod namespace;
 pub mod postfix;
 pub mod receivers;
@@ -20,6 +25,8 @@ pub mod reports;
 pub mod rspawn;
 pub mod script;
 pub mod server;
+pub mod silent;
+pub mod sink;
 pub mod talk;
 pub mod text;
 

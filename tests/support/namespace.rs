@@ -25,9 +25,18 @@ pub const WITH_A_NAME_SERVER: [(&str, &str); 5] = [
     ("group", "root:x:0:\n"),
 ];
 
-/// Runs the test of this name again, in new namespaces where the loopback interface also has [`RELAY`] and 2001:db8::1, what
-/// is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside the test is
-/// root.
+/// The name by which a test program is told to run the test that this stands in: its modules and the function.
+macro_rules! here {
+    () => {{
+        fn here() {}
+        let path = std::any::type_name_of_val(&here);
+        path.split_once("::").and_then(|(_, path)| path.strip_suffix("::here")).unwrap()
+    }};
+}
+
+/// Runs the test of this name, which is `here!()`, again, in new namespaces where the loopback interface also has [`RELAY`] and
+/// 2001:db8::1, what is sent to 198.51.100.0/24 is never answered, and /etc holds little more than [`HOSTS`]. True there. Inside
+/// the test is root.
 pub fn inside(test: &str) -> bool {
     inside_with(test, &[("hosts", HOSTS), ("nsswitch.conf", "hosts: files\n"), ("host.conf", "multi on\n")], "true")
 }

@@ -1,0 +1,8 @@
+//! Logins: what is sent for one, to which servers, and that no secret of it gets out.
+
+mod clear;
+mod client;
+mod ehlo;
+mod memory;
+mod secrets;
+mod servers;

@@ -1,0 +1,8 @@
+//! qmail-remote-check: what it finds, and what it prints.
+
+mod causes;
+mod config;
+mod convert;
+mod output;
+mod slopes;
+mod tls;

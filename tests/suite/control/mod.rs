@@ -1,0 +1,5 @@
+//! Control files: where they are, and what each line becomes.
+
+mod files;
+mod home;
+mod senders;

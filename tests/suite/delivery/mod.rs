@@ -1,0 +1,11 @@
+//! One delivery, whatever the server, the network and the system do: no mail is lost, none bounced that was not refused.
+
+mod chaos;
+mod faults;
+mod machine;
+mod next_address;
+mod offsets;
+mod parameters;
+mod process;
+mod replies;
+mod smuggling;

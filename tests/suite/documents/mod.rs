@@ -1,0 +1,5 @@
+//! The manual pages and README say what the program does.
+
+mod manual;
+mod readme;
+mod transcripts;

@@ -1,0 +1,5 @@
+//! The C library and its header, used as a C program uses them.
+
+mod c_abi;
+mod header;
+mod smtp_auth;

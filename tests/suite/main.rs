@@ -1,0 +1,16 @@
+//! All tests in Rust that plain `cargo test` runs. What stdout and the wire can show is no test here but a case of
+//! tests/compliance; docs/testing.md says what belongs where.
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auth;
+mod check;
+mod control;
+mod delivery;
+mod documents;
+mod library;
+mod one_of_each;
+mod resolve;
+mod tls;

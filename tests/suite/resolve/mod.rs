@@ -1,0 +1,5 @@
+//! Where a mail goes: DNS, the order of addresses, tcpto.
+
+mod resolution;
+mod resolver;
+mod tcpto;
