@@ -201,21 +201,14 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn policy(security: &Security) -> Fact {
     let file = security.directory.as_ref().map(|directory| format!("{directory}/tls"));
-    let word = match security.policy {
-        TlsPolicy::Unset => None,
-        TlsPolicy::Verify => Some("verify"),
-        TlsPolicy::Encrypt => Some("encrypt"),
-        TlsPolicy::May => Some("may"),
-        TlsPolicy::None => Some("none"),
-    };
     let cas = security.cafile.as_ref().map_or_else(|| "of Debian".to_owned(), ToString::to_string);
-    let mut text = match (word, &file) {
-        (Some(word), Some(file)) => format!("{word} ({file})"),
-        (_, Some(file)) => format!("no {file}"),
+    let mut text = match (security.policy, &file) {
         (_, None) => "no file is for this name".to_owned(),
+        (TlsPolicy::Unset, Some(file)) => format!("no {file}"),
+        (policy, Some(file)) => format!("{policy} ({file})"),
     };
     text += &format!("; CAs {cas}");
-    let mut fact = Fact::new("policy", "TLS policy", "").with("tls", word.unwrap_or("unset").into());
+    let mut fact = Fact::new("policy", "TLS policy", "").with("tls", security.policy.to_string().into());
     if let Some(file) = &security.cafile {
         fact = fact.with("cafile", file.path.display().to_string().into());
     }

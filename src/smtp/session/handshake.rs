@@ -2,7 +2,6 @@
 
 use super::{Ending, Session};
 use crate::event::Event;
-use crate::policy::TlsPolicy;
 use crate::report::Verdict;
 use crate::resolve::resolution::known;
 use crate::smtp::command::Command;
@@ -57,7 +56,7 @@ impl Session {
             let permission = self.policy.over_tls(self.credentials(), session.is_verified());
             return self.begin_login(permission);
         }
-        if self.capabilities.starttls && self.policy != TlsPolicy::None {
+        if self.capabilities.starttls && self.policy.begins_tls(self.credentials()) {
             return self.send(Command::StartTls, b"STARTTLS".to_vec());
         }
         match self.policy.in_clear(self.credentials(), self.is_on_loopback()) {
