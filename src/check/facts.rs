@@ -4,7 +4,7 @@ use super::printable;
 use crate::event::Event;
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
-use crate::tls::shown::Shown;
+use crate::tls::view::View;
 use qmail_auth::client::choice::Choice;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
@@ -255,7 +255,7 @@ fn listed(words: &[String]) -> String {
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
-fn session_facts(session: &Shown) -> Vec<Fact> {
+fn session_facts(session: &View) -> Vec<Fact> {
     let (version, cipher) = (session.version(), session.cipher().unwrap_or_default());
     let tls = Fact::new("tls", "TLS", format!("{version}, {cipher}"))
         .with("version", version.into())
@@ -263,7 +263,7 @@ fn session_facts(session: &Shown) -> Vec<Fact> {
     [tls].into_iter().chain(certificate(session)).collect()
 }
 
-fn certificate(session: &Shown) -> Option<Fact> {
+fn certificate(session: &View) -> Option<Fact> {
     let certificate = session.certificate()?;
     let names = listed(&certificate.names);
     let verified = session.verified();

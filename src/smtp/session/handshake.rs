@@ -104,7 +104,7 @@ impl Session {
 
     pub(super) fn tls_failed(&mut self, failure: Failure) {
         if let Some(session) = self.channel.tls() {
-            self.envelope.log.tell(&Event::TlsFailed(session.shown(self.mask())));
+            self.envelope.log.tell(&Event::TlsFailed(session.view(self.mask())));
         }
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
