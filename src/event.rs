@@ -4,13 +4,13 @@
 //! anyway, and whatever costs more is left to the sink.
 //!
 //! No secret enters an event. What is sent in AUTH is named and not given, and the server's words are masked before, or come
-//! as a view that masks them ([`Shown`], [`Choice`]).
+//! as a view that masks them ([`View`], [`Choice`]).
 
 use crate::command::Command;
 use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
-use crate::tls::shown::Shown;
+use crate::tls::view::View;
 use qmail_auth::client::choice::Choice;
 use qmail_auth::mechanisms::Mechanism;
 use std::net::IpAddr;
@@ -73,9 +73,9 @@ pub enum Event<'a> {
     /// This came, and it is no reply.
     NoReply(&'a [u8]),
     /// The TLS handshake is over.
-    Tls(Shown<'a>),
+    Tls(View<'a>),
     /// It failed, or TLS did later.
-    TlsFailed(Shown<'a>),
+    TlsFailed(View<'a>),
     /// The login begins.
     Mechanisms(Choice<'a>),
     /// It is done, by this mechanism, or by the client certificate alone.

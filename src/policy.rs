@@ -1,10 +1,12 @@
-//! What may go over a connection: the policy of control/relays/HOST/tls, with a login and without one. The tables of
-//! docs/design.md are these functions.
+//! What may go over a connection: the word of control/relays/HOST/tls and the kind of login decide. The tables of docs/design.md
+//! are [`TlsPolicy::row`], and nothing else decides by a word: a new one does not compile until each of its rows is there.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 use qmail_auth::Credentials;
 use qmail_auth::client::Permission;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What the control files say of TLS with one relay.
 #[derive(Default)]
@@ -62,6 +64,40 @@ pub enum TlsPolicy {
     None,
 }
 
+/// What logs in at the relay.
+#[derive(Clone, Copy)]
+enum Who {
+    /// There is no login.
+    Nobody,
+    /// A user with a password.
+    Password,
+    /// The client certificate, without a password.
+    Certificate,
+}
+
+impl Who {
+    fn of(login: Option<&Credentials>) -> Who {
+        match login {
+            None => Who::Nobody,
+            Some(login) if login.by_certificate => Who::Certificate,
+            Some(_) => Who::Password,
+        }
+    }
+}
+
+/// What may go out where the relay offers no TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clear {
+    /// Nothing, not even the mail.
+    Never,
+    /// The mail.
+    Mail,
+    /// The mail, behind any mechanism: to a relay on this machine, or of a user written `-user`.
+    Loopback,
+    /// The mail, behind a mechanism that does not show the password; of a `-user` behind any.
+    Challenge,
+}
+
 /// How the relay's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verification {
@@ -73,62 +109,204 @@ pub enum Verification {
     Off,
 }
 
+/// What STARTTLS is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StartTls {
+    /// It is never begun.
+    Never,
+    /// Where it is offered, nothing goes out without it.
+    Binding,
+    /// Where it comes to nothing, the mail goes out over a new connection in clear.
+    Tried,
+}
+
+/// A row of the tables: what is done where no TLS is offered, with the certificate where it is, and where it comes to nothing.
+struct Row(Clear, Verification, StartTls);
+
 impl TlsPolicy {
-    /// The policy of a word in the file.
-    pub fn from_word(word: &[u8]) -> Option<TlsPolicy> {
-        match word {
-            b"verify" => Some(TlsPolicy::Verify),
-            b"encrypt" => Some(TlsPolicy::Encrypt),
-            b"may" => Some(TlsPolicy::May),
-            b"none" => Some(TlsPolicy::None),
-            _ => None,
+    /// The words that the file can have.
+    pub const WORDS: [TlsPolicy; 4] = [TlsPolicy::Verify, TlsPolicy::Encrypt, TlsPolicy::May, TlsPolicy::None];
+
+    /// On port 465, where TLS is there from the first octet, the certificate's column alone counts.
+    #[rustfmt::skip] // a table
+    fn row(self, who: Who) -> Row {
+        use Verification::{Advisory, Off, Required};
+        match who {
+            //                          no TLS offered     certificate  STARTTLS
+            Who::Nobody => match self {
+                Self::Unset   => Row(Clear::Mail,          Off,         StartTls::Tried),
+                Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
+                Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
+                Self::May     => Row(Clear::Mail,          Off,         StartTls::Tried),
+                Self::None    => Row(Clear::Mail,          Off,         StartTls::Never),
+            },
+            Who::Password => match self {
+                Self::Unset   => Row(Clear::Loopback,      Required,    StartTls::Binding),
+                Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
+                Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
+                Self::May     => Row(Clear::Challenge,     Advisory,    StartTls::Tried),
+                Self::None    => Row(Clear::Challenge,     Advisory,    StartTls::Never),
+            },
+            // It is shown over TLS or not at all, and there is no challenge that could be answered with it.
+            Who::Certificate => match self {
+                Self::Unset   => Row(Clear::Never,         Required,    StartTls::Binding),
+                Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
+                Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
+                Self::May     => Row(Clear::Never,         Required,    StartTls::Binding),
+                Self::None    => Row(Clear::Never,         Required,    StartTls::Never),
+            },
         }
     }
 
-    /// The mail must not go out in clear at all.
+    /// The mail must not go out in clear, whoever logs in.
     pub fn demands_tls(self) -> bool {
-        [TlsPolicy::Verify, TlsPolicy::Encrypt].contains(&self)
+        let Row(clear, ..) = self.row(Who::Nobody);
+        clear == Clear::Never
+    }
+
+    /// STARTTLS is said where it is offered.
+    pub fn begins_tls(self, login: Option<&Credentials>) -> bool {
+        let Row(.., starttls) = self.row(Who::of(login));
+        starttls != StartTls::Never
     }
 
     /// What a login may send over a connection in clear. None: nothing may go over it, the mail neither. `on_loopback`: the control
     /// line itself names a loopback address or `localhost`, and that is where the connection goes.
     pub fn in_clear(self, login: Option<&Credentials>, on_loopback: bool) -> Option<Permission> {
-        match (self, login) {
-            _ if self.demands_tls() => None,
-            (_, Some(login)) if login.by_certificate => None, // it is shown over TLS or not at all
-            (_, None) => Some(Permission::Any),
-            (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
-            (TlsPolicy::Unset, _) => on_loopback.then_some(Permission::Any), // a tunnel, a bridge
-            _ => Some(Permission::ChallengeOnly),
+        let Row(clear, ..) = self.row(Who::of(login));
+        let clear_allowed = login.is_some_and(|login| login.clear_allowed);
+        match clear {
+            Clear::Never => None,
+            Clear::Mail => Some(Permission::Any),
+            Clear::Loopback => (on_loopback || clear_allowed).then_some(Permission::Any), // a tunnel, a bridge
+            Clear::Challenge => Some(if clear_allowed { Permission::Any } else { Permission::ChallengeOnly }),
         }
     }
 
-    /// What it may send over TLS. `none` comes to this on port 465 alone, and is as `may` there.
+    /// What a login may send over TLS. Where the certificate must verify and does not, there is no TLS.
     pub fn over_tls(self, login: Option<&Credentials>, verified: bool) -> Permission {
-        match (self, login) {
-            (TlsPolicy::May | TlsPolicy::None, Some(_)) if !verified => Permission::ChallengeOnly,
-            _ => Permission::Any,
+        match self.verification(login) {
+            Verification::Off => Permission::Any,
+            Verification::Required | Verification::Advisory if verified => Permission::Any,
+            Verification::Required | Verification::Advisory => Permission::ChallengeOnly,
         }
     }
 
     /// How the relay's certificate is verified.
     pub fn verification(self, login: Option<&Credentials>) -> Verification {
-        match (self, login) {
-            (TlsPolicy::Verify, _) | (TlsPolicy::Unset, Some(_)) => Verification::Required,
-            (TlsPolicy::May | TlsPolicy::None, Some(login)) => match login.by_certificate {
-                true => Verification::Required, // there is no challenge to answer with it
-                false => Verification::Advisory,
-            },
-            _ => Verification::Off,
-        }
+        let Row(_, verification, _) = self.row(Who::of(login));
+        verification
     }
 
     /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
     pub fn falls_back(self, login: Option<&Credentials>) -> bool {
-        match self {
-            TlsPolicy::May => login.is_none_or(|login| !login.by_certificate),
-            TlsPolicy::Unset => login.is_none(),
-            _ => false,
+        let Row(.., starttls) = self.row(Who::of(login));
+        starttls == StartTls::Tried
+    }
+}
+
+/// The word of the file; `unset` where there is none.
+impl fmt::Display for TlsPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsPolicy::Unset => "unset",
+            TlsPolicy::Verify => "verify",
+            TlsPolicy::Encrypt => "encrypt",
+            TlsPolicy::May => "may",
+            TlsPolicy::None => "none",
+        })
+    }
+}
+
+impl FromStr for TlsPolicy {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<TlsPolicy, UnknownWord> {
+        TlsPolicy::WORDS.into_iter().find(|policy| policy.to_string() == word).ok_or(UnknownWord)
+    }
+}
+
+/// The file has another word.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownWord;
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not one of {}", TlsPolicy::WORDS.map(|policy| policy.to_string()).join(", "))
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Permission::{Any, ChallengeOnly};
+    use qmail_auth::secret::Secret;
+
+    fn login(by_certificate: bool, clear_allowed: bool) -> Credentials {
+        let password = Secret::from(&b"secretpass"[..]);
+        Credentials { user: b"myuser".to_vec(), password, by_certificate, clear_allowed, source: String::new() }
+    }
+
+    /// Each row of the tables of docs/design.md.
+    #[test]
+    fn as_documented() {
+        let (password, sign, certificate) = (login(false, false), login(false, true), login(true, false));
+        let mut logins = None;
+        let mut rows = 0;
+        for line in include_str!("../docs/design.md").lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, words, in_clear, unverified, _, _] = cells[..] else { continue };
+            match words {
+                "**with credentials**" => logins = Some((Some(&password), Some(&sign))),
+                "**with a client certificate alone**" => logins = Some((Some(&certificate), Some(&certificate))),
+                "**without**" => logins = Some((None, None)),
+                _ => {}
+            }
+            let Some((login, sign)) = logins.filter(|_| !in_clear.is_empty()) else { continue };
+            for word in words.split(", ") {
+                let policy = word.parse().unwrap_or_else(|error| match word {
+                    "no file" => TlsPolicy::Unset,
+                    _ => panic!("{word}: {error}"),
+                });
+                rows += 1;
+                let (cell, never) =
+                    in_clear.split_once("; TLS is never begun").map_or((in_clear, false), |c| (c.0, true));
+                assert_eq!(policy.begins_tls(login), !never, "{line}");
+                let expected = match cell {
+                    "Z" => [None, None, None],
+                    "in clear" => [Some(Any); 3],
+                    "as may" => [Some(ChallengeOnly), Some(ChallengeOnly), Some(Any)],
+                    "CRAM-MD5; `-user`: any" => [Some(ChallengeOnly), Some(ChallengeOnly), Some(Any)],
+                    _ => [None, Some(Any), Some(Any)],
+                };
+                let found = [policy.in_clear(login, false), policy.in_clear(login, true), policy.in_clear(sign, false)];
+                assert_eq!(found, expected, "{line}");
+                let found = (policy.verification(login), policy.over_tls(login, false));
+                match unverified {
+                    "Z" => assert_eq!(found.0, Verification::Required, "{line}"),
+                    "CRAM-MD5" => assert_eq!(found, (Verification::Advisory, ChallengeOnly), "{line}"),
+                    "" => assert_eq!(found.0, TlsPolicy::May.verification(login), "{line}"), // port 465
+                    _ => assert_eq!(found, (Verification::Off, Any), "{line}"),
+                }
+                assert_eq!(policy.over_tls(login, true), Any);
+                // Mail that would go out in clear to any relay, as far as its word and login go.
+                let is_tried = expected[0].is_some() && !never;
+                assert_eq!(policy.falls_back(login), is_tried, "{line}");
+            }
         }
+        assert_eq!(rows, 3 * (TlsPolicy::WORDS.len() + 1));
+    }
+
+    #[test]
+    fn words() {
+        for policy in TlsPolicy::WORDS {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        for other in ["unset", "", "Verify", "may "] {
+            assert_eq!(other.parse::<TlsPolicy>(), Err(UnknownWord));
+        }
+        assert_eq!(UnknownWord.to_string(), "not one of verify, encrypt, may, none");
     }
 }

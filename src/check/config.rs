@@ -139,8 +139,8 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
     };
     let mut said = format!("{source}: {mail} goes to {host}:{port} {login}");
     let directory = security.directory.as_deref().unwrap_or_default();
-    if let Some(word) = word(security.policy) {
-        said += &format!(", TLS policy {word} ({directory}/tls)");
+    if security.policy != TlsPolicy::Unset {
+        said += &format!(", TLS policy {} ({directory}/tls)", security.policy);
     }
     if let Some(file) = &security.cafile {
         said += &format!(", CAs {file}");
@@ -179,17 +179,6 @@ fn say_clear(login: &Credentials, source: &str, notes: &mut Notes) {
         let of = &login.source;
         let of = if of == source { String::new() } else { format!(" ({of})") };
         notes.warn(&format!("{source}: -{user}{of}: its password may go out in clear where there is no TLS"));
-    }
-}
-
-/// The word that the file has for a policy.
-fn word(policy: TlsPolicy) -> Option<&'static str> {
-    match policy {
-        TlsPolicy::Unset => None,
-        TlsPolicy::Verify => Some("verify"),
-        TlsPolicy::Encrypt => Some("encrypt"),
-        TlsPolicy::May => Some("may"),
-        TlsPolicy::None => Some("none"),
     }
 }
 

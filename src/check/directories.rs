@@ -9,7 +9,7 @@ use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
 use crate::report::os_error;
-use crate::tls::{self, Cas};
+use crate::tls::inspect::{self, Cas};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -200,7 +200,7 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
     let is_needed = verification != Verification::Off;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
     let mut found: Vec<(String, bool)> =
-        tls::faults(security, verification).into_iter().map(|why| (why, true)).collect();
+        inspect::errors(security, verification).into_iter().map(|why| (why, true)).collect();
     for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
         let why = match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
             (Err(error), _) if !is_needed => os_error(&error),
@@ -211,12 +211,12 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
     }
     if let Some(file) = security.cafile.as_ref().filter(|_| is_needed) {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let Cas { expired, no_cas, has_fit } = tls::cas(security, unix);
+        let Cas { expired, not_cas, has_trusted } = inspect::cas(security, unix);
         if !expired.is_empty() {
             let why = format!("{file}: expired, so not trusted: {}", expired.join(", "));
-            found.push((why, verification == Verification::Required && !has_fit));
+            found.push((why, verification == Verification::Required && !has_trusted));
         }
-        for subject in no_cas {
+        for subject in not_cas {
             let words = "does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";
             found.push((format!("{file}: {subject} {words}"), false));
         }

@@ -5,7 +5,7 @@ use crate::command::Command;
 use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
-use crate::tls::shown::Shown;
+use crate::tls::view::View;
 use qmail_auth::client::choice::Choice;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
@@ -208,21 +208,14 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn policy(security: &Security) -> Fact {
     let file = security.directory.as_ref().map(|directory| format!("{directory}/tls"));
-    let word = match security.policy {
-        TlsPolicy::Unset => None,
-        TlsPolicy::Verify => Some("verify"),
-        TlsPolicy::Encrypt => Some("encrypt"),
-        TlsPolicy::May => Some("may"),
-        TlsPolicy::None => Some("none"),
-    };
     let cas = security.cafile.as_ref().map_or_else(|| "of Debian".to_owned(), ToString::to_string);
-    let mut text = match (word, &file) {
-        (Some(word), Some(file)) => format!("{word} ({file})"),
-        (_, Some(file)) => format!("no {file}"),
+    let mut text = match (security.policy, &file) {
         (_, None) => "no file is for this name".to_owned(),
+        (TlsPolicy::Unset, Some(file)) => format!("no {file}"),
+        (policy, Some(file)) => format!("{policy} ({file})"),
     };
     text += &format!("; CAs {cas}");
-    let mut fact = Fact::new("policy", "TLS policy", "").with("tls", word.unwrap_or("unset").into());
+    let mut fact = Fact::new("policy", "TLS policy", "").with("tls", security.policy.to_string().into());
     if let Some(file) = &security.cafile {
         fact = fact.with("cafile", file.path.display().to_string().into());
     }
@@ -271,7 +264,7 @@ fn listed(words: &[String]) -> String {
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
-fn session_facts(session: &Shown) -> Vec<Fact> {
+fn session_facts(session: &View) -> Vec<Fact> {
     let (version, cipher) = (session.version(), session.cipher().unwrap_or_default());
     let tls = Fact::new("tls", "TLS", format!("{version}, {cipher}"))
         .with("version", version.into())
@@ -279,7 +272,7 @@ fn session_facts(session: &Shown) -> Vec<Fact> {
     [tls].into_iter().chain(certificate(session)).collect()
 }
 
-fn certificate(session: &Shown) -> Option<Fact> {
+fn certificate(session: &View) -> Option<Fact> {
     let certificate = session.certificate()?;
     let names = listed(&certificate.names);
     let verified = session.verified();

@@ -3,7 +3,7 @@
 use super::Route;
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
-use crate::policy::{PemFile, TlsPolicy};
+use crate::policy::{PemFile, UnknownWord};
 use qmail_auth::Credentials;
 use qmail_auth::mechanisms::Mechanism;
 use qmail_auth::secret::Secret;
@@ -45,8 +45,9 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
         route.credentials = login(control, &directory, route.security.client.is_some())?;
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
-        route.security.policy = TlsPolicy::from_word(&word)
-            .ok_or_else(|| ControlError(format!("control/{directory}/tls: not one of verify, encrypt, may, none")))?;
+        route.security.policy = String::from_utf8_lossy(&word)
+            .parse()
+            .map_err(|unknown: UnknownWord| ControlError(format!("control/{directory}/tls: {unknown}")))?;
     }
     if let Some(names) = control.first_line(&format!("{directory}/mechanisms"))? {
         let known = mechanisms(&names).ok_or_else(|| {

@@ -186,7 +186,8 @@ impl Words<'_> {
     pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.map(user).unwrap_or_default();
         let login = format!("login failed as {user} at {}", self.relay.shown);
-        let complaint = self.tls.and_then(Session::complaint).map(|why| format!(" The relay's certificate: {why}."));
+        let complaint =
+            self.tls.and_then(Session::certificate_error).map(|why| format!(" The relay's certificate: {why}."));
         let tls = self.masked(&(complaint.unwrap_or_default() + &self.tls_end() + &self.tls_story()));
         let line = format!("Connected to {} but {login}: {why}. (#4.7.8){tls}", self.peer);
         self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))

@@ -19,24 +19,25 @@ const LINE: usize = 64;
 pub const FORM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
 
 /// What is in the file, a secret if there is a key in it; else why it cannot be had.
-pub fn text(file: &PemFile) -> Result<Vec<u8>, String> {
+pub fn read(file: &PemFile) -> Result<Vec<u8>, String> {
     // A FIFO would be waited for, and a device read without end.
     if fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(format!("{file}: not a regular file"));
     }
-    let read = fs::read(&file.path).map_err(|error| format!("{file}: {}", os_error(&error)))?;
-    let mut text = Secret::from(read);
+    let octets = fs::read(&file.path).map_err(|error| format!("{file}: {}", os_error(&error)))?;
+    let mut text = Secret::from(octets);
     encoding::skip_mark(&mut text).map_err(|why| format!("{file}: {why}"))?;
     Ok(text.into_octets())
 }
 
-/// Gives each certificate in DER; None for one that is no base64 or has no end.
-pub fn each_certificate(text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
+/// Calls `take` for each certificate in DER, with None for one that is no base64 or has no end.
+pub fn for_each_certificate(text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
     sections(text).for_each(|section| take(section.and_then(decode).as_deref()));
 }
 
-/// Gives each certificate that may have one of these parts in it; None for each other. What cannot be decoded is passed over.
-pub fn each_with(parts: &[&[u8]], text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
+/// Calls `take` for each certificate that may have one of these parts in it, with None for each other. What cannot be decoded is
+/// passed over.
+pub fn for_each_with(parts: &[&[u8]], text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
     let mut needles = Vec::new();
     // Each three octets of a certificate become four characters, and a part may begin at any of the three.
     for part in parts.iter().flat_map(|part| (0..3).map(|start| part.get(start..).unwrap_or_default())) {
@@ -94,7 +95,7 @@ fn decode(section: &[u8]) -> Option<Vec<u8>> {
 /// All certificates of a file that must have some.
 pub fn chain(file: &PemFile) -> Result<Vec<Vec<u8>>, String> {
     let mut chain = Vec::new();
-    each_certificate(&text(file)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
+    for_each_certificate(&read(file)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
     match chain.into_iter().collect::<Option<Vec<_>>>() {
         None => Err(format!("{file}: a certificate in it is no base64, or has no end")),
         Some(chain) if chain.is_empty() => Err(format!("{file}: no certificate in it {FORM}")),
@@ -109,9 +110,9 @@ mod tests {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
-    fn read(text: &[u8]) -> Vec<Option<Vec<u8>>> {
+    fn all(text: &[u8]) -> Vec<Option<Vec<u8>>> {
         let mut all = Vec::new();
-        each_certificate(text, |certificate| all.push(certificate.map(<[u8]>::to_vec)));
+        for_each_certificate(text, |certificate| all.push(certificate.map(<[u8]>::to_vec)));
         all
     }
 
@@ -134,7 +135,7 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\nYWJj\n".to_owned(), vec![None]),
             ("YWJj\n-----END CERTIFICATE-----\n".to_owned(), vec![]),
         ] {
-            assert_eq!(read(text.as_bytes()), expected, "{text}");
+            assert_eq!(all(text.as_bytes()), expected, "{text}");
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
             };
             let (with, without) = ([&before[..], &part, &behind].concat(), [&before[..], &behind].concat());
             let mut all = Vec::new();
-            each_with(&[b"nothing at all", &part], (text(&with) + &text(&without)).as_bytes(), |certificate| {
+            for_each_with(&[b"nothing at all", &part], (text(&with) + &text(&without)).as_bytes(), |certificate| {
                 all.push(certificate.map(<[u8]>::to_vec));
             });
             prop_assert_eq!(all[0].as_ref(), Some(&with));
@@ -177,7 +178,7 @@ mod tests {
             }
             let text = if crlf { text.replace('\n', "\r\n") } else { text };
             let library: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).map(|read| Some(read.unwrap().to_vec())).collect();
-            prop_assert_eq!(read(text.as_bytes()), library);
+            prop_assert_eq!(all(text.as_bytes()), library);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which certificates of a PEM file are anchors (RFC 5280 section 6.1.1), and why others are none. The TLS library takes an anchor as
-//! it is given, so what it says of itself, and its dates, are looked at here.
+//! Which certificates of a PEM file are trust anchors (RFC 5280 section 6.1.1), and why others are not. The TLS library takes an
+//! anchor as it is given, so what it says of itself, and its dates, are checked here.
 
 use super::certificate::{Unfit, claims};
 use super::pem::{self, FORM};
@@ -39,12 +39,12 @@ impl Trusted {
         Trusted { is_bundle: security.cafile.is_none(), is_for_all: file.source == OF_ALL, file }
     }
 
-    /// Gives each certificate in which one of these parts may stand. What cannot be decoded is passed over. An error where there is no
-    /// certificate at all.
-    pub fn each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), String> {
-        let text = pem::text(&self.file).map_err(|why| self.no_cas(why))?;
+    /// Calls `take` for each certificate in which one of these parts may stand. What cannot be decoded is passed over. No certificate at
+    /// all is an error.
+    pub fn for_each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), String> {
+        let text = pem::read(&self.file).map_err(|why| self.no_cas(why))?;
         let mut is_empty = true;
-        pem::each_with(parts, &text, |certificate| {
+        pem::for_each_with(parts, &text, |certificate| {
             is_empty = false;
             if let Some(certificate) = certificate {
                 take(certificate, self.standing(certificate, unix));

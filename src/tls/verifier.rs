@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use webpki::EndEntityCert;
 
-/// Verifies the relay's certificate as far as the policy asks for it, and remembers what it found.
+/// Verifies the relay's certificate as far as the policy asks for it, and remembers the result.
 pub struct Verifier {
     /// How far that is.
     pub verification: Verification,
@@ -24,10 +24,27 @@ pub struct Verifier {
     /// Where the path of a cafile for this relay would be written.
     place: String,
     algorithms: WebPkiSupportedAlgorithms,
-    /// What it found, once it has looked.
-    pub finding: OnceLock<Result<(), Failure>>,
-    /// A certificate that it found no good.
+    /// The result, once there is one: the TLS library would forget what an advisory one said.
+    pub result: OnceLock<Result<(), Failure>>,
+    /// A certificate that does not verify.
     pub rejected: OnceLock<CertificateDer<'static>>,
+}
+
+/// What the relay sent, and what it is verified for.
+struct Chain<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    server_name: &'a ServerName<'a>,
+    now: UnixTime,
+}
+
+/// What is trusted that can have issued a chain.
+struct Anchors {
+    roots: RootCertStore,
+    /// The end entity's certificate itself stands there.
+    pinned: bool,
+    /// What stands there and is no anchor, and why.
+    unfit: Vec<(Vec<u8>, Unfit)>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -42,60 +59,41 @@ impl ServerCertVerifier for Verifier {
         if self.verification == Verification::Off {
             return Ok(ServerCertVerified::assertion());
         }
-        let chain = Chain { leaf: end_entity, others: intermediates, name: server_name, now };
-        let (answer, finding) = match self.anchors(&chain) {
+        let chain = Chain { end_entity, intermediates, server_name, now };
+        let (answer, result) = match self.anchors(&chain) {
             Err(set_up) => (Err(Error::General("no CAs".to_owned())), Err(Failure::SetUp(set_up))),
             Ok(anchors) => match self.verify(&chain, &anchors) {
                 Ok(()) => (Ok(()), Ok(())),
                 Err(error) => {
-                    let examined = Examined {
-                        leaf: end_entity,
-                        others: intermediates.iter().map(AsRef::as_ref).collect(),
-                        name: &server_name.to_str(),
-                        trusted: &self.trusted.file,
-                        pinned: anchors.pinned,
-                        place: &self.place,
-                    };
-                    let flaw = match flaw(&error) {
-                        Flaw::WrongName => Flaw::WrongName, // the issuer is one that is trusted
-                        flaw if anchors.pinned => flaw,
-                        flaw => self.unfit(&chain, anchors.unfit).unwrap_or(flaw),
-                    };
-                    let complaint = examined.complaint(&flaw);
+                    let why = self.diagnosis(&chain, anchors, &error);
                     let answer = if self.verification == Verification::Advisory { Ok(()) } else { Err(error) };
-                    (answer, Err(Failure::Relay(complaint)))
+                    (answer, Err(Failure::Relay(why)))
                 }
             },
         };
-        if finding.is_err() {
+        if result.is_err() {
             let _ = self.rejected.set(end_entity.clone().into_owned());
         }
-        let _ = self.finding.set(finding); // there is one handshake, so it is the first
+        let _ = self.result.set(result); // there is one handshake, so it is the first
         answer.map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.finding.get() {
-            Some(Ok(())) => verify_tls12_signature(message, certificate, signature, &self.algorithms),
-            _ => Ok(HandshakeSignatureValid::assertion()), // anybody could have signed it
-        }
+        self.signature(|| verify_tls12_signature(message, cert, dss, &self.algorithms))
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.finding.get() {
-            Some(Ok(())) => verify_tls13_signature(message, certificate, signature, &self.algorithms),
-            _ => Ok(HandshakeSignatureValid::assertion()),
-        }
+        self.signature(|| verify_tls13_signature(message, cert, dss, &self.algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -103,28 +101,11 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The library demands it, and nobody prints it.
+/// The trait demands it, and nobody prints it.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Verifier")
     }
-}
-
-/// What the relay sent, and what it is to be verified for.
-struct Chain<'a> {
-    leaf: &'a CertificateDer<'a>,
-    others: &'a [CertificateDer<'a>],
-    name: &'a ServerName<'a>,
-    now: UnixTime,
-}
-
-/// What is trusted that can have issued a chain.
-struct Anchors {
-    store: RootCertStore,
-    /// The leaf itself stands there.
-    pinned: bool,
-    /// What stands there and is no anchor, and why.
-    unfit: Vec<(Vec<u8>, Unfit)>,
 }
 
 impl Verifier {
@@ -135,53 +116,83 @@ impl Verifier {
             trusted: Trusted::of(security),
             place: security.cafile_place(),
             algorithms: provider.signature_verification_algorithms,
-            finding: OnceLock::new(),
+            result: OnceLock::new(),
             rejected: OnceLock::new(),
         }
     }
 
-    /// Name and dates; and the issuer, unless the leaf itself is trusted.
-    fn verify(&self, chain: &Chain, anchors: &Anchors) -> Result<(), Error> {
-        let leaf = ParsedCertificate::try_from(chain.leaf)?;
-        match anchors.pinned {
-            true => in_time(chain.leaf, chain.now)?,
-            false => self.issued(&leaf, chain, &anchors.store)?,
+    /// A signature counts where the certificate verifies. With another anybody could have made it.
+    fn signature(
+        &self,
+        verify: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.result.get() {
+            Some(Ok(())) => verify(),
+            _ => Ok(HandshakeSignatureValid::assertion()),
         }
-        verify_server_name(&leaf, chain.name)
     }
 
-    fn issued(&self, leaf: &ParsedCertificate, chain: &Chain, anchors: &RootCertStore) -> Result<(), Error> {
-        verify_server_cert_signed_by_trust_anchor(leaf, anchors, chain.others, chain.now, self.algorithms.all)
+    /// Name and dates; and the issuer, unless the certificate itself is trusted.
+    fn verify(&self, chain: &Chain, anchors: &Anchors) -> Result<(), Error> {
+        let end_entity = ParsedCertificate::try_from(chain.end_entity)?;
+        if anchors.pinned {
+            verify_dates(chain.end_entity, chain.now)?;
+        } else {
+            self.verify_issuer(&end_entity, chain, &anchors.roots)?;
+        }
+        verify_server_name(&end_entity, chain.server_name)
     }
 
-    /// The chain is issued by one that is no anchor: by which, and why.
-    fn unfit(&self, chain: &Chain, unfit: Vec<(Vec<u8>, Unfit)>) -> Option<Flaw> {
-        let leaf = ParsedCertificate::try_from(chain.leaf).ok()?;
-        unfit.into_iter().find_map(|(der, why)| {
-            let mut alone = RootCertStore::empty();
-            alone.add(CertificateDer::from(&der[..])).ok()?;
-            self.issued(&leaf, chain, &alone).ok()?;
-            Some(Flaw::UnfitCa(certificate::subject(&der)?, why))
-        })
+    fn verify_issuer(&self, end_entity: &ParsedCertificate, chain: &Chain, roots: &RootCertStore) -> Result<(), Error> {
+        let Chain { intermediates, now, .. } = chain;
+        verify_server_cert_signed_by_trust_anchor(end_entity, roots, intermediates, *now, self.algorithms.all)
     }
 
-    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether the leaf itself
+    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether its certificate itself
     /// stands among them in a cafile.
     fn anchors(&self, chain: &Chain) -> Result<Anchors, String> {
-        let sent = [chain.leaf].into_iter().chain(chain.others).map(|sent| (sent, EndEntityCert::try_from(sent)));
-        let sent: Vec<_> = sent.collect();
+        let sent = [chain.end_entity].into_iter().chain(chain.intermediates);
+        let sent: Vec<_> = sent.map(|sent| (sent, EndEntityCert::try_from(sent))).collect();
         // One that cannot be parsed may stand there itself, and its report says so.
         let parts = sent.iter().map(|(sent, parsed)| parsed.as_ref().map_or(sent.as_ref(), |parsed| parsed.issuer()));
-        let mut found = Anchors { store: RootCertStore::empty(), pinned: false, unfit: Vec::new() };
-        self.trusted.each(&parts.collect::<Vec<_>>(), chain.now.as_secs(), |certificate, standing| {
-            found.pinned |= self.trusted.can_pin() && certificate == chain.leaf.as_ref();
+        let mut found = Anchors { roots: RootCertStore::empty(), pinned: false, unfit: Vec::new() };
+        self.trusted.for_each(&parts.collect::<Vec<_>>(), chain.now.as_secs(), |certificate, standing| {
+            found.pinned |= self.trusted.can_pin() && certificate == chain.end_entity.as_ref();
             match standing {
-                Standing::Anchor => drop(found.store.add(CertificateDer::from(certificate))),
+                Standing::Anchor => drop(found.roots.add(CertificateDer::from(certificate))),
                 Standing::Unfit(why) => found.unfit.push((certificate.to_vec(), why)),
                 Standing::Itself => {}
             }
         })?;
         Ok(found)
+    }
+
+    /// Why the chain does not verify, in the words of a report.
+    fn diagnosis(&self, chain: &Chain, anchors: Anchors, error: &Error) -> String {
+        let examined = Examined {
+            leaf: chain.end_entity,
+            others: chain.intermediates.iter().map(AsRef::as_ref).collect(),
+            name: &chain.server_name.to_str(),
+            trusted: &self.trusted.file,
+            pinned: anchors.pinned,
+            place: &self.place,
+        };
+        examined.complaint(&match flaw(error) {
+            Flaw::WrongName => Flaw::WrongName, // the issuer is one that is trusted
+            flaw if anchors.pinned => flaw,
+            flaw => self.unfit_issuer(chain, anchors.unfit).unwrap_or(flaw),
+        })
+    }
+
+    /// The chain is issued by one that is no anchor: by which, and why.
+    fn unfit_issuer(&self, chain: &Chain, unfit: Vec<(Vec<u8>, Unfit)>) -> Option<Flaw> {
+        let end_entity = ParsedCertificate::try_from(chain.end_entity).ok()?;
+        unfit.into_iter().find_map(|(der, why)| {
+            let mut alone = RootCertStore::empty();
+            alone.add(CertificateDer::from(&der[..])).ok()?;
+            self.verify_issuer(&end_entity, chain, &alone).ok()?;
+            Some(Flaw::UnfitCa(certificate::subject(&der)?, why))
+        })
     }
 }
 
@@ -202,8 +213,8 @@ fn flaw(error: &Error) -> Flaw {
 }
 
 /// The dates of a certificate that is trusted itself.
-fn in_time(leaf: &CertificateDer, now: UnixTime) -> Result<(), CertificateError> {
-    let (from, until) = certificate::validity(leaf).ok_or(CertificateError::BadEncoding)?;
+fn verify_dates(end_entity: &CertificateDer, now: UnixTime) -> Result<(), CertificateError> {
+    let (from, until) = certificate::validity(end_entity).ok_or(CertificateError::BadEncoding)?;
     let limit = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     match now.as_secs() {
         time if time < from => Err(CertificateError::NotValidYetContext { time: now, not_before: limit(from) }),

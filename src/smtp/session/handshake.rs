@@ -3,7 +3,6 @@
 use super::{Ending, Outcome, Session, TlsState};
 use crate::command::Command;
 use crate::event::Event;
-use crate::policy::TlsPolicy;
 use crate::report::Verdict;
 use crate::resolve::resolution::known;
 use crate::smtp::ehlo::Capabilities;
@@ -57,7 +56,7 @@ impl Session {
             let permission = self.policy.over_tls(self.credentials(), session.is_verified());
             return self.begin_login(permission);
         }
-        if self.capabilities.starttls && self.policy != TlsPolicy::None {
+        if self.capabilities.starttls && self.policy.begins_tls(self.credentials()) {
             return self.send(Command::StartTls, b"STARTTLS".to_vec());
         }
         match self.policy.in_clear(self.credentials(), self.is_on_loopback()) {
@@ -107,7 +106,7 @@ impl Session {
 
     pub(super) fn tls_failed(&mut self, failure: Failure) {
         if let Some(session) = self.channel.tls() {
-            self.envelope.log.tell(&Event::TlsFailed(session.shown(self.mask())));
+            self.envelope.log.tell(&Event::TlsFailed(session.view(self.mask())));
         }
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),

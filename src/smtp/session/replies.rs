@@ -33,7 +33,7 @@ impl Session {
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.renew_deadline(now);
             if let Some(session) = self.channel.tls() {
-                self.envelope.log.tell(&Event::Tls(session.shown(self.mask())));
+                self.envelope.log.tell(&Event::Tls(session.view(self.mask())));
             }
             if !self.envelope.relay.implicit_tls {
                 self.say_hello();

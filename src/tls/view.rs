@@ -1,11 +1,11 @@
-//! What can be told of a TLS session and of the relay's certificate, for whoever wants to see it.
+//! A TLS session and the relay's certificate as qmail-remote-check shows them.
 
 use super::{Session, certificate};
 use qmail_auth::mask::Mask;
 
 /// A session as it may be shown: the words of the relay's certificate are masked.
 #[derive(Clone, Copy)]
-pub struct Shown<'a> {
+pub struct View<'a> {
     session: &'a Session,
     mask: Option<&'a Mask>,
 }
@@ -21,13 +21,13 @@ pub struct Certificate {
 }
 
 impl Session {
-    /// What can be told of it.
-    pub fn shown<'a>(&'a self, mask: Option<&'a Mask>) -> Shown<'a> {
-        Shown { session: self, mask }
+    /// As it may be shown.
+    pub fn view<'a>(&'a self, mask: Option<&'a Mask>) -> View<'a> {
+        View { session: self, mask }
     }
 }
 
-impl Shown<'_> {
+impl View<'_> {
     /// `TLSv1.3` or `TLSv1.2`.
     pub fn version(&self) -> &'static str {
         self.session.version()
@@ -53,11 +53,11 @@ impl Shown<'_> {
         })
     }
 
-    /// It verifies: by these CAs. Else what is wrong with it, or None where nobody has looked.
+    /// The CAs that the certificate is verified by, or why it does not verify. None: nothing asks for that.
     pub fn verified(&self) -> Option<Result<String, String>> {
-        match (self.session.is_verified(), self.session.complaint()) {
+        match (self.session.is_verified(), self.session.certificate_error()) {
             (true, _) => Some(Ok(self.session.trusted())),
-            (false, complaint) => complaint.map(|why| Err(self.masked(why))),
+            (false, error) => error.map(|why| Err(self.masked(why))),
         }
     }
 

@@ -1,0 +1,55 @@
+//! Our own certificate and its key: TLS client authentication (RFC 8446 section 4.3.2).
+
+use super::pem::{self, FORM};
+use crate::policy::Security;
+use memchr::memmem;
+use qmail_auth::secret::Secret;
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// It is shown to a relay that asks for one.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    certificate: Arc<CertifiedKey>,
+    /// The relay has asked for it.
+    is_shown: AtomicBool,
+}
+
+impl ClientCertificate {
+    /// Reads it where one is configured for the relay. The error says why it cannot be used.
+    pub fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, String> {
+        let Some((file, key_file)) = &security.client else { return Ok(None) };
+        let chain = pem::chain(file)?.into_iter().map(CertificateDer::from).collect();
+        let text = Secret::from(pem::read(key_file)?);
+        // At each line of BEGIN, since a mark, or the end of a certificate, may stand before it.
+        let key =
+            memmem::find_iter(&text, "-----BEGIN ").find_map(|at| PrivateKeyDer::from_pem_slice(&text[at..]).ok());
+        let key = key.ok_or_else(|| format!("{key_file}: no key in it {FORM}, or one that is encrypted"))?;
+        let certificate = CertifiedKey::from_der(chain, key, provider)
+            .map_err(|error| format!("{file} and {key_file} do not go together: {error}"))?;
+        Ok(Some(ClientCertificate { certificate: Arc::new(certificate), is_shown: AtomicBool::new(false) }))
+    }
+
+    /// The relay has asked for it, so it was shown.
+    pub fn is_shown(&self) -> bool {
+        self.is_shown.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for ClientCertificate {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], sigschemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.certificate.key.choose_scheme(sigschemes)?; // without one the handshake would go on and show none
+        self.is_shown.store(true, Ordering::Relaxed);
+        Some(self.certificate.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,181 @@
+//! One TLS connection as a client has it.
+
+use super::Failure;
+use super::client_certificate::ClientCertificate;
+use super::verifier::Verifier;
+use crate::policy::{Security, Verification};
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{AlertDescription, CertificateError, CipherSuite, ClientConfig, ClientConnection, Error, ProtocolVersion};
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One TLS connection.
+pub struct Session {
+    connection: ClientConnection,
+    verifier: Arc<Verifier>,
+    client: Option<Arc<ClientCertificate>>,
+    closed: bool,
+}
+
+impl Session {
+    /// Begins with the relay of this name and address. `unix` is the time to verify its certificate by.
+    pub fn start(
+        security: &Security,
+        verification: Verification,
+        (name, peer): (&str, IpAddr),
+        unix: u64,
+    ) -> Result<Session, Failure> {
+        let mut provider = ring::default_provider();
+        // The one that all must have (RFC 8446 section 9.1) computes least.
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let provider = Arc::new(provider);
+        let verifier = Arc::new(Verifier::new(security, verification, &provider));
+        let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
+            .or_else(|error| if verification == Verification::Off { Ok(peer.into()) } else { Err(error) })
+            .map_err(|_| {
+                Failure::SetUp(format!("no certificate can be for the name {name}; use another in the route"))
+            })?;
+        let client = ClientCertificate::read(security, &provider).map_err(Failure::SetUp)?.map(Arc::new);
+        let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
+        let builder = ClientConfig::builder_with_details(provider, clock)
+            .with_safe_default_protocol_versions() // 1.3 and 1.2
+            .map_err(|error| set_up(&error))?
+            .dangerous() // which is to say: by our own verifier
+            .with_custom_certificate_verifier(verifier.clone());
+        let mut config = match client.clone() {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder.with_client_cert_resolver(client),
+        };
+        config.resumption = Resumption::disabled(); // the next message has a process of its own
+        let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| set_up(&error))?;
+        connection.set_buffer_limit(None); // the channel asks for more of the message only when little is pending
+        Ok(Session { connection, verifier, client, closed: false })
+    }
+
+    /// Takes octets from the relay and adds what they say to `plain`. On an error `plain` has what was decrypted before it.
+    pub fn receive(&mut self, mut octets: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
+        while !octets.is_empty() && !self.closed {
+            let taken = self.connection.read_tls(&mut octets);
+            let state = self.connection.process_new_packets();
+            let _ = self.connection.reader().read_to_end(plain); // it ends in WouldBlock, or where the relay closed
+            self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
+            taken.map_err(|error| Failure::Relay(format!("the relay's TLS cannot be understood ({error})")))?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts `plain`. [`Session::take`] gives the octets. After a failure it must not be called.
+    pub fn send(&mut self, plain: &[u8]) {
+        let _ = self.connection.writer().write_all(plain); // there is no limit, so it takes all or has failed before
+    }
+
+    /// Says that nothing more is sent.
+    pub fn send_close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    /// Adds the octets to send to `out`.
+    pub fn take(&mut self, out: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            self.connection.write_tls(out).expect("a vector takes all");
+        }
+    }
+
+    /// The handshake is not yet over.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// The relay says nothing more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub fn version(&self) -> &'static str {
+        match self.connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2", // there is no third
+        }
+    }
+
+    /// The relay's certificate was verified.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.verifier.result.get(), Some(Ok(())))
+    }
+
+    /// The relay asked for our certificate, so it was shown.
+    pub fn showed_certificate(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.is_shown())
+    }
+
+    /// Why the relay's certificate does not verify.
+    pub fn certificate_error(&self) -> Option<&str> {
+        match self.verifier.result.get() {
+            Some(Err(Failure::Relay(why))) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// `TLS_AES_128_GCM_SHA256`, once that is agreed on.
+    pub fn cipher(&self) -> Option<String> {
+        let suite = self.connection.negotiated_cipher_suite()?.suite();
+        Some(format!("{suite:?}").replace("TLS13_", "TLS_")) // the registered name
+    }
+
+    /// The relay's certificate in DER, verified or not.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let accepted = self.connection.peer_certificates().and_then(<[_]>::first);
+        accepted.or_else(|| self.verifier.rejected.get()).map(AsRef::as_ref)
+    }
+
+    /// Where the CAs are, and who says so.
+    pub fn trusted(&self) -> String {
+        self.verifier.trusted.file.to_string()
+    }
+
+    fn failure(&self, error: &Error) -> Failure {
+        match self.verifier.result.get() {
+            Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),
+            Some(Err(Failure::Relay(why))) if self.verifier.verification == Verification::Required => {
+                return Failure::Relay(format!("its certificate does not verify: {why}"));
+            }
+            _ => {}
+        }
+        const OLD: &str = "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date";
+        use rustls::InvalidMessage::{InvalidContentType, MessageTooLarge, UnknownProtocolVersion};
+        Failure::Relay(match error {
+            Error::AlertReceived(AlertDescription::ProtocolVersion) => OLD.to_owned(),
+            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => OLD.to_owned(),
+            Error::AlertReceived(alert) => format!("the relay ended it (alert {alert:?}); its log says why"),
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                "the relay does not prove that it has its certificate's key, or the key is too short".to_owned()
+            }
+            Error::InvalidMessage(what @ (InvalidContentType | MessageTooLarge | UnknownProtocolVersion)) => {
+                return Failure::NotTls(format!("what came is no TLS ({what:?})"));
+            }
+            Error::PeerIncompatible(what) => {
+                format!("nothing in common ({what:?}); the relay must be brought up to date")
+            }
+            other => other.to_string(),
+        })
+    }
+}
+
+fn set_up(error: &Error) -> Failure {
+    Failure::SetUp(error.to_string())
+}
+
+#[derive(Debug)]
+struct GivenTime(UnixTime);
+
+impl TimeProvider for GivenTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}
