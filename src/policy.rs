@@ -1,8 +1,8 @@
 //! What may go over a connection: the policy of control/relays/HOST/tls, with a login and without one. The tables of
 //! docs/design.md are these functions.
 
-use qmail_auth::Credentials;
 use qmail_auth::client::Permission;
+use qmail_auth::{Login, LoginKind};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -92,19 +92,19 @@ impl TlsPolicy {
 
     /// What a login may send over a connection in clear. None: nothing may go over it, the mail neither. `on_loopback`: the control
     /// line itself names a loopback address or `localhost`, and that is where the connection goes.
-    pub fn in_clear(self, login: Option<&Credentials>, on_loopback: bool) -> Option<Permission> {
+    pub fn in_clear(self, login: Option<&Login>, on_loopback: bool) -> Option<Permission> {
         match (self, login) {
             _ if self.demands_tls() => None,
-            (_, Some(login)) if login.by_certificate => None, // it is shown over TLS or not at all
+            (_, Some(login)) if login.kind() == LoginKind::Certificate => None, // it is shown over TLS or not at all
             (_, None) => Some(Permission::Any),
-            (_, Some(login)) if login.clear_allowed => Some(Permission::Any),
+            (_, Some(login)) if login.is_allowed_in_clear() => Some(Permission::Any),
             (TlsPolicy::Unset, _) => on_loopback.then_some(Permission::Any), // a tunnel, a bridge
             _ => Some(Permission::ChallengeOnly),
         }
     }
 
     /// What it may send over TLS. `none` comes to this on port 465 alone, and is as `may` there.
-    pub fn over_tls(self, login: Option<&Credentials>, verified: bool) -> Permission {
+    pub fn over_tls(self, login: Option<&Login>, verified: bool) -> Permission {
         match (self, login) {
             (TlsPolicy::May | TlsPolicy::None, Some(_)) if !verified => Permission::ChallengeOnly,
             _ => Permission::Any,
@@ -112,21 +112,21 @@ impl TlsPolicy {
     }
 
     /// How the relay's certificate is verified.
-    pub fn verification(self, login: Option<&Credentials>) -> Verification {
+    pub fn verification(self, login: Option<&Login>) -> Verification {
         match (self, login) {
             (TlsPolicy::Verify, _) | (TlsPolicy::Unset, Some(_)) => Verification::Required,
-            (TlsPolicy::May | TlsPolicy::None, Some(login)) => match login.by_certificate {
-                true => Verification::Required, // there is no challenge to answer with it
-                false => Verification::Advisory,
+            (TlsPolicy::May | TlsPolicy::None, Some(login)) => match login.kind() {
+                LoginKind::Certificate => Verification::Required, // there is no challenge to answer with it
+                LoginKind::Password => Verification::Advisory,
             },
             _ => Verification::Off,
         }
     }
 
     /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
-    pub fn falls_back(self, login: Option<&Credentials>) -> bool {
+    pub fn falls_back(self, login: Option<&Login>) -> bool {
         match self {
-            TlsPolicy::May => login.is_none_or(|login| !login.by_certificate),
+            TlsPolicy::May => login.is_none_or(|login| login.kind() == LoginKind::Password),
             TlsPolicy::Unset => login.is_none(),
             _ => false,
         }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use qmail_auth::{Login, PasswordLogin};
 use qmail_remote::control::files::{Control, ControlError};
 use qmail_remote::control::{Route, Settings};
 use qmail_remote::event::Log;
@@ -22,10 +23,12 @@ fn settings_for(home: &Home, host: &str, sender: &str) -> Result<Settings, Strin
 
 /// `host:port`, and `user password` where there is a login, with `-` before the user where clear text is allowed.
 fn describe(route: &Route) -> String {
-    let login = route.credentials.as_ref().map(|login| {
-        let sign = if login.clear_allowed { "-" } else { "" };
-        let (user, password) = (String::from_utf8_lossy(&login.user), String::from_utf8_lossy(&login.password));
-        format!(" {sign}{user} {password}")
+    let login = route.credentials.as_ref().map(|credentials| match &credentials.login {
+        Login::Password(PasswordLogin { user, password, clear_allowed }) => {
+            let sign = if *clear_allowed { "-" } else { "" };
+            format!(" {sign}{} {}", String::from_utf8_lossy(user), String::from_utf8_lossy(password))
+        }
+        Login::Certificate { identity } => format!(" {identity:?}"),
     });
     format!("{}:{}{}", route.host, route.port, login.unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 use super::data::Measure;
 use crate::event::Log;
 use crate::policy::Security;
-use qmail_auth::Credentials;
+use qmail_auth::Login;
 
 /// What is the same on all connections of a delivery.
 pub struct Envelope {
@@ -63,7 +63,7 @@ pub struct Relay {
 
 impl Relay {
     /// Where TLS comes to nothing, the mail goes out over a new connection in clear.
-    pub fn falls_back(&self, login: Option<&Credentials>) -> bool {
+    pub fn falls_back(&self, login: Option<&Login>) -> bool {
         self.security.policy.falls_back(login) && !self.implicit_tls
     }
 }

@@ -19,7 +19,7 @@ use super::words::Words;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::{RecipientReport, Verdict};
-use qmail_auth::client::Auth;
+use qmail_auth::client::Client;
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
 use std::collections::VecDeque;
@@ -56,7 +56,7 @@ pub enum Want<'a> {
 /// One connection, from greeting to ending.
 pub struct Session {
     envelope: Envelope,
-    auth: Option<Auth>,
+    auth: Option<Client>,
     peer: IpAddr,
     /// Unix time, to verify certificates by.
     unix: u64,
@@ -100,7 +100,7 @@ impl Session {
     /// before, so that this one is in clear. `patience`: for how many milliseconds the server may be silent before AUTH or MAIL.
     pub fn new(
         envelope: Envelope,
-        auth: Option<Auth>,
+        auth: Option<Client>,
         peer: IpAddr,
         tls_failure: Option<String>,
         patience: u64,
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// The ending, after [`Want::Close`], and what the next connection needs.
-    pub fn into_ending(self) -> (Ending, Envelope, Option<Auth>) {
+    pub fn into_ending(self) -> (Ending, Envelope, Option<Client>) {
         let died = self.words().died();
         (self.ending.unwrap_or_else(|| Ending::Report(Vec::new(), died)), self.envelope, self.auth)
     }
@@ -192,7 +192,7 @@ impl Session {
     }
 
     fn mask(&self) -> Option<&Mask> {
-        self.auth.as_ref().map(Auth::mask)
+        self.auth.as_ref().map(Client::mask)
     }
 
     fn words(&self) -> Words<'_> {
@@ -223,7 +223,7 @@ impl Session {
         }
         match (command, reply.code, reply.class()) {
             (Command::EndOfData, _, 4 | 5) => self.message_reply(reply),
-            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Auth::is_good_bye) => {
+            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Client::is_good_bye) => {
                 self.login_closed(false);
             }
             _ if self.early => self.out_of_step(reply),
