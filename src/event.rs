@@ -11,6 +11,7 @@ use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
 use crate::tls::view::View;
+use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
 use qmail_auth::mechanisms::Mechanism;
 use std::net::IpAddr;
@@ -38,10 +39,10 @@ pub enum Event<'a> {
     NoRoute,
     /// There is a login for the relay.
     Credentials {
-        /// Whom it is for; empty where the client certificate says that.
-        user: &'a [u8],
-        /// The client certificate is the login, and there is no password.
-        by_certificate: bool,
+        /// The name that it is for. None: the one that the client certificate names.
+        user: Option<&'a [u8]>,
+        /// What it is.
+        kind: LoginKind,
         /// The password may go out in clear.
         clear_allowed: bool,
         /// `control/smtproutes line 1`.

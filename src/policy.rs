@@ -2,8 +2,8 @@
 //! are [`TlsPolicy::row`], and nothing else decides by a word: a new one does not compile until each of its rows is there.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
-use qmail_auth::Credentials;
 use qmail_auth::client::Permission;
+use qmail_auth::{Login, LoginKind};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -64,27 +64,6 @@ pub enum TlsPolicy {
     None,
 }
 
-/// What logs in at the relay.
-#[derive(Clone, Copy)]
-enum Who {
-    /// There is no login.
-    Nobody,
-    /// A user with a password.
-    Password,
-    /// The client certificate, without a password.
-    Certificate,
-}
-
-impl Who {
-    fn of(login: Option<&Credentials>) -> Who {
-        match login {
-            None => Who::Nobody,
-            Some(login) if login.by_certificate => Who::Certificate,
-            Some(_) => Who::Password,
-        }
-    }
-}
-
 /// What may go out where the relay offers no TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clear {
@@ -129,18 +108,18 @@ impl TlsPolicy {
 
     /// On port 465, where TLS is there from the first octet, the certificate's column alone counts.
     #[rustfmt::skip] // a table
-    fn row(self, who: Who) -> Row {
+    fn row(self, login: Option<LoginKind>) -> Row {
         use Verification::{Advisory, Off, Required};
-        match who {
+        match login {
             //                          no TLS offered     certificate  STARTTLS
-            Who::Nobody => match self {
+            None => match self {
                 Self::Unset   => Row(Clear::Mail,          Off,         StartTls::Tried),
                 Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
                 Self::May     => Row(Clear::Mail,          Off,         StartTls::Tried),
                 Self::None    => Row(Clear::Mail,          Off,         StartTls::Never),
             },
-            Who::Password => match self {
+            Some(LoginKind::Password) => match self {
                 Self::Unset   => Row(Clear::Loopback,      Required,    StartTls::Binding),
                 Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
@@ -148,7 +127,7 @@ impl TlsPolicy {
                 Self::None    => Row(Clear::Challenge,     Advisory,    StartTls::Never),
             },
             // It is shown over TLS or not at all, and there is no challenge that could be answered with it.
-            Who::Certificate => match self {
+            Some(LoginKind::Certificate) => match self {
                 Self::Unset   => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),
@@ -160,21 +139,21 @@ impl TlsPolicy {
 
     /// The mail must not go out in clear, whoever logs in.
     pub fn demands_tls(self) -> bool {
-        let Row(clear, ..) = self.row(Who::Nobody);
+        let Row(clear, ..) = self.row(None);
         clear == Clear::Never
     }
 
     /// STARTTLS is said where it is offered.
-    pub fn begins_tls(self, login: Option<&Credentials>) -> bool {
-        let Row(.., starttls) = self.row(Who::of(login));
+    pub fn begins_tls(self, login: Option<&Login>) -> bool {
+        let Row(.., starttls) = self.row(login.map(Login::kind));
         starttls != StartTls::Never
     }
 
     /// What a login may send over a connection in clear. None: nothing may go over it, the mail neither. `on_loopback`: the control
     /// line itself names a loopback address or `localhost`, and that is where the connection goes.
-    pub fn in_clear(self, login: Option<&Credentials>, on_loopback: bool) -> Option<Permission> {
-        let Row(clear, ..) = self.row(Who::of(login));
-        let clear_allowed = login.is_some_and(|login| login.clear_allowed);
+    pub fn in_clear(self, login: Option<&Login>, on_loopback: bool) -> Option<Permission> {
+        let Row(clear, ..) = self.row(login.map(Login::kind));
+        let clear_allowed = login.is_some_and(Login::is_allowed_in_clear);
         match clear {
             Clear::Never => None,
             Clear::Mail => Some(Permission::Any),
@@ -184,7 +163,7 @@ impl TlsPolicy {
     }
 
     /// What a login may send over TLS. Where the certificate must verify and does not, there is no TLS.
-    pub fn over_tls(self, login: Option<&Credentials>, verified: bool) -> Permission {
+    pub fn over_tls(self, login: Option<&Login>, verified: bool) -> Permission {
         match self.verification(login) {
             Verification::Off => Permission::Any,
             Verification::Required | Verification::Advisory if verified => Permission::Any,
@@ -193,14 +172,14 @@ impl TlsPolicy {
     }
 
     /// How the relay's certificate is verified.
-    pub fn verification(self, login: Option<&Credentials>) -> Verification {
-        let Row(_, verification, _) = self.row(Who::of(login));
+    pub fn verification(self, login: Option<&Login>) -> Verification {
+        let Row(_, verification, _) = self.row(login.map(Login::kind));
         verification
     }
 
     /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
-    pub fn falls_back(self, login: Option<&Credentials>) -> bool {
-        let Row(.., starttls) = self.row(Who::of(login));
+    pub fn falls_back(self, login: Option<&Login>) -> bool {
+        let Row(.., starttls) = self.row(login.map(Login::kind));
         starttls == StartTls::Tried
     }
 }
@@ -242,17 +221,18 @@ impl std::error::Error for UnknownWord {}
 mod tests {
     use super::*;
     use Permission::{Any, ChallengeOnly};
+    use qmail_auth::PasswordLogin;
     use qmail_auth::secret::Secret;
 
-    fn login(by_certificate: bool, clear_allowed: bool) -> Credentials {
-        let password = Secret::from(&b"secretpass"[..]);
-        Credentials { user: b"myuser".to_vec(), password, by_certificate, clear_allowed, source: String::new() }
+    fn password(clear_allowed: bool) -> Login {
+        let (user, password) = (b"myuser".to_vec(), Secret::from(&b"secretpass"[..]));
+        Login::Password(PasswordLogin { user, password, clear_allowed })
     }
 
     /// Each row of the tables of docs/design.md.
     #[test]
     fn as_documented() {
-        let (password, sign, certificate) = (login(false, false), login(false, true), login(true, false));
+        let (password, sign, certificate) = (password(false), password(true), Login::Certificate { identity: None });
         let mut logins = None;
         let mut rows = 0;
         for line in include_str!("../docs/design.md").lines() {

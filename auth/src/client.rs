@@ -1,7 +1,7 @@
 //! The AUTH machine: which mechanism to try, what to answer, when to stop (RFC 4954 section 4).
 //!
-//! It speaks in lines without line end. On each connection [`Auth::begin`] gives the first line; each reply goes to
-//! [`Auth::step`], the end of the connection to [`Auth::closed`]. What it remembers over connections is what keeps a
+//! It speaks in lines without line end. On each connection [`Client::begin`] gives the first line; each reply goes to
+//! [`Client::step`], the end of the connection to [`Client::closed`]. What it remembers over connections is what keeps a
 //! user from being locked out: no more than three tries for a message, two on a connection, and only one more after a
 //! try that showed the password was answered 535.
 
@@ -13,7 +13,7 @@ use crate::mechanisms::Mechanism;
 use crate::mechanisms::cram_md5;
 use crate::mechanisms::plain::{plain, plain_length};
 use crate::secret::Secret;
-use crate::{Credentials, base64_secret, login};
+use crate::{Login, LoginKind, base64_secret};
 
 /// Some servers close after three failures, so no connection sees more than two tries.
 const TRIES_ON_A_CONNECTION: usize = 2;
@@ -33,12 +33,12 @@ pub enum Permission {
 
 /// What to do next.
 pub enum Step {
-    /// Send this line and the line end, then give the reply to [`Auth::step`].
+    /// Send this line and the line end, then give the reply to [`Client::step`].
     Send(Secret),
     /// Go on with the mail: the relay accepted the login, or the client certificate is all there is to show and it offers
     /// nothing that asks for it again.
     Proceed,
-    /// Close, connect to the same relay again, and [`Auth::begin`] there. The text is that of [`Step::Failed`], for when
+    /// Close, connect to the same relay again, and [`Client::begin`] there. The text is that of [`Step::Failed`], for when
     /// no connection can be made.
     Reconnect(String),
     /// There is no login now: the relay puts it off, or what it says has no place in one. The text is as that of
@@ -83,8 +83,9 @@ impl Try {
 }
 
 /// The machine. It lives as long as the message, over all connections.
-pub struct Auth {
-    credentials: Credentials,
+pub struct Client {
+    login: Login,
+    source: Option<String>,
     configured: Option<Vec<Mechanism>>,
     order: Vec<Mechanism>,
     offer: Offer,
@@ -99,15 +100,17 @@ pub struct Auth {
     refusal: Secret,
 }
 
-impl Auth {
-    /// A machine for these credentials that tries mechanisms in the order configured, and no others, if one is.
-    pub fn new(credentials: Credentials, configured: Option<Vec<Mechanism>>) -> Auth {
-        let mask = match credentials.by_certificate {
-            true => Mask::default(),
-            false => Mask::new(&credentials.user, &credentials.password),
+impl Client {
+    /// One for this login that tries mechanisms in the order configured, and no others, if one is. `source` is where the login
+    /// stands, for reports: `control/smtproutes line 1`.
+    pub fn new(login: Login, source: Option<String>, configured: Option<Vec<Mechanism>>) -> Client {
+        let mask = match &login {
+            Login::Password(login) => Mask::new(&login.user, &login.password),
+            Login::Certificate { .. } => Mask::default(),
         };
-        Auth {
-            credentials,
+        Client {
+            login,
+            source,
             configured,
             order: Vec::new(),
             offer: Offer::default(),
@@ -122,9 +125,26 @@ impl Auth {
         }
     }
 
-    /// The user, and where it was configured.
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+    /// What it logs in with.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// Where that stands. None: nothing says.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// The octets for the user and the password; of a certificate the identity alone.
+    fn words(&self) -> (&[u8], &[u8]) {
+        match &self.login {
+            Login::Password(login) => (&login.user, &login.password),
+            Login::Certificate { identity } => (identity.as_deref().unwrap_or_default(), &[]),
+        }
+    }
+
+    fn is_by_certificate(&self) -> bool {
+        self.login.kind() == LoginKind::Certificate
     }
 
     /// What must not be shown of a server's words, now and in all later replies.
@@ -137,7 +157,7 @@ impl Auth {
         &self.refusal
     }
 
-    /// Keeps the whole text of a refusal for [`Auth::refusal`].
+    /// Keeps the whole text of a refusal for [`Client::refusal`].
     pub fn keep_refusal(&mut self, reply: &[u8]) {
         self.refusal = Secret::from(reply);
     }
@@ -146,14 +166,15 @@ impl Auth {
     pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
         let usual: &[Mechanism] = if over_tls { &Mechanism::OVER_TLS } else { &Mechanism::IN_CLEAR };
         self.order = self.configured.as_deref().unwrap_or(usual).to_vec();
-        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == self.credentials.by_certificate);
+        let by_certificate = self.is_by_certificate();
+        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == by_certificate);
         self.end_try(End::Closed); // nothing of the connection before is answered on this one
         self.offer = offer;
         self.permission = permission;
         self.over_tls = over_tls;
         self.tries_here = 0;
         self.connections += 1;
-        if self.credentials.by_certificate && self.usable().next().is_none() {
+        if self.is_by_certificate() && self.usable().next().is_none() {
             return Step::Proceed;
         }
         self.next()
@@ -222,17 +243,18 @@ impl Auth {
 
     /// Answers a `334`. Its text counts for a challenge only: prompts are empty, mistyped or no base64 at all.
     fn answer(&mut self, text: &[u8]) -> Step {
+        let (user, password) = self.words();
+        let (user, password) = (Secret::from(user), Secret::from(password));
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return self.out_of_place() };
-        let Credentials { user, password, .. } = &self.credentials;
         let answer = match (last.mechanism, last.answers) {
             _ if last.cancelled => return self.out_of_place(),
-            (Mechanism::Plain, 0) => Some(plain(user, password)), // also where the initial response was ignored
+            (Mechanism::Plain, 0) => Some(plain(&user, &password)), // also where the initial response was ignored
             (Mechanism::Login | Mechanism::External, 0) => {
                 self.mask.add_sent(Secret::from(&user[..]), user.len());
-                Some(login(user)) // for EXTERNAL, whose initial response was ignored
+                Some(base64_secret(&user)) // for EXTERNAL, whose initial response was ignored
             }
-            (Mechanism::Login, 1) => Some(login(password)),
-            (Mechanism::CramMd5, 0) => cram_md5::answer(user, password, text).ok().map(|answer| {
+            (Mechanism::Login, 1) => Some(base64_secret(&password)),
+            (Mechanism::CramMd5, 0) => cram_md5::answer(&user, &password, text).ok().map(|answer| {
                 let base64 = base64_secret(&answer);
                 self.mask.add_sent(answer, user.len() + 1); // who has the digest can try passwords against it
                 base64
@@ -264,12 +286,13 @@ impl Auth {
         let mut line = Secret::with_room(COMMAND_LINE);
         line.add(b"AUTH ");
         line.add(mechanism.name().as_bytes());
-        let Credentials { user, password, .. } = &self.credentials;
-        let fits = line.len() + 1 + plain_length(user, password) + 2 <= COMMAND_LINE;
+        let (user, password) = self.words();
+        let (user, password) = (Secret::from(user), Secret::from(password));
+        let fits = line.len() + 1 + plain_length(&user, &password) + 2 <= COMMAND_LINE;
         let initial_response = mechanism == Mechanism::Plain && !bare && fits;
         if initial_response {
             line.add(b" ");
-            line.add(&plain(user, password));
+            line.add(&plain(&user, &password));
         }
         if mechanism == Mechanism::External {
             line.add(b" ");
@@ -277,7 +300,7 @@ impl Auth {
                 [] => line.add(b"="), // RFC 4954 section 4: an initial response of no octets
                 identity => {
                     self.mask.add_sent(Secret::from(identity), identity.len());
-                    line.add(&login(identity));
+                    line.add(&base64_secret(identity));
                 }
             }
         }
@@ -312,7 +335,7 @@ impl Auth {
 
     fn nothing_left(&self) -> String {
         let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
-        let source = &self.credentials.source;
+        let source = self.source.as_deref();
         if !self.tries.is_empty() {
             let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
             let hint = match (self.permission, self.over_tls) {
@@ -321,11 +344,13 @@ impl Auth {
                 (_, false) => ", without leave to send the password in clear",
             };
             match self.tries.iter().any(about_password) {
-                true if self.credentials.by_certificate => {
+                true if self.is_by_certificate() => {
                     self.why("check the client certificate, and whom the relay knows it for")
                 }
-                true if source.is_empty() => self.why(&format!("check user and password{hint}")),
-                true => self.why(&format!("check user and password in {source}{hint}")),
+                true => {
+                    let place = source.map_or_else(String::new, |source| format!(" in {source}"));
+                    self.why(&format!("check user and password{place}{hint}"))
+                }
                 false => self.why(&format!("the relay refused each way to log in{hint}")),
             }
         } else if !self.offer.offered {
@@ -337,11 +362,11 @@ impl Auth {
             let usable = list(&usable, usable.len());
             self.why(&format!("none of what the relay offers can be used; usable would be: {usable}"))
         } else {
-            let user = String::from_utf8_lossy(&self.credentials.user);
-            self.why(&match self.over_tls {
-                true => "the password must not be shown to a relay whose certificate does not verify".to_owned(),
-                false if source.is_empty() => "the password must not go out without TLS that is verified".to_owned(),
-                false => {
+            let user = String::from_utf8_lossy(self.words().0);
+            self.why(&match (self.over_tls, source) {
+                (true, _) => "the password must not be shown to a relay whose certificate does not verify".to_owned(),
+                (false, None) => "the password must not go out without TLS that is verified".to_owned(),
+                (false, Some(source)) => {
                     format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
                 }
             })

@@ -4,32 +4,18 @@ pub mod bits;
 pub mod client;
 pub mod detect;
 pub mod ffi;
+pub mod login;
 pub mod mask;
 pub mod mechanisms;
 pub mod reply;
 pub mod secret;
 mod texts;
 
+pub use login::{Login, LoginKind, PasswordLogin};
 pub use mechanisms::cram_md5::{ChallengeError, cram_md5};
-pub use mechanisms::login::login;
 pub use mechanisms::plain::plain;
 
 use crate::secret::Secret;
-
-/// A user and a password for one relay. The password is cleared from memory when this is dropped.
-/// Without a password the client certificate is the login, and the user the identity to ask for, which may be empty.
-pub struct Credentials {
-    /// The name to log in as (RFC 4616 authcid). Any octets but NUL, at least one where there is a password.
-    pub user: Vec<u8>,
-    /// The password. Any octets but NUL, at least one unless `by_certificate`.
-    pub password: Secret,
-    /// There is no password: the client certificate is the login.
-    pub by_certificate: bool,
-    /// The user was written `-user`: the password may cross the net in clear.
-    pub clear_allowed: bool,
-    /// Where they were read, for reports: `control/smtproutes line 1`. Empty where a C program has them from somewhere.
-    pub source: String,
-}
 
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
 pub(crate) fn base64_secret(plain: &[u8]) -> Secret {

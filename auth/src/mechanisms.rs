@@ -1,7 +1,6 @@
 //! The mechanisms (RFC 4422) and the order to try them in.
 
 pub mod cram_md5;
-pub mod login;
 pub mod plain;
 
 /// A mechanism that this library can use.

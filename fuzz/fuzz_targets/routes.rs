@@ -8,12 +8,12 @@
 mod home;
 
 use home::Home;
-use qmail_auth::Credentials;
+use qmail_auth::Login as AuthLogin;
 use qmail_remote::check::config::config;
 use qmail_remote::check::convert::convert;
 use qmail_remote::control::files::{Control, ControlError};
 use qmail_remote::control::senders::{self, Sender};
-use qmail_remote::control::{Route, Settings, routes};
+use qmail_remote::control::{Credentials, Route, Settings, routes};
 use qmail_remote::event::Log;
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -127,7 +127,8 @@ fn what(sender: Sender) -> (Option<Said>, Option<Login>) {
     }
 }
 
-fn login(login: Credentials) -> Login {
+fn login(credentials: Credentials) -> Login {
+    let AuthLogin::Password(login) = credentials.login else { panic!("a login without a password in a line") };
     (login.user, login.password.to_vec(), login.clear_allowed)
 }
 
@@ -205,9 +206,10 @@ fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
     let all = files.iter().flat_map(|file| file.split(|c| *c == b'\n'));
     let is_open = |text: &[u8]| places(text) > 0;
     let shows = |sender: Sender| match sender {
-        Sender::Login(login) => is_open(&login.user),
+        Sender::Login(login) => is_open(login.login.user().unwrap_or_default()),
         Sender::Relay(route) => {
-            is_open(route.host.as_bytes()) || route.credentials.is_some_and(|login| is_open(&login.user))
+            is_open(route.host.as_bytes())
+                || route.credentials.is_some_and(|login| is_open(login.login.user().unwrap_or_default()))
         }
     };
     let of_routes = entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());

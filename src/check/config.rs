@@ -4,13 +4,13 @@
 use super::directories;
 use super::lines::{Line, Lines, Stray};
 use super::notes::Notes;
-use crate::control::Route;
 use crate::control::files::{Control, ControlError};
 use crate::control::routes;
 use crate::control::senders::{self, Sender};
+use crate::control::{Credentials, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
-use qmail_auth::Credentials;
+use qmail_auth::{Login, LoginKind};
 use std::path::Path;
 
 /// What there is to say about the control files of this home, a line each; and whether they put mail off.
@@ -101,7 +101,7 @@ fn say_line(line: &Line, file: &str, notes: &mut Notes) {
         Ok(None) if of_senders => notes.say(format!("{source}: {mail} goes as if there were no such file")),
         Ok(None) => notes.say(format!("{source}: {mail} goes to the domain's mail exchangers")),
         Ok(Some(Sender::Login(login))) => {
-            notes.say(format!("{source}: {mail} logs in as {} at its route's relay", user(login)));
+            notes.say(format!("{source}: {mail} logs in as {} at its route's relay", user(&login.login)));
             say_clear(login, source, notes);
         }
         Ok(Some(Sender::Relay(route))) => say_route(route, &mail, of_senders, notes),
@@ -131,9 +131,12 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
     let login = match credentials {
         None if of_senders => "without a login, or with that of its route where this has the same relay".to_owned(),
         None => "without a login".to_owned(),
-        Some(login) => {
-            let from = if login.source == *source { String::new() } else { format!(" ({})", login.source) };
-            let who = if login.by_certificate { "its client certificate".to_owned() } else { user(login) };
+        Some(Credentials { login, source: of }) => {
+            let from = if of == source { String::new() } else { format!(" ({of})") };
+            let who = match login.kind() {
+                LoginKind::Password => user(login),
+                LoginKind::Certificate => "its client certificate".to_owned(),
+            };
             format!("with a login as {who}{from}")
         }
     };
@@ -156,14 +159,14 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
     if host.bytes().all(|c| c.is_ascii_digit()) {
         notes.warn(&format!("{source}: the relay is a number; was the colon that begins the line forgotten?"));
     }
-    let Some(login) = credentials else { return };
+    let Some(credentials) = credentials else { return };
     if *port == 25 {
         notes.warn(&format!("{source}: a login on port 25; most relays want it on 587 or 465"));
     }
-    say_clear(login, source, notes);
+    say_clear(credentials, source, notes);
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
-        _ if login.by_certificate && security.policy != TlsPolicy::Encrypt => return,
+        _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
         TlsPolicy::Encrypt => "no certificate is checked, so whoever stands between can read the password and the mail",
         TlsPolicy::May => {
             "without TLS that verifies the login is by CRAM-MD5 alone, and the mail can be read on its way"
@@ -173,10 +176,9 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
     notes.warn(&format!("{source}: {directory}/tls: {risk}"));
 }
 
-fn say_clear(login: &Credentials, source: &str, notes: &mut Notes) {
-    if login.clear_allowed {
+fn say_clear(Credentials { login, source: of }: &Credentials, source: &str, notes: &mut Notes) {
+    if login.is_allowed_in_clear() {
         let user = user(login);
-        let of = &login.source;
         let of = if of == source { String::new() } else { format!(" ({of})") };
         notes.warn(&format!("{source}: -{user}{of}: its password may go out in clear where there is no TLS"));
     }
@@ -216,6 +218,6 @@ fn between_the_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes)
     }
 }
 
-fn user(login: &Credentials) -> String {
-    String::from_utf8_lossy(&login.user).into_owned()
+fn user(login: &Login) -> String {
+    String::from_utf8_lossy(login.user().unwrap_or_default()).into_owned()
 }

@@ -9,9 +9,9 @@ use super::printable;
 use super::readers::qmail_group;
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
-use crate::control::{Route, relays, routes};
+use crate::control::{Credentials, Route, relays, routes};
 use crate::event::Log;
-use qmail_auth::Credentials;
+use qmail_auth::{Login, PasswordLogin};
 use std::path::Path;
 
 /// As far as `\{n\}` of sed counts.
@@ -68,19 +68,19 @@ struct Move<'a> {
     stays: usize,
     /// `relays/smtp.example.jp`.
     directory: String,
-    login: &'a Credentials,
+    login: &'a PasswordLogin,
     /// The directory has this login already.
     is_there: bool,
 }
 
 /// The relay and the login that stand in a line itself.
-fn own_login(line: &Line) -> Option<(&Route, &Credentials)> {
+fn own_login(line: &Line) -> Option<(&Route, &PasswordLogin)> {
     let Ok(Some(Sender::Relay(route))) = &line.says else { return None };
-    let login = route.credentials.as_ref().filter(|login| login.source == route.source)?;
-    Some((route, login))
+    let Credentials { login: Login::Password(login), source } = route.credentials.as_ref()? else { return None };
+    (*source == route.source).then_some((route, login))
 }
 
-fn is_same(one: &Credentials, other: &Credentials) -> bool {
+fn is_same(one: &PasswordLogin, other: &PasswordLogin) -> bool {
     one.user == other.user && one.clear_allowed == other.clear_allowed && *one.password == *other.password
 }
 
@@ -116,7 +116,7 @@ fn moved<'a>(
     }
     let is_there = match relays::login(control, in_control, false) {
         Ok(None) => false,
-        Ok(Some(there)) if is_same(&there, login) => true,
+        Ok(Some(Credentials { login: Login::Password(there), .. })) if is_same(&there, login) => true,
         _ => return Ok(Err(format!("{directory} has another login, or a part of one"))),
     };
     let without = smtproutes.that_count().chain(authsenders.that_count()).filter(of_relay);

@@ -67,7 +67,8 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     let mut known = HashMap::new();
     for (line, route) in routes_of(counting()) {
         let security = &route.security;
-        let verification = security.policy.verification(route.credentials.as_ref());
+        let verification =
+            security.policy.verification(route.credentials.as_ref().map(|credentials| &credentials.login));
         let files = (&security.client, &security.cafile, verification);
         for (why, puts_off) in known.entry(files).or_insert_with(|| look_at_pem_files(security, verification)) {
             match puts_off {

@@ -6,6 +6,7 @@ use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
 use crate::tls::view::View;
+use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
@@ -93,15 +94,18 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             policy(security),
         ],
         Event::NoRoute => vec![Fact::new("route", "route", "none: to the domain's mail exchangers")],
-        Event::Credentials { user, by_certificate, clear_allowed, source } => {
-            let user = printable(user);
-            let what = if *by_certificate { "the client certificate is the login" } else { "password" };
+        Event::Credentials { user, kind, clear_allowed, source } => {
+            let user = user.map(printable);
+            let what = match kind {
+                LoginKind::Password => "password",
+                LoginKind::Certificate => "the client certificate is the login",
+            };
             let clear = if *clear_allowed { ", which may go out in clear (-user)" } else { "" };
-            let who = if user.is_empty() { String::new() } else { format!("user {user}, ") };
+            let who = user.as_ref().map_or_else(String::new, |user| format!("user {user}, "));
             vec![
                 Fact::new("credentials", "credentials", format!("{who}{what} from {source}{clear}"))
-                    .with("user", user.into())
-                    .with("by_certificate", Value::Flag(*by_certificate))
+                    .with("user", user.unwrap_or_default().into())
+                    .with("by_certificate", Value::Flag(*kind == LoginKind::Certificate))
                     .with("clear_allowed", Value::Flag(*clear_allowed))
                     .with("source", (*source).into()),
             ]

@@ -7,6 +7,7 @@ use super::{json, printable, readers, text};
 use crate::command::Command;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
+use qmail_auth::LoginKind;
 use qmail_auth::detect;
 use std::cell::RefCell;
 
@@ -46,8 +47,8 @@ struct Known {
 }
 
 struct Login {
-    user: String,
-    by_certificate: bool,
+    user: Option<String>,
+    kind: LoginKind,
     by_mechanism: bool,
 }
 
@@ -83,9 +84,8 @@ impl Known {
     fn learn(&mut self, event: &Event) {
         match event {
             Event::Route { source, .. } => self.source = Some((*source).to_owned()),
-            Event::Credentials { user, by_certificate, .. } => {
-                let (user, by_certificate) = (printable(user), *by_certificate);
-                self.login = Some(Login { user, by_certificate, by_mechanism: false });
+            Event::Credentials { user, kind, .. } => {
+                self.login = Some(Login { user: user.map(printable), kind: *kind, by_mechanism: false });
             }
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
@@ -109,8 +109,8 @@ impl Known {
     fn how(&self) -> String {
         let who = match &self.login {
             None => "without a login".to_owned(),
-            Some(login) if login.user.is_empty() => "as whom the client certificate names".to_owned(),
-            Some(login) => format!("as {}", login.user),
+            Some(Login { user: None, .. }) => "as whom the client certificate names".to_owned(),
+            Some(Login { user: Some(user), .. }) => format!("as {user}"),
         };
         let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
         let unverified = if self.tls.is_some() && !self.is_verified { ", its certificate not verified" } else { "" };
@@ -119,7 +119,7 @@ impl Known {
                 format!("; it offers AUTH and {source} has no login: whether it demands one shows only at MAIL")
             }
             (Some(_), _) if !self.is_logged_in => ", if it accepts the login, which was not tried".to_owned(),
-            (Some(login), _) if login.by_certificate && !login.by_mechanism => {
+            (Some(login), _) if login.kind == LoginKind::Certificate && !login.by_mechanism => {
                 "; whether it takes our certificate for a login shows only at MAIL".to_owned()
             }
             _ => String::new(),

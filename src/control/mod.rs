@@ -8,7 +8,7 @@ pub mod senders;
 
 use crate::policy::Security;
 use files::{Control, ControlError};
-use qmail_auth::Credentials;
+use qmail_auth::Login;
 use qmail_auth::mechanisms::Mechanism;
 use senders::Sender;
 use std::net::IpAddr;
@@ -25,6 +25,14 @@ pub struct Settings {
     pub outgoingip: Option<IpAddr>,
     /// Where the mail goes. None: no route, so by MX.
     pub route: Option<Route>,
+}
+
+/// A login, and where it stands.
+pub struct Credentials {
+    /// What to log in with.
+    pub login: Login,
+    /// For reports: `control/smtproutes line 1`, or `control/relays/smtp.example.jp`.
+    pub source: String,
 }
 
 /// A relay, and how to log in to it.

@@ -1,12 +1,11 @@
 //! control/relays/HOST/: what belongs to one relay, one value in the first line of each file, in qmail's manner.
 
-use super::Route;
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
+use super::{Credentials, Route};
 use crate::policy::{PemFile, UnknownWord};
-use qmail_auth::Credentials;
+use qmail_auth::Login;
 use qmail_auth::mechanisms::Mechanism;
-use qmail_auth::secret::Secret;
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
@@ -210,14 +209,8 @@ pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Resul
     let password = control.read(&password_file)?;
     let source = format!("control/{directory}");
     if password.is_none() && has_certificate {
-        let user = user.map_or_else(Vec::new, |user| user.to_vec());
-        return Ok(Some(Credentials {
-            user,
-            password: Secret::default(),
-            by_certificate: true,
-            clear_allowed: false,
-            source,
-        }));
+        let identity = user.filter(|user| !user.is_empty()).map(|user| user.to_vec());
+        return Ok(Some(Credentials { login: Login::Certificate { identity }, source }));
     }
     if user.is_none() && password.is_none() {
         return Ok(None);

@@ -2,11 +2,11 @@
 //! `domain:relay[:port]`, `domain:relay[:port] user password`, `domain:relay[:port]|user|password`. s/qmail also writes
 //! `;port`.
 
-use super::Route;
 use super::files::{Control, ControlError, strip_blanks};
+use super::{Credentials, Route};
 use crate::policy::Security;
-use qmail_auth::Credentials;
 use qmail_auth::secret::Secret;
+use qmail_auth::{Login, PasswordLogin};
 use std::net::IpAddr;
 
 /// In the control directory.
@@ -219,5 +219,6 @@ pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credent
         return Err("a NUL in the password");
     }
     let password = Secret::from(password);
-    Ok(Credentials { user: user.to_vec(), password, by_certificate: false, clear_allowed, source: source.to_owned() })
+    let login = Login::Password(PasswordLogin { user: user.to_vec(), password, clear_allowed });
+    Ok(Credentials { login, source: source.to_owned() })
 }

@@ -4,10 +4,9 @@
 //! `sender|user|password`, which other programs pass over in silence, is a login for the relay that the route names. A sender is a
 //! whole address, the end of one from an `@` or a `.` on, or nothing.
 
-use super::Route;
 use super::files::{Control, ControlError};
 use super::routes::{self, Best};
-use qmail_auth::Credentials;
+use super::{Credentials, Route};
 
 /// In the control directory.
 pub const FILE: &str = "authsenders";

@@ -2,14 +2,14 @@
 
 use crate::control::files::{Control, ControlError};
 use crate::control::home::{self, Surroundings};
-use crate::control::{Route, Settings};
+use crate::control::{Credentials, Route, Settings};
 use crate::event::{Event, Log};
 use crate::policy::Security;
 use crate::report::{Letter, Verdict};
 use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
 use crate::smtp::envelope::{Envelope, Goal, Mail, Measured, Relay};
-use qmail_auth::client::Auth;
+use qmail_auth::client::Client;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -81,11 +81,12 @@ pub fn plan(
 
     let (resolution, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
+            let client = credentials.map(|Credentials { login, source }| Client::new(login, Some(source), mechanisms));
             let (shown, implicit_tls) = (format!("{host}:{port} ({source})"), port == SUBMISSIONS);
             let resolution = Resolution::for_relay(&host, &source);
             let target = format!("Relay {shown}");
             let relay = Relay { name: host, shown, is_direct: false, security, implicit_tls };
-            (resolution, port, target, relay, credentials.map(|credentials| Auth::new(credentials, mechanisms)))
+            (resolution, port, target, relay, client)
         }
         None => {
             let target = format!("mail exchanger of {}", String::from_utf8_lossy(host));
@@ -122,11 +123,11 @@ fn tell_route(log: &Log, route: Option<&Route>) {
         return log.tell(&Event::NoRoute);
     };
     log.tell(&Event::Route { host, port: *port, source, security });
-    log.tell(&credentials.as_ref().map_or(Event::NoCredentials, |login| Event::Credentials {
-        user: &login.user,
-        by_certificate: login.by_certificate,
-        clear_allowed: login.clear_allowed,
-        source: &login.source,
+    log.tell(&credentials.as_ref().map_or(Event::NoCredentials, |Credentials { login, source }| Event::Credentials {
+        user: login.user(),
+        kind: login.kind(),
+        clear_allowed: login.is_allowed_in_clear(),
+        source,
     }));
 }
 

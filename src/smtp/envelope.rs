@@ -3,15 +3,15 @@
 use super::data::Measure;
 use crate::event::Log;
 use crate::policy::Security;
-use qmail_auth::Credentials;
-use qmail_auth::client::Auth;
+use qmail_auth::Login;
+use qmail_auth::client::Client;
 
 /// The mail and its login, which move from connection to connection.
 pub struct Mail {
     /// The mail.
     pub envelope: Envelope,
     /// The login, if one is configured.
-    pub auth: Option<Auth>,
+    pub auth: Option<Client>,
 }
 
 /// What is the same on all connections of a delivery.
@@ -72,7 +72,7 @@ pub struct Relay {
 
 impl Relay {
     /// Where TLS comes to nothing, the mail goes out over a new connection in clear.
-    pub fn falls_back(&self, login: Option<&Credentials>) -> bool {
+    pub fn falls_back(&self, login: Option<&Login>) -> bool {
         self.security.policy.falls_back(login) && !self.implicit_tls
     }
 }

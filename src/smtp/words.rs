@@ -5,7 +5,8 @@ use super::envelope::Relay;
 use crate::policy::{Security, TlsPolicy};
 use crate::report::{Letter, RecipientReport, Verdict};
 use crate::tls::Session;
-use qmail_auth::client::Auth;
+use qmail_auth::LoginKind;
+use qmail_auth::client::Client;
 use qmail_auth::reply::{Reply, ReplyError};
 use std::net::IpAddr;
 
@@ -16,7 +17,7 @@ pub struct Words<'a> {
     /// The relay.
     pub relay: &'a Relay,
     /// The login, if one is configured.
-    pub auth: Option<&'a Auth>,
+    pub auth: Option<&'a Client>,
     /// TLS, where it was begun.
     pub tls: Option<&'a Session>,
     /// Why it came to nothing on the connection before.
@@ -30,17 +31,17 @@ pub struct Words<'a> {
 impl Words<'_> {
     /// A line of ours, and the server's words below it.
     pub fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
-        Verdict::with_reply(letter, line, &reply.text, self.auth.map(Auth::mask))
+        Verdict::with_reply(letter, line, &reply.text, self.auth.map(Client::mask))
     }
 
     /// The server has taken the message. The last line says how it was brought there, for whoever reads logs.
     pub fn accepted(&self, reply: &Reply) -> Verdict {
         let tls = self.tls.map_or("none", Session::version);
         let certificate = if self.tls.is_some_and(Session::is_verified) { "verified" } else { "unverified" };
-        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), &auth.credentials().user))) {
+        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), auth.login().user()))) {
             None => "none".to_owned(),
-            Some((mechanism, user)) if user.is_empty() => mechanism.to_owned(),
-            Some((mechanism, user)) => format!("{mechanism} user={}", String::from_utf8_lossy(user)),
+            Some((mechanism, None)) => mechanism.to_owned(),
+            Some((mechanism, Some(user))) => format!("{mechanism} user={}", String::from_utf8_lossy(user)),
         };
         let how = format!("tls={tls} cert={certificate} auth={auth}");
         self.said(Letter::K, &format!("{} accepted message.", self.peer), reply).and_line(how)
@@ -79,7 +80,7 @@ impl Words<'_> {
         };
         let for_good = reply.class() == 5 && ours.is_none();
         let line = format!("{} does not like recipient{}", self.peer, ours.as_deref().unwrap_or("."));
-        RecipientReport::refused(for_good, line, &reply.text, self.auth.map(Auth::mask))
+        RecipientReport::refused(for_good, line, &reply.text, self.auth.map(Client::mask))
     }
 
     /// What a refusal has to say of the account that we have logged in to; None where it is about the mail, or there is none.
@@ -101,7 +102,8 @@ impl Words<'_> {
     /// message counts as one of it, unless its status is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
     /// protocol, 5.0 anything).
     fn is_login_in_doubt(&self, reply: &Reply) -> bool {
-        let in_doubt = self.auth.is_some_and(|auth| auth.credentials().by_certificate && auth.accepted().is_none());
+        let in_doubt =
+            self.auth.is_some_and(|auth| auth.login().kind() == LoginKind::Certificate && auth.accepted().is_none());
         let about_another_thing = ["5.1.", "5.2.", "5.3.", "5.4.", "5.6."].iter().any(|s| reply.has_status(s));
         in_doubt && reply.class() == 5 && !about_another_thing
     }
@@ -133,9 +135,9 @@ impl Words<'_> {
         let file = format!("{}/tls", directory.as_deref().unwrap_or_default());
         let why = match self.auth {
             _ if policy.demands_tls() => format!("{file} demands it"),
-            Some(auth) if auth.credentials().by_certificate => "the client certificate needs it".to_owned(),
+            Some(auth) if auth.login().kind() == LoginKind::Certificate => "the client certificate needs it".to_owned(),
             auth => {
-                let source = auth.map(|auth| auth.credentials().source.as_str()).unwrap_or_default();
+                let source = auth.and_then(Client::source).unwrap_or_default();
                 let user = auth.map(user).unwrap_or_default();
                 let tunnel = match self.peer.to_canonical().is_loopback() {
                     true => "a relay on this machine must be named as localhost or by its address; ",
@@ -196,7 +198,7 @@ impl Words<'_> {
     fn with_text(&self, line: String, text: Option<&[u8]>) -> Verdict {
         match text.filter(|text| !text.is_empty()) {
             None => Verdict::new(Letter::Z, line),
-            Some(text) => Verdict::with_reply(Letter::Z, line, text, self.auth.map(Auth::mask)),
+            Some(text) => Verdict::with_reply(Letter::Z, line, text, self.auth.map(Client::mask)),
         }
     }
 
@@ -209,7 +211,7 @@ impl Words<'_> {
     pub fn died(&self) -> Verdict {
         let line = format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate());
         let story = self.story();
-        let refusal = self.auth.map(Auth::refusal).filter(|_| !story.is_empty());
+        let refusal = self.auth.map(Client::refusal).filter(|_| !story.is_empty());
         self.with_text(line + &self.tls_end() + &story, refusal)
     }
 
@@ -249,10 +251,10 @@ impl Words<'_> {
 }
 
 /// Whom the login is for.
-fn user(auth: &Auth) -> String {
-    match &auth.credentials().user[..] {
-        [] => "whom the client certificate names".to_owned(),
-        user => String::from_utf8_lossy(user).into_owned(),
+fn user(auth: &Client) -> String {
+    match auth.login().user() {
+        None => "whom the client certificate names".to_owned(),
+        Some(user) => String::from_utf8_lossy(user).into_owned(),
     }
 }
 

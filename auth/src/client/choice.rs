@@ -1,14 +1,14 @@
 //! Which mechanisms the machine will try, and why not the others, for whoever asks before the login.
 
-use super::{Auth, Permission};
+use super::{Client, Permission};
 use crate::mechanisms::Mechanism;
 
 /// The machine as it may be shown: nothing here gives the password, and the relay's words are masked.
 #[derive(Clone, Copy)]
-pub struct Choice<'a>(&'a Auth);
+pub struct Choice<'a>(&'a Client);
 
-impl Auth {
-    /// The choice that [`Auth::begin`] has made.
+impl Client {
+    /// The choice that [`Client::begin`] has made.
     pub fn choice(&self) -> Choice<'_> {
         Choice(self)
     }
@@ -39,7 +39,7 @@ impl Choice<'_> {
     fn why_not(&self, name: &str) -> Option<&'static str> {
         let Choice(auth) = self;
         let Some(mechanism) = Mechanism::from_name(name) else { return Some("this program does not know it") };
-        let by_certificate = auth.credentials.by_certificate;
+        let by_certificate = auth.is_by_certificate();
         if (mechanism == Mechanism::External) != by_certificate {
             return Some(if by_certificate { "there is no password" } else { "the login is a password" });
         }

@@ -2,9 +2,9 @@
 
 use super::parts::{auth_error, write};
 use super::{octets, text};
-use crate::client::{Auth, Permission, Step};
+use crate::client::{Client, Permission, Step};
 use crate::reply::last_text;
-use crate::{Credentials, detect, mask};
+use crate::{Login, PasswordLogin, detect, mask};
 use std::ffi::{CString, c_char, c_int};
 
 /// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. So the password may be shown.
@@ -32,7 +32,7 @@ pub const AUTH_FLAG_CLEAR_ALLOWED: u32 = 2;
 ///     if (n != 0) printf("login failed: %s\n", auth_why(auth));
 #[allow(non_camel_case_types)] // the C name
 pub struct auth_machine {
-    machine: Auth,
+    machine: Client,
     why: CString,
 }
 
@@ -62,14 +62,9 @@ pub unsafe extern "C" fn auth_new(user: *const c_char, password: *const c_char) 
     if user.is_empty() || password.is_empty() {
         return std::ptr::null_mut();
     }
-    let credentials = Credentials {
-        user: user.to_vec(),
-        password: password.into(),
-        by_certificate: false,
-        clear_allowed: false, // auth_begin's flags say so
-        source: String::new(),
-    };
-    Box::into_raw(Box::new(auth_machine { machine: Auth::new(credentials, None), why: CString::default() }))
+    let clear_allowed = false; // auth_begin's flags say so
+    let login = Login::Password(PasswordLogin { user: user.to_vec(), password: password.into(), clear_allowed });
+    Box::into_raw(Box::new(auth_machine { machine: Client::new(login, None, None), why: CString::default() }))
 }
 
 /// Begins on a connection whose EHLO reply is `ehlo`, in a form that auth_detect takes: over TLS, the one that came over TLS.

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn auth_login(user_or_password: *const c_char, out: *mut c
     // SAFETY: the contract of this function is that of text().
     let Some(word) = (unsafe { text(user_or_password) }) else { return auth_error::Null as isize };
     // SAFETY: likewise that of write().
-    unsafe { write(&crate::login(word), out, size) }
+    unsafe { write(&crate::base64_secret(word), out, size) }
 }
 
 /// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever

@@ -8,10 +8,10 @@ use crate::resolve::resolution::known;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Goal, Relay};
 use crate::tls::{self, Failure};
-use qmail_auth::Credentials;
-use qmail_auth::client::{Auth, Permission, Step};
+use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::mask;
 use qmail_auth::reply::Reply;
+use qmail_auth::{Login, LoginKind};
 
 impl Session {
     pub(super) fn greeting_reply(&mut self, reply: &Reply) {
@@ -49,7 +49,7 @@ impl Session {
     /// The server has said hello: first TLS, then the login, then the mail.
     fn secure(&mut self) {
         if let Some(session) = self.channel.tls() {
-            if self.credentials().is_some_and(|login| login.by_certificate) && !session.showed_certificate() {
+            if self.login_kind() == Some(LoginKind::Certificate) && !session.showed_certificate() {
                 let why = "the relay asks for no client certificate, or for none with our kind of key, and there is no password";
                 return self.finish(self.words().login_failed(why, None));
             }
@@ -70,8 +70,13 @@ impl Session {
         self.peer.to_canonical().is_loopback() && known(&self.envelope.relay.name).contains(&self.peer)
     }
 
-    pub(super) fn credentials(&self) -> Option<&Credentials> {
-        self.auth.as_ref().map(Auth::credentials)
+    /// What to log in with, if there is anything.
+    pub(super) fn credentials(&self) -> Option<&Login> {
+        self.auth.as_ref().map(Client::login)
+    }
+
+    fn login_kind(&self) -> Option<LoginKind> {
+        self.credentials().map(Login::kind)
     }
 
     /// `behind` is what was received behind the reply: in clear, by whoever may have been on the way.
@@ -183,7 +188,7 @@ impl Session {
                 self.expect(Command::Auth);
             }
             Step::Proceed => {
-                self.envelope.log.tell(&Event::LoggedIn(self.auth.as_ref().and_then(Auth::accepted)));
+                self.envelope.log.tell(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
                 self.send_mail(); // and no EHLO or RSET before it: either drops the login on some server
             }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.words().login_failed(&why, reply))),

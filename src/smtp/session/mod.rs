@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::{RecipientReport, Verdict, os_error};
 use crate::want::{Happened, Want, out_of_turn};
-use qmail_auth::client::Auth;
+use qmail_auth::client::Client;
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
 use std::collections::VecDeque;
@@ -80,7 +80,7 @@ enum Outcome {
 /// One connection, from greeting to ending.
 pub struct Session {
     envelope: Envelope,
-    auth: Option<Auth>,
+    auth: Option<Client>,
     peer: IpAddr,
     /// Unix time, to verify certificates by.
     unix: u64,
@@ -217,7 +217,7 @@ impl Session {
     }
 
     fn mask(&self) -> Option<&Mask> {
-        self.auth.as_ref().map(Auth::mask)
+        self.auth.as_ref().map(Client::mask)
     }
 
     fn words(&self) -> Words<'_> {
@@ -248,7 +248,7 @@ impl Session {
         }
         match (command, reply.code, reply.class()) {
             (Command::EndOfData, _, 4 | 5) => self.message_reply(reply),
-            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Auth::is_good_bye) => {
+            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Client::is_good_bye) => {
                 self.login_closed(false);
             }
             _ if self.early => self.out_of_step(reply),

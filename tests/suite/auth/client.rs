@@ -1,9 +1,9 @@
 //! The AUTH machine alone: what it sends and when it stops, so that no relay locks the user out.
 
-use qmail_auth::Credentials;
-use qmail_auth::client::{Auth, Permission, Step};
+use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::detect::Offer;
 use qmail_auth::mechanisms::Mechanism::{self, CramMd5, Login, Plain};
+use qmail_auth::{self, PasswordLogin};
 
 /// What happens to the machine in a case.
 enum Event {
@@ -17,16 +17,10 @@ use Event::*;
 
 /// Runs a machine with this order, all of it offered and permitted. Answers what it said and how it ended, in words.
 fn run(order: &[Mechanism], events: &[Event]) -> String {
-    let credentials = Credentials {
-        user: b"u".to_vec(),
-        password: b"p".to_vec().into(),
-        by_certificate: false,
-        clear_allowed: true,
-        source: "here".to_owned(),
-    };
+    let login = PasswordLogin { user: b"u".to_vec(), password: b"p".to_vec().into(), clear_allowed: true };
     let names = order.iter().map(|mechanism| mechanism.name().to_owned()).collect();
     let offer = Offer { offered: true, names };
-    let mut auth = Auth::new(credentials, Some(order.to_vec()));
+    let mut auth = Client::new(qmail_auth::Login::Password(login), Some("here".to_owned()), Some(order.to_vec()));
     let mut said = Vec::new();
     let mut note = |step: Step| match step {
         Step::Send(line) => said.push(String::from_utf8_lossy(&line).into_owned()),

@@ -2,6 +2,7 @@
 
 use crate::support::Home;
 use base64::Engine;
+use qmail_auth::Login;
 use qmail_remote::control::Settings;
 use qmail_remote::control::files::Control;
 use qmail_remote::event::Log;
@@ -40,8 +41,10 @@ fn meaning(home: &Home, host: &str, sender: &str) -> String {
     match Settings::read(&control, host.as_bytes(), sender.as_bytes()) {
         Err(error) => format!("{error:?}"),
         Ok(settings) => settings.route.map_or("MX".to_owned(), |route| {
-            let login =
-                route.credentials.map(|login| (login.user.clone(), login.password.to_vec(), login.clear_allowed));
+            let login = route.credentials.map(|credentials| match credentials.login {
+                Login::Password(login) => (login.user.clone(), login.password.to_vec(), login.clear_allowed),
+                Login::Certificate { .. } => panic!("a client certificate"),
+            });
             format!("{}:{} {login:?}", route.host, route.port)
         }),
     }

@@ -1,6 +1,7 @@
 //! Control files: each line of each form with what it becomes, and what is wrong with the rest.
 
 use crate::support::{Home, program, run};
+use qmail_auth::{Login, PasswordLogin};
 use qmail_remote::control::files::{Control, ControlError};
 use qmail_remote::control::{Route, Settings};
 use qmail_remote::event::Log;
@@ -20,10 +21,12 @@ fn settings_for(home: &Home, host: &str, sender: &str) -> Result<Settings, Strin
 
 /// `host:port`, and `user password` where there is a login, with `-` before the user where clear text is allowed.
 fn describe(route: &Route) -> String {
-    let login = route.credentials.as_ref().map(|login| {
-        let sign = if login.clear_allowed { "-" } else { "" };
-        let (user, password) = (String::from_utf8_lossy(&login.user), String::from_utf8_lossy(&login.password));
-        format!(" {sign}{user} {password}")
+    let login = route.credentials.as_ref().map(|credentials| match &credentials.login {
+        Login::Password(PasswordLogin { user, password, clear_allowed }) => {
+            let sign = if *clear_allowed { "-" } else { "" };
+            format!(" {sign}{} {}", String::from_utf8_lossy(user), String::from_utf8_lossy(password))
+        }
+        Login::Certificate { identity } => format!(" {identity:?}"),
     });
     format!("{}:{}{}", route.host, route.port, login.unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use crate::support::Home;
 use crate::support::server::{Rules, Server};
+use qmail_auth::Login;
 use qmail_remote::control::files::{Control, ControlError};
 use qmail_remote::control::{Route, Settings};
 use qmail_remote::event::Log;
@@ -12,7 +13,8 @@ const SENDER: &str = "first.last@sub.example.net";
 fn route(home: &Home, sender: &str) -> Result<String, String> {
     let describe = |route: Route| match route.credentials {
         None => format!("{}:{}", route.host, route.port),
-        Some(login) => {
+        Some(credentials) => {
+            let Login::Password(login) = credentials.login else { return "a client certificate".to_owned() };
             let sign = if login.clear_allowed { "-" } else { "" };
             let [user, password] = [&login.user[..], &login.password[..]].map(String::from_utf8_lossy);
             format!("{}:{} {sign}{user} {password}", route.host, route.port)
