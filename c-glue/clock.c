@@ -1,4 +1,4 @@
-/* The two clocks of a delivery. */
+/* The two clocks of a delivery: monotonic for deadlines, Unix time for certificates and tcpto. */
 
 #include <limits.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* One connection to one address, with a deadline. */
+/* Connects to one address until a deadline. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ union any_address {
     struct sockaddr_in6 v6;
 };
 
-/* Returns how long the result is. */
+/* Returns the length of the result. */
 static socklen_t fill(union any_address *to, const struct qmail_auth_address *from, uint16_t port)
 {
     memset(to, 0, sizeof *to);
@@ -42,7 +42,7 @@ static int bind_to(int s, const struct qmail_auth_address *source)
     return bind(s, &address.any, size);
 }
 
-/* Waits for a connect that is under way. Returns 0, or why it failed. */
+/* Waits for a connect in progress. Returns 0 or the errno of its failure. */
 static int finish(int s, uint64_t deadline)
 {
     struct pollfd p = {s, POLLOUT, 0};
@@ -77,7 +77,8 @@ int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_wan
         close(s);
         return -1;
     }
-    /* Without it each of our short flights waits for the acknowledgement of the one before: 40 ms. No loss if it fails. */
+    /* Without TCP_NODELAY each of our short flights would wait up to 40 ms for the acknowledgement of the one before. Not fatal if it
+       fails. */
     (void)setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(s, &address.any, size) == -1)
         error = errno == EINPROGRESS || errno == EINTR ? finish(s, want->deadline) : errno;

@@ -1,4 +1,4 @@
-/* A process that holds a password: nobody is to find it in a file or look into it. */
+/* Protects the password in memory: no core file, and no other process of this user may look into ours. */
 
 #include <sys/prctl.h>
 #include <sys/resource.h>

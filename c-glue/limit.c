@@ -1,5 +1,5 @@
-/* A limit for calls that have no deadline of their own. The signal is the one of alarm(2), so whoever started the program may have
-   blocked or ignored it, or have its own timer running: all of that is put back. */
+/* A time limit for calls that have no deadline of their own. It is SIGALRM. Our parent may have blocked or ignored that signal, or
+   may have started a timer of its own: all of this is restored afterwards. */
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,8 +16,8 @@ static struct sigaction old_action;
 static sigset_t old_mask;
 static struct itimerval old_timer;
 
-/* glibc goes on after EINTR. Where it waits for an answer over TCP, that is without end: the end of its connection is a failure to
-   it as any other. Over UDP it ends what it waits for now (timeout: in resolv.conf), and asks no server a second time. */
+/* glibc's resolver continues after EINTR. Over TCP it would wait for ever, so its connection is shut down, which it takes for a
+   failure. Over UDP it finishes the wait that has begun (timeout: in resolv.conf), and asks no server a second time. */
 static void interrupt(int number)
 {
     int error = errno;
@@ -43,7 +43,7 @@ void limit_begin(const struct itimerval *left)
     (void)sigaction(SIGALRM, &action, &old_action);
     (void)sigprocmask(SIG_UNBLOCK, &mask, &old_mask);
     (void)setitimer(ITIMER_REAL, left, &old_timer);
-    is_over = 0; /* a signal that was waiting is of whoever blocked it */
+    is_over = 0; /* a signal that was pending before is not our timer's */
 }
 
 int limit_is_over(void)

@@ -1,4 +1,4 @@
-/* The loop: the delivery says what it wants, one system call does it, and the delivery is told how that went. */
+/* The main loop: the delivery says what it wants, one function here does it, and the delivery is told what happened. */
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,8 +11,8 @@
 
 #include "glue.h"
 
-/* Large reads, large writes: few calls for a large message. Not larger, since the delivery needs room for it twice more, and a
-   limit of memory under which stock delivers is to do for this. */
+/* Large enough that a large message needs few system calls. Not larger, because the delivery needs twice this size besides, and must
+   run under the memory limits that stock qmail-remote runs under. */
 char piece[64 * 1024];
 
 static int try_again(void)
@@ -20,8 +20,8 @@ static int try_again(void)
     return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* A relay with Nagle's algorithm (RFC 896) holds its next reply until this one is acknowledged, which the kernel would put off by
-   40 ms. The option does not last (tcp(7)), so it is set each time. No loss if that fails. */
+/* A relay with Nagle's algorithm (RFC 896) holds back its next reply until this one is acknowledged, and our kernel would delay that
+   by 40 ms. The option does not last (tcp(7)), so it is set each time. Not fatal if it fails. */
 static void acknowledge(int s)
 {
     int one = 1;
@@ -51,8 +51,7 @@ static void give(struct qmail_auth_delivery *delivery, int s, const struct qmail
         qmail_auth_delivery_send_failed(delivery);
 }
 
-/* What the server has said is always received before more is sent: the delivery must know of a reply that came before
-   the command it could answer. */
+/* Always receives before it sends: the delivery must know whether a reply came before the command that it would answer. */
 static void io(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want, int in_message)
 {
     struct pollfd p = {s, POLLIN, 0};
@@ -71,8 +70,8 @@ static void io(struct qmail_auth_delivery *delivery, int s, const struct qmail_a
         receive(delivery, s, in_message);
 }
 
-/* Descriptor 0 is a file in qmail, which is always ready. Where it is a pipe, the server may have something to say
-   before it is. */
+/* qmail gives a file as descriptor 0, which is always ready. Where it is a pipe, the server may say something before the pipe is
+   ready. */
 static void read_message(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     struct pollfd p[] = {{s, POLLIN, 0}, {0, POLLIN, 0}};
@@ -94,7 +93,7 @@ static void read_message(struct qmail_auth_delivery *delivery, int s, const stru
     }
 }
 
-/* The whole message and back to its start, where descriptor 0 can go back. */
+/* Reads the whole message and seeks back to its start, where descriptor 0 can seek. */
 static void measure(struct qmail_auth_delivery *delivery)
 {
     struct stat file;
@@ -119,12 +118,12 @@ static void measure(struct qmail_auth_delivery *delivery)
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     if (want->len > 0)
-        (void)send(s, want->octets, want->len, MSG_DONTWAIT | MSG_NOSIGNAL); /* a QUIT nobody waits for */
+        (void)send(s, want->octets, want->len, MSG_DONTWAIT | MSG_NOSIGNAL); /* a QUIT whose reply nobody waits for */
     close(s);
     qmail_auth_delivery_disconnected(delivery, now());
 }
 
-/* Returns 0, or -1 where not all could be written. */
+/* Returns 0, or -1 when not all could be written. */
 static int write_whole(const char *octets, size_t len)
 {
     struct pollfd p = {1, POLLOUT, 0};
@@ -144,8 +143,7 @@ static int write_whole(const char *octets, size_t len)
     return 0;
 }
 
-/* A report that is cut would be read as another one, so it is written whole or the process dies by a signal, which
-   qmail-rspawn takes for a deferral. */
+/* qmail-rspawn would misread a truncated report. So it is written whole, or the process dies by a signal, which defers the mail. */
 static void write_report(const char *octets, size_t len)
 {
     if (write_whole(octets, len) == -1)
@@ -156,7 +154,7 @@ int run(struct qmail_auth_delivery *delivery)
 {
     struct qmail_auth_want want;
     int s = -1;
-    int in_message = 0; /* or behind it, where one reply is left */
+    int in_message = 0; /* or after it, when only one reply is still to come */
 
     for (;;) {
         qmail_auth_delivery_want(delivery, now(), &want);

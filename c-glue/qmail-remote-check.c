@@ -1,4 +1,4 @@
-/* qmail-remote-check: the process. A delivery that sends no mail and prints what happens, run by the same loop. */
+/* qmail-remote-check: the process. The same loop runs a delivery that sends no mail and prints what happens. */
 
 #include <limits.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 
 #include "glue.h"
 
-/* A connection must not become the descriptor that is printed to. Where that is closed, the exit status is all that is wanted, and
-   what is printed goes into a file in memory: /dev/null need not be there, or may be a file. */
+/* No connection may become a descriptor that is printed to. Where one of those is closed, the caller wants only the exit status, and
+   the output goes to a file in memory. Unlike /dev/null, that always exists. */
 static void sound_descriptors(void)
 {
     int fd;

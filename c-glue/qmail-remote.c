@@ -1,5 +1,5 @@
-/* qmail-remote: the process. It makes its surroundings safe, gives the delivery what it must know of them, and always
-   exits 0, since qmail-rspawn bounces mail for any other status. */
+/* qmail-remote: the process. It makes its surroundings safe, passes what the delivery must know of them, and always exits 0, since
+   qmail-rspawn bounces mail for any other status. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,17 +12,17 @@
 
 #include "glue.h"
 
-/* The package looks for this in a file to know that it is ours. */
+/* The package searches a file for this text to know that the file is this program. */
 static const char mark[] = "qmail-remote-auth: this program is /usr/libexec/qmail-remote-auth/qmail-remote";
 
-/* Takes the lowest free descriptor. It can be neither read nor written, and is there where /dev/null is not, or is a file. */
+/* Opens the lowest free descriptor on something that can be neither read nor written. Unlike /dev/null, `/` always exists. */
 static int nothing(void)
 {
     return open("/", O_PATH);
 }
 
-/* Without a report pipe there is no delivery. Without a message, descriptor 0 becomes one that cannot be read, since an
-   empty message would be sent. Descriptor 2 is the report pipe as well, so nothing may be written there. */
+/* Makes descriptors 0 to 2 safe. Without a report pipe there is no delivery. A closed descriptor 0 becomes one that cannot be read:
+   an empty message would be delivered. Descriptor 2 is the report pipe, too, so nothing may be written to it. */
 static void sound_descriptors(void)
 {
     int report = fcntl(1, F_GETFL);
@@ -41,14 +41,14 @@ int main(int argc, char **argv)
     static char cwd[PATH_MAX];
     struct qmail_auth_delivery *delivery;
 
-    __asm__ volatile("" : : "r"(mark)); /* keeps it in the program */
+    __asm__ volatile("" : : "r"(mark)); /* or the compiler would leave it out */
     sound_descriptors();
     no_core();
-    (void)mallopt(M_TOP_PAD, 32 * 1024); /* what malloc sets aside counts for a limit of memory */
+    (void)mallopt(M_TOP_PAD, 32 * 1024); /* what malloc reserves counts towards a memory limit */
     signal(SIGPIPE, SIG_IGN);
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
                                        getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid());
-    (void)run(delivery); /* it is no check */
+    (void)run(delivery); /* only a check can fail here */
     qmail_auth_delivery_free(delivery);
     return 0;
 }

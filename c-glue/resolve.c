@@ -1,5 +1,5 @@
-/* Names to MX records and addresses, and the addresses of this machine. MX by res_query, whose answer goes on as it came;
-   addresses by getaddrinfo from /etc/hosts and DNS: so the resolver's own order and timeouts count, and no other module. */
+/* The resolver: MX records by res_query, whose answer is passed on unread; addresses by getaddrinfo, from /etc/hosts and DNS, with the
+   system's own order and timeouts; and the addresses of this machine. */
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -15,14 +15,14 @@
 
 #include "glue.h"
 
-/* One more than a delivery tries, so that it knows of a name that has more. */
+/* One more than a delivery tries, so that it knows when a name has more. */
 #define MAX_ADDRESSES 65
 
-/* What is left of the minute that all lookups of a delivery have together, and the time between two interruptions once it is over. */
+/* All lookups of a delivery share one minute. How much of it is left, and the time between two interruptions once it is over. */
 static struct itimerval left_for_lookups = {{0, 100000}, {60, 0}};
 static int is_late;
 
-/* Returns 1 when it was an IP address. */
+/* Returns 1 if `from` is an IP address, else 0. */
 static int copy_address(const struct sockaddr *from, struct qmail_auth_address *to)
 {
     memset(to, 0, sizeof *to);
@@ -40,7 +40,7 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
     return 0;
 }
 
-/* Whether there is time for a lookup. Then it has begun to run. */
+/* Starts the timer if there is time left for a lookup. Returns whether there is. */
 static int begin(void)
 {
     if (!is_late)
@@ -54,7 +54,7 @@ static void end(void)
     limit_end(&left_for_lookups);
 }
 
-/* What was not found in time is unknown, whatever the resolver makes of that. */
+/* After the time is up the result is unknown, whatever the resolver says. */
 static void not_found(struct qmail_auth_delivery *delivery, enum qmail_auth_missing missing, const char *why)
 {
     if (is_late)
@@ -63,7 +63,7 @@ static void not_found(struct qmail_auth_delivery *delivery, enum qmail_auth_miss
         qmail_auth_delivery_not_found(delivery, missing, why);
 }
 
-/* A server that refuses is no proof that there is no such name, so only two answers are final. */
+/* Only two answers prove that there is nothing: a server that fails or refuses does not. */
 static enum qmail_auth_missing missing(int error)
 {
     return error == HOST_NOT_FOUND || error == NO_DATA ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
@@ -74,7 +74,7 @@ void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
     int n = -1;
 
     if (begin()) {
-        n = res_query(name, C_IN, T_MX, (unsigned char *)piece, sizeof piece); /* of the name as it stands */
+        n = res_query(name, C_IN, T_MX, (unsigned char *)piece, sizeof piece); /* no search list */
         end();
     }
     if (n < 0)
@@ -82,11 +82,11 @@ void resolve_mx(struct qmail_auth_delivery *delivery, const char *name)
     else if ((size_t)n > sizeof piece)
         not_found(delivery, QMAIL_AUTH_MISSING_UNKNOWN, "an answer without end");
     else
-        /* Two deliveries differ in the process, two of one process number in the time. */
+        /* The seed differs by process, and for one process number by time. */
         qmail_auth_delivery_mx(delivery, piece, (size_t)n, now() + ((uint64_t)getpid() << 32));
 }
 
-/* Whether DNS says that the name has no addresses, of either family. Sets what it says else. */
+/* Whether DNS says that the name has no address of either family. Otherwise sets `why`. */
 static int has_none(const char *name, const char **why)
 {
     static const uint16_t types[] = {T_A, T_AAAA};
@@ -102,7 +102,7 @@ static int has_none(const char *name, const char **why)
             *why = hstrerror(h_errno);
             return 0;
         }
-        /* An alias alone, of a name that has none, is an answer, too. */
+        /* The answer may be an alias alone, of a name without addresses. */
         if (n >= 0 && ((size_t)n > sizeof piece || qmail_auth_answer_has(piece, (size_t)n, types[i]))) {
             *why = "DNS has an address that the system's resolver does not give";
             return 0;
@@ -111,8 +111,8 @@ static int has_none(const char *name, const char **why)
     return 1;
 }
 
-/* getaddrinfo takes the answer about one family for both when the other lookup failed, and need not ask DNS at all. So that
-   there are none is believed only when DNS says so itself. */
+/* When the lookup of one family fails, getaddrinfo reports the result of the other for both, and it need not have asked DNS at all. So
+   "no addresses" is believed only if DNS itself says so. */
 static enum qmail_auth_missing not_resolved(const char *name, int error, const char **why)
 {
     int says_none = error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY;
@@ -121,8 +121,8 @@ static enum qmail_auth_missing not_resolved(const char *name, int error, const c
     return says_none && has_none(name, why) ? QMAIL_AUTH_MISSING_NONE : QMAIL_AUTH_MISSING_UNKNOWN;
 }
 
-/* As getaddrinfo, with nsswitch.conf left aside. What else it may name are modules that libc loads at run time, which a static
-   program can only do with the very libc it was built from; these two are in libc itself. */
+/* getaddrinfo without nsswitch.conf. Other modules that the file may name would be loaded at run time, and a static program can do
+   that only with the very libc that it was built from. These two are in libc itself. */
 static int addresses_of(const char *name, struct addrinfo **found)
 {
     struct addrinfo hints;

@@ -1,6 +1,6 @@
-/* What libc does when it cannot start a program that it is linked into, for want of memory mostly: it exits 127 before main, for
-   which qmail-rspawn bounces, and nothing of ours runs before that. So the linker puts these in the place of two of its functions,
-   and the process dies by a signal, which defers: by an instruction, since nothing of libc can be relied on there. */
+/* A statically linked libc that cannot start the program, mostly because memory is short, exits 127 before main. qmail-rspawn
+   bounces mail for that status. So the linker replaces two functions of libc by these (--wrap), and the process dies by a signal,
+   which defers the mail. It is a trap instruction, since no function of libc can be relied on at that point. */
 
 #include <stddef.h>
 
@@ -20,7 +20,7 @@ void *__wrap__dl_early_allocate(size_t size)
 
 void __wrap__exit(int status)
 {
-    if (status == 127) /* nothing of ours exits so */
+    if (status == 127) /* our own code never exits so */
         __builtin_trap();
     __real__exit(status);
 }

@@ -1,4 +1,5 @@
-/* queue/lock/tcpto, which all deliveries of a qmail share: read, and perhaps one record of it written, under stock's lock. */
+/* queue/lock/tcpto, which all deliveries of one qmail share: reads it, and writes one record if the delivery wants that, under the
+   lock that stock qmail-remote takes. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,11 +9,11 @@
 
 #include "glue.h"
 
-/* What is left of the time that a delivery waits for others, who have the lock for no longer than a few calls, but when they are
-   stopped; and the time between two interruptions once it is over. */
+/* How long a delivery still waits for the lock, and the time between two interruptions once that is over. Others hold the lock for a
+   few system calls only, unless they are stopped. */
 static struct itimerval left_for_lock = {{0, 100000}, {5, 0}};
 
-/* The kernel lets all wait in turn. */
+/* The kernel gives the lock to waiting processes in turn. */
 static int wait_for_lock(int fd)
 {
     static int is_over;
@@ -49,14 +50,14 @@ static size_t read_file(int fd, char *octets, size_t size)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Where files may not grow so long (RLIMIT_FSIZE), the signal would end the process. */
+/* Where RLIMIT_FSIZE forbids a file of this size, the signal would end the process. */
 static void write_change(int fd, const struct qmail_auth_change *change)
 {
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)!pwrite(fd, change->octets, change->len, (off_t)change->offset);
 }
 
-/* It only spares timeouts, so whatever fails here is as if the file were not there. */
+/* The file only saves time, so any failure here is treated as if it did not exist. */
 void tcpto(struct qmail_auth_delivery *delivery, const char *name)
 {
     char octets[1024];
@@ -70,5 +71,5 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name)
     if (change.len > 0)
         write_change(fd, &change);
     if (fd != -1)
-        close(fd); /* and with it the lock */
+        close(fd); /* and releases the lock */
 }
