@@ -1,5 +1,6 @@
 //! What editors put before a text, or make of all of it, beside what one sees (RFC 3629 section 6).
 
+use crate::cause::FileError;
 use qmail_auth::secret::Secret;
 
 /// The byte order mark of UTF-8. It says nothing, and would be a part of the first word.
@@ -7,11 +8,9 @@ pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Cuts off that mark. An error for UTF-16, which has another mark or a NUL beside each ASCII character, and for what a power cut has
 /// filled with NULs.
-pub fn skip_mark(text: &mut Secret) -> Result<(), &'static str> {
+pub fn skip_mark(text: &mut Secret) -> Result<(), FileError> {
     match text[..] {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => {
-            Err("UTF-16, or damaged; write it again as plain text: iconv -f UTF-16 -t UTF-8")
-        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => Err(FileError::NotPlainText),
         _ => {
             while text.cut_prefix(MARK) {}
             Ok(())

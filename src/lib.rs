@@ -3,6 +3,7 @@
 //! C moves bytes, Rust understands them: nothing here opens a socket or reads a clock. The delivery is a machine
 //! ([`delivery::Delivery`]) that says what it wants, and c-glue/ does it with one system call.
 
+pub mod cause;
 pub mod check;
 pub mod command;
 pub mod control;
@@ -15,4 +16,5 @@ pub mod report;
 pub mod resolve;
 pub mod smtp;
 pub mod tls;
+pub mod verdict;
 pub mod want;

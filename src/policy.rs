@@ -2,6 +2,7 @@
 //! are [`TlsPolicy::row`], and nothing else decides by a word: a new one does not compile until each of its rows is there.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+use crate::cause::ControlCause;
 use qmail_auth::client::Permission;
 use qmail_auth::{Login, LoginKind};
 use std::fmt;
@@ -198,24 +199,16 @@ impl fmt::Display for TlsPolicy {
 }
 
 impl FromStr for TlsPolicy {
-    type Err = UnknownWord;
+    type Err = ControlCause;
 
-    fn from_str(word: &str) -> Result<TlsPolicy, UnknownWord> {
-        TlsPolicy::WORDS.into_iter().find(|policy| policy.to_string() == word).ok_or(UnknownWord)
+    fn from_str(word: &str) -> Result<TlsPolicy, ControlCause> {
+        let found = TlsPolicy::WORDS.into_iter().find(|policy| policy.to_string() == word);
+        found.ok_or_else(|| {
+            let words = TlsPolicy::WORDS.map(|policy| policy.to_string()).join(", ");
+            ControlCause::UnknownWord { words }
+        })
     }
 }
-
-/// The file has another word.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnknownWord;
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not one of {}", TlsPolicy::WORDS.map(|policy| policy.to_string()).join(", "))
-    }
-}
-
-impl std::error::Error for UnknownWord {}
 
 #[cfg(test)]
 mod tests {
@@ -285,8 +278,8 @@ mod tests {
             assert_eq!(policy.to_string().parse(), Ok(policy));
         }
         for other in ["unset", "", "Verify", "may "] {
-            assert_eq!(other.parse::<TlsPolicy>(), Err(UnknownWord));
+            let error = other.parse::<TlsPolicy>().unwrap_err();
+            assert_eq!(error.to_string(), "not one of verify, encrypt, may, none");
         }
-        assert_eq!(UnknownWord.to_string(), "not one of verify, encrypt, may, none");
     }
 }

@@ -21,7 +21,7 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
     general(&control, &mut notes);
     let mut are_read = true;
     let [smtproutes, authsenders] = [routes::FILE, senders::FILE].map(|file| {
-        Lines::read(&control, file).unwrap_or_else(|ControlError(why)| {
+        Lines::read(&control, file).unwrap_or_else(|why| {
             notes.warn_of_delay(&format!("{why}; mail is put off"));
             are_read = false;
             Lines::default()
@@ -46,7 +46,7 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
 
 /// What does not depend on the mail.
 fn general(control: &Control, notes: &mut Notes) {
-    let mut off = |ControlError(why)| notes.warn_of_delay(&format!("{why}; mail is put off"));
+    let mut off = |why: ControlError| notes.warn_of_delay(&format!("{why}; mail is put off"));
     let hello = control.helohost().map_err(&mut off).ok();
     let outgoingip = control.ip("outgoingip").map_err(&mut off).ok().flatten();
     let mut seconds = |name: &str, default| control.number(name, default).map_err(&mut off).ok();
@@ -67,7 +67,7 @@ fn general(control: &Control, notes: &mut Notes) {
 fn say_stray(source: &str, stray: &Stray, notes: &mut Notes) {
     match stray {
         Stray::Ignored => notes.warn(&format!("{source}: no colon, so it does not count")),
-        Stray::Unclear(ControlError(why)) => notes.warn_of_delay(&format!("{why}; mail is put off")),
+        Stray::Unclear(why) => notes.warn_of_delay(&format!("{why}; mail is put off")),
         Stray::Comment => {
             notes.warn(&format!("{source}: a comment with a login in it; if that is still good, delete it"))
         }
@@ -105,7 +105,7 @@ fn say_line(line: &Line, file: &str, notes: &mut Notes) {
             say_clear(login, source, notes);
         }
         Ok(Some(Sender::Relay(route))) => say_route(route, &mail, of_senders, notes),
-        Err(ControlError(why)) => notes.warn_of_delay(&format!("{why}; {mail} is put off")),
+        Err(why) => notes.warn_of_delay(&format!("{why}; {mail} is put off")),
     }
     if let Some(why) = misses(key, of_senders) {
         notes.warn(&format!("{source}: {why}, so it does not count"));

@@ -12,6 +12,7 @@ use crate::control::senders::{self, Sender};
 use crate::control::{Credentials, Route, relays, routes};
 use crate::event::Log;
 use qmail_auth::{Login, PasswordLogin};
+use std::error::Error;
 use std::path::Path;
 
 /// As far as `\{n\}` of sed counts.
@@ -22,16 +23,16 @@ pub fn convert(home: &Path) -> (Vec<String>, bool) {
     let control = Control { home: home.to_owned(), log: Log::default() };
     let (lines, is_wrong) = match commands(&control) {
         Ok(lines) => (lines, false),
-        Err(ControlError(why)) => (vec![format!("# {why}; nothing can be moved.")], true),
+        Err(why) => (vec![format!("# {why}; nothing can be moved.")], true),
     };
     (lines.iter().map(|line| printable(line.as_bytes())).collect(), is_wrong)
 }
 
-fn commands(control: &Control) -> Result<Vec<String>, ControlError> {
+fn commands(control: &Control) -> Result<Vec<String>, Box<dyn Error>> {
     let (smtproutes, authsenders) = (Lines::read(control, routes::FILE)?, Lines::read(control, senders::FILE)?);
     if control.has_mark(routes::FILE) {
         let how = r"sed -i '1s/^\xef\xbb\xbf//' control/smtproutes";
-        return Err(ControlError(format!("control/{} begins with a byte order mark; remove it: {how}", routes::FILE)));
+        return Err(format!("control/{} begins with a byte order mark; remove it: {how}", routes::FILE).into());
     }
     let mut said = Vec::new();
     let mut moves = Vec::new();
@@ -99,7 +100,7 @@ fn moved<'a>(
     }
     let (_, login) = match (own_login(line), &line.says) {
         (Some(found), _) => found,
-        (None, Err(ControlError(why))) => return Ok(Err(why.clone())),
+        (None, Err(why)) => return Ok(Err(why.to_string())),
         _ => return Ok(Err("there is no login in it".to_owned())),
     };
     let Some(directory) = &line.directory else {

@@ -94,7 +94,7 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     }
 }
 
-fn put_off(ControlError(why): ControlError, notes: &mut Notes) {
+fn put_off(why: ControlError, notes: &mut Notes) {
     notes.warn_of_delay(&format!("{why}; mail is put off"));
 }
 
@@ -164,7 +164,7 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     let path = control.home.join("control").join(name);
     let content = match control.read(name) {
         Ok(content) => content?,
-        Err(ControlError(why)) => {
+        Err(why) => {
             let for_qmailr = match readers::not_for_qmailr(&path) {
                 Ok(None) if readers::has_qmailr() && path.is_file() && File::open(&path).is_err() => {
                     format!(" for this user; {} can read it", readers::QMAILR)

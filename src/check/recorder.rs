@@ -4,9 +4,11 @@
 use super::arguments::Options;
 use super::facts::{self, Fact, Value};
 use super::{json, printable, readers, text};
+use crate::cause::User;
 use crate::command::Command;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
+use crate::verdict::Fate;
 use qmail_auth::LoginKind;
 use qmail_auth::detect;
 use std::cell::RefCell;
@@ -68,14 +70,13 @@ impl Recorder {
 
     fn end(&self, known: &Known, verdict: &Verdict) -> String {
         let host = printable(&self.options.host);
-        match verdict.is_good() {
-            true => format!("OK: mail for {host} would go out {}", known.how()),
-            false => {
-                let fate = if verdict.is_final() { "bounce" } else { "wait" };
-                let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-                format!("NOT OK: mail for {host} would {fate}: {}{lost}", facts::one_line(verdict.text()))
-            }
-        }
+        let fate = match verdict.fate() {
+            Fate::Delivered => return format!("OK: mail for {host} would go out {}", known.how()),
+            Fate::Deferred => "wait",
+            Fate::Bounced => "bounce",
+        };
+        let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
+        format!("NOT OK: mail for {host} would {fate}: {}{lost}", facts::one_line(verdict.text()))
     }
 }
 
@@ -109,7 +110,7 @@ impl Known {
     fn how(&self) -> String {
         let who = match &self.login {
             None => "without a login".to_owned(),
-            Some(Login { user: None, .. }) => "as whom the client certificate names".to_owned(),
+            Some(Login { user: None, .. }) => format!("as {}", User::OfCertificate),
             Some(Login { user: Some(user), .. }) => format!("as {user}"),
         };
         let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
@@ -160,7 +161,7 @@ impl Sink for Recorder {
         let over_tls = state.known.tls.is_some();
         state.facts.extend(facts::of(event, over_tls));
         if let Event::End(verdict) = event {
-            state.end = Some((verdict.is_good(), self.end(&state.known, verdict)));
+            state.end = Some((verdict.fate() == Fate::Delivered, self.end(&state.known, verdict)));
         }
     }
 

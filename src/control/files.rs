@@ -1,10 +1,13 @@
 //! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error. What an editor
 //! of another system made of one must not hide a line: it is skipped, or an error.
 
+use crate::cause::{ControlCause, FileError};
 use crate::encoding::{self, MARK};
 use crate::event::{Event, Log};
 use crate::report::os_error;
 use qmail_auth::secret::Secret;
+use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -13,7 +16,27 @@ use std::path::PathBuf;
 
 /// A control file that cannot be read or understood: which, where in it, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ControlError(pub String);
+pub struct ControlError {
+    /// `control/smtproutes line 1`.
+    pub place: String,
+    /// What is wrong there.
+    pub why: ControlCause,
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.why)
+    }
+}
+
+impl Error for ControlError {}
+
+impl ControlError {
+    /// About a file in the control directory.
+    pub fn of(name: &str, why: ControlCause) -> ControlError {
+        ControlError { place: format!("control/{name}"), why }
+    }
+}
 
 /// The control directory of a home.
 pub struct Control {
@@ -28,12 +51,12 @@ impl Control {
     /// dropped.
     pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(mut content) = self.octets(name)? else { return Ok(None) };
-        encoding::skip_mark(&mut content).map_err(|why| ControlError(format!("control/{name}: {why}")))?;
+        encoding::skip_mark(&mut content).map_err(|why| ControlError::of(name, ControlCause::File { why }))?;
         // A password has one line, and each octet of that is its own.
         let hidden = if name.ends_with("/password") { None } else { hiding(&content) };
         if let Some((at, why)) = hidden {
             let number = memchr::memchr_iter(b'\n', &content[..at]).count() + 1;
-            return Err(ControlError(format!("control/{name} line {number}: {why}")));
+            return Err(ControlError { place: format!("control/{name} line {number}"), why });
         }
         Ok(Some(content))
     }
@@ -45,7 +68,7 @@ impl Control {
 
     fn octets(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let read = |path: PathBuf| match fs::metadata(&path)?.file_type().is_fifo() {
-            true => Err(io::Error::other("a FIFO, which would be waited for")),
+            true => Err(io::Error::other(FileError::Fifo)), // it would be waited for
             false => fs::read(path),
         };
         self.found(name, read).map(|content| content.map(Secret::from))
@@ -65,8 +88,8 @@ impl Control {
         Ok(self.found(name, list)?.unwrap_or_default())
     }
 
-    /// What `ask` finds, or None when there is nothing of this name. A link that leads nowhere is something: it says that
-    /// there should be a file.
+    /// What `ask` finds, or None when there is nothing of this name. A dangling symlink is
+    /// an error: it says that there should be a file.
     fn found<T>(&self, name: &str, ask: impl FnOnce(PathBuf) -> io::Result<T>) -> Result<Option<T>, ControlError> {
         let control = self.home.join("control");
         let path = control.join(name);
@@ -78,14 +101,14 @@ impl Control {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut on_the_way = path.ancestors().take_while(|path| *path != control);
                 match on_the_way.any(|path| path.is_symlink() && !path.exists()) {
-                    true => Err(ControlError(format!("control/{name}: a link that leads nowhere"))),
+                    true => Err(ControlError::of(name, ControlCause::DanglingLink)),
                     false => {
                         self.log.tell(&Event::File(name, false));
                         Ok(None)
                     }
                 }
             }
-            Err(error) => Err(ControlError(format!("control/{name}: {}", os_error(&error)))),
+            Err(error) => Err(ControlError::of(name, ControlCause::System { why: os_error(&error) })),
         }
     }
 
@@ -108,7 +131,7 @@ impl Control {
         let line = self.first_line(name)?.unwrap_or_default();
         let address = std::str::from_utf8(&line).ok().and_then(|line| line.parse().ok());
         match address {
-            None if !line.is_empty() => Err(ControlError(format!("control/{name}: no IP address in the first line"))),
+            None if !line.is_empty() => Err(ControlError::of(name, ControlCause::NoIpAddress)),
             address => Ok(address),
         }
     }
@@ -118,28 +141,26 @@ impl Control {
         for name in ["helohost", "me"] {
             match self.first_line(name)? {
                 Some(host) if host.iter().any(|c| !c.is_ascii_graphic()) => {
-                    return Err(ControlError(format!(
-                        "control/{name}: a host name has no blanks or control characters"
-                    )));
+                    return Err(ControlError::of(name, ControlCause::BadHostName));
                 }
                 Some(host) if !host.is_empty() => return Ok(host.to_vec()),
                 _ => {}
             }
         }
-        Err(ControlError("control/me: no host name".to_owned()))
+        Err(ControlError::of("me", ControlCause::NoHostName))
     }
 }
 
 /// Where something hides a line that stands behind it, and what that is: a CR that another system's editor took for the line's end, so
 /// that the next one stands in a comment or goes to a relay as the end of a password; or the mark of a file that was put behind
 /// another, which is a part of its first line's key. A CR with no line behind it can be a password's.
-fn hiding(content: &[u8]) -> Option<(usize, &'static str)> {
+fn hiding(content: &[u8]) -> Option<(usize, ControlCause)> {
     let is_one_line = memchr::memchr(b'\n', content).is_none();
     let mut looked_at = 0;
     memchr::memchr2_iter(b'\r', MARK[0], content).find_map(|at| {
         let (before, behind) = content.split_at(at);
         if behind.starts_with(MARK) && before.ends_with(b"\n") {
-            return Some((at, "the line begins with a byte order mark; remove it"));
+            return Some((at, ControlCause::HiddenMark));
         }
         if behind[0] != b'\r' || at < looked_at {
             return None;
@@ -148,7 +169,7 @@ fn hiding(content: &[u8]) -> Option<(usize, &'static str)> {
         let rest = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
         looked_at = at + rest.len();
         let may_be_a_line = if is_one_line { !rest.is_empty() } else { memchr::memchr2(b':', b'|', rest).is_some() };
-        may_be_a_line.then_some((at, "a CR inside the line: lines must end in LF alone, so convert the file"))
+        may_be_a_line.then_some((at, ControlCause::HiddenLine))
     })
 }
 

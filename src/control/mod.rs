@@ -6,6 +6,7 @@ pub mod relays;
 pub mod routes;
 pub mod senders;
 
+use crate::cause::ControlCause;
 use crate::policy::Security;
 use files::{Control, ControlError};
 use qmail_auth::Login;
@@ -72,8 +73,7 @@ impl Settings {
             Some(Sender::Login(login)) => match routes::find(control, host)? {
                 Some(route) => Some(Route { credentials: Some(login), ..route }),
                 None => {
-                    let why = "a login for the relay of the route, and control/smtproutes has no route for this mail";
-                    return Err(ControlError(format!("{}: {why}", login.source)));
+                    return Err(ControlError { place: login.source, why: ControlCause::LoginWithoutRoute });
                 }
             },
             None => routes::find(control, host)?,

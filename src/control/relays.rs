@@ -3,7 +3,8 @@
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
 use super::{Credentials, Route};
-use crate::policy::{PemFile, UnknownWord};
+use crate::cause::ControlCause;
+use crate::policy::PemFile;
 use qmail_auth::Login;
 use qmail_auth::mechanisms::Mechanism;
 use std::ffi::OsStr;
@@ -44,14 +45,13 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
         route.credentials = login(control, &directory, route.security.client.is_some())?;
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
-        route.security.policy = String::from_utf8_lossy(&word)
-            .parse()
-            .map_err(|unknown: UnknownWord| ControlError(format!("control/{directory}/tls: {unknown}")))?;
+        route.security.policy =
+            String::from_utf8_lossy(&word).parse().map_err(|why| ControlError::of(&format!("{directory}/tls"), why))?;
     }
     if let Some(names) = control.first_line(&format!("{directory}/mechanisms"))? {
         let known = mechanisms(&names).ok_or_else(|| {
-            let all = Mechanism::OVER_TLS.map(Mechanism::name).join(", ");
-            ControlError(format!("control/{directory}/mechanisms: none of {all} in the first line"))
+            let names = Mechanism::OVER_TLS.map(Mechanism::name).join(", ");
+            ControlError::of(&format!("{directory}/mechanisms"), ControlCause::NoMechanism { names })
         })?;
         route.mechanisms = Some(known);
     }
@@ -63,7 +63,7 @@ fn pem_file(control: &Control, name: &str) -> Result<Option<PemFile>, ControlErr
     let Some(line) = control.first_line(name)? else { return Ok(None) };
     let source = format!("control/{name}");
     if line.is_empty() || line.iter().any(u8::is_ascii_control) {
-        return Err(ControlError(format!("{source}: no path of a PEM file in the first line")));
+        return Err(ControlError { place: source, why: ControlCause::NoPath });
     }
     Ok(Some(PemFile { path: control.home.join(OsStr::from_bytes(&line)), source }))
 }
@@ -73,7 +73,7 @@ fn client_certificate(control: &Control, directory: &str) -> Result<Option<(PemF
     match (certificate?, key?) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-        _ => Err(ControlError(format!("control/{directory}: clientcert and clientkey belong together"))),
+        _ => Err(ControlError::of(directory, ControlCause::Incomplete)),
     }
 }
 
@@ -101,14 +101,11 @@ fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlEr
         None => Ok(()),
         Some(entry) => {
             let why = match is_legal(name) {
-                true if relays.iter().any(is_right) => format!("not read, since {name} is there; remove it"),
-                true => format!("not read; rename it to {name}, or remove it"),
-                false => {
-                    "not read; names here have only letters, digits, dots and hyphens: give the relay such a name in its route"
-                        .to_owned()
-                }
+                true if relays.iter().any(is_right) => ControlCause::OtherNameBeside { name: name.to_owned() },
+                true => ControlCause::OtherName { name: name.to_owned() },
+                false => ControlCause::IllegalName,
             };
-            Err(ControlError(format!("control/relays/{entry}: {why}")))
+            Err(ControlError::of(&format!("relays/{entry}"), why))
         }
     }
 }
@@ -150,9 +147,7 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
 fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<(), ControlError> {
     let is_file = |entry: &&String| control.home.join("control/relays").join(entry).is_file();
     match relays.iter().filter(|entry| NAMES.contains(&&entry[..])).find(is_file) {
-        Some(entry) => {
-            Err(ControlError(format!("control/relays/{entry}: not read; move it into the directory of its relay")))
-        }
+        Some(entry) => Err(ControlError::of(&format!("relays/{entry}"), ControlCause::NotInADirectory)),
         None => Ok(()),
     }
 }
@@ -169,18 +164,13 @@ fn no_file_passed_over(control: &Control, directory: &str, route: &Route) -> Res
             if is_of_login(name) && has_login || !is_of_login(name) && is_put_aside(entry) {
                 continue;
             }
-            let why = format!("not read; rename it to {name}, or remove it");
-            return Err(ControlError(format!("control/{directory}/{entry}: {why}")));
+            let why = ControlCause::OtherName { name: name.to_owned() };
+            return Err(ControlError::of(&format!("{directory}/{entry}"), why));
         }
     }
     let has_ours = has_login || there.iter().any(|entry| NAMES.contains(&&entry[..]));
     match there.iter().find(|entry| !has_ours && !entry.starts_with('.') && !is_pem_file(entry)) {
-        Some(_) => {
-            let names = NAMES.join(", ");
-            Err(ControlError(format!(
-                "control/{directory}: no file in it has a name that is read; the names are {names}"
-            )))
-        }
+        Some(_) => Err(ControlError::of(directory, ControlCause::NoNameThatIsRead { names: NAMES.join(", ") })),
         None => Ok(()),
     }
 }
@@ -220,7 +210,7 @@ pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Resul
     let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
     credentials(&user, password, &source)
         .map(Some)
-        .map_err(|why| ControlError(format!("control/{user_file} and control/{password_file}: {why}")))
+        .map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })
 }
 
 /// Names with blanks between. One that this program does not know is passed over, as it can be another version's.

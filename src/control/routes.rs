@@ -4,6 +4,7 @@
 
 use super::files::{Control, ControlError, strip_blanks};
 use super::{Credentials, Route};
+use crate::cause::ControlCause;
 use crate::policy::Security;
 use qmail_auth::secret::Secret;
 use qmail_auth::{Login, PasswordLogin};
@@ -63,7 +64,7 @@ pub fn entry(line: &[u8], number: usize) -> Option<(&[u8], &[u8], usize)> {
 /// The route that stands behind the colon of this line.
 pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
     let source = format!("control/{FILE} line {number}");
-    parse(value, &source).map_err(|why| ControlError(format!("{source}: {why}")))
+    parse(value, &source).map_err(|why| ControlError { place: source, why })
 }
 
 /// The lines that say something, without blanks at their ends, and their numbers.
@@ -123,7 +124,7 @@ impl<'a> Best<'a> {
 }
 
 /// Understands what stands behind the key's colon.
-pub fn parse(value: &[u8], source: &str) -> Result<Route, &'static str> {
+pub fn parse(value: &[u8], source: &str) -> Result<Route, ControlCause> {
     check_ends(value)?;
     let end = relay_end(value);
     let (host, port) = relay(&value[..end])?;
@@ -137,17 +138,17 @@ pub fn relay_end(value: &[u8]) -> usize {
     value.iter().position(|c| b" \t|".contains(c)).unwrap_or(value.len())
 }
 
-/// What would be taken for a part of the line's last word, or end it early elsewhere.
-pub fn check_ends(value: &[u8]) -> Result<(), &'static str> {
+/// Rejects a NUL, and a CR at the end.
+pub fn check_ends(value: &[u8]) -> Result<(), ControlCause> {
     match value {
-        _ if value.contains(&0) => Err("a NUL in the line"),
-        [.., b'\r'] => Err("a CR at the line's end, which would be part of the password or the name"),
+        _ if value.contains(&0) => Err(ControlCause::NulInLine),
+        [.., b'\r'] => Err(ControlCause::CrAtEnd),
         _ => Ok(()),
     }
 }
 
 /// Understands what stands behind the relay: nothing, `|user|password`, ` user password`.
-pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, &'static str> {
+pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, ControlCause> {
     let blank = |c: u8| b" \t".contains(&c);
     let (user, password) = match text.split_first() {
         None => return Ok(None),
@@ -167,12 +168,12 @@ pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, &'static 
 }
 
 /// `relay`, `relay:port`, `[address]`, `[address]:port`. An IPv6 address needs the brackets.
-fn relay(text: &[u8]) -> Result<(String, u16), &'static str> {
-    let text = std::str::from_utf8(text).map_err(|_| NO_RELAY)?;
+fn relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
+    let text = std::str::from_utf8(text).map_err(|_| ControlCause::NoRelay)?;
     let (host, port) = match text.strip_prefix('[') {
         Some(literal) => {
-            let (address, port) = literal.split_once(']').ok_or(NO_RELAY)?;
-            let address: IpAddr = address.parse().map_err(|_| NO_RELAY)?;
+            let (address, port) = literal.split_once(']').ok_or(ControlCause::NoRelay)?;
+            let address: IpAddr = address.parse().map_err(|_| ControlCause::NoRelay)?;
             (address.to_string(), port)
         }
         None => {
@@ -181,42 +182,39 @@ fn relay(text: &[u8]) -> Result<(String, u16), &'static str> {
                 !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
             };
             if !host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
-                return Err(NO_RELAY);
+                return Err(ControlCause::NoRelay);
             }
             (host.to_owned(), port)
         }
     };
     let port = match port.strip_prefix([':', ';']) {
         None if port.is_empty() => SMTP,
-        None => return Err(NO_RELAY),
+        None => return Err(ControlCause::NoRelay),
         Some(digits) if digits.bytes().all(|c| c.is_ascii_digit()) => {
-            digits.parse().ok().filter(|port| *port != 0).ok_or(NO_PORT)?
+            digits.parse().ok().filter(|port| *port != 0).ok_or(ControlCause::NoPort)?
         }
-        Some(_) => return Err(NO_PORT),
+        Some(_) => return Err(ControlCause::NoPort),
     };
     Ok((host, port))
 }
 
-const NO_RELAY: &str = "the relay is no host name or IP address";
-const NO_PORT: &str = "the port is no number from 1 to 65535";
-
 /// A user and a password as a file gives them. `-user` is John Simpson's sign for a password that may go out in clear.
-pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credentials, &'static str> {
+pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credentials, ControlCause> {
     let (clear_allowed, user) = match user.strip_prefix(b"-") {
         Some(user) => (true, user),
         None => (false, user),
     };
     if user.is_empty() {
-        return Err("no user before the password");
+        return Err(ControlCause::NoUser);
     }
     if password.is_empty() {
-        return Err("a user without a password");
+        return Err(ControlCause::NoPassword);
     }
     if user.iter().any(u8::is_ascii_control) {
-        return Err("a control character in the user");
+        return Err(ControlCause::ControlInUser);
     }
     if password.contains(&0) {
-        return Err("a NUL in the password");
+        return Err(ControlCause::NulInPassword);
     }
     let password = Secret::from(password);
     let login = Login::Password(PasswordLogin { user: user.to_vec(), password, clear_allowed });

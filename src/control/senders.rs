@@ -7,6 +7,7 @@
 use super::files::{Control, ControlError};
 use super::routes::{self, Best};
 use super::{Credentials, Route};
+use crate::cause::ControlCause;
 
 /// In the control directory.
 pub const FILE: &str = "authsenders";
@@ -38,12 +39,9 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
 
 /// The key of a line, what is for it, and the number of the line. An error where that cannot be told.
 pub fn entry(line: &[u8], number: usize) -> Result<(&[u8], &[u8], usize), ControlError> {
-    // Whom it is for is not known, so it may be this one, who would go without the login that it was written for.
-    let (key, value) = split(line).ok_or_else(|| {
-        ControlError(format!(
-            "control/{FILE} line {number}: neither sender:relay nor sender|user|password can be seen in it"
-        ))
-    })?;
+    // The key is ambiguous and may match this sender, whose mail would go out without the login that was written for it.
+    let (key, value) = split(line)
+        .ok_or_else(|| ControlError { place: format!("control/{FILE} line {number}"), why: ControlCause::NoKey })?;
     Ok((key, value, number))
 }
 
@@ -56,7 +54,7 @@ pub fn understand(value: &[u8], number: usize) -> Result<Option<Sender>, Control
         }
         _ => routes::parse(value, &source).map(|route| Some(Sender::Relay(Box::new(route)))),
     };
-    understood.map_err(|why| ControlError(format!("{source}: {why}")))
+    understood.map_err(|why| ControlError { place: source, why })
 }
 
 /// The key, and what is for it. None where that cannot be told: `a|b@c:d` may be a relay for the sender `a|b@c`, or a login for

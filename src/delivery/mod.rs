@@ -5,9 +5,10 @@
 
 mod plan;
 
+use crate::cause::{Cause, Note};
 use crate::control::home::Surroundings;
 use crate::event::{Event, Log, Next};
-use crate::report::{self, Letter, RecipientReport, Verdict, os_error};
+use crate::report::{self, RecipientReport, Verdict, os_error};
 use crate::resolve::addresses::{Addresses, Candidate};
 use crate::resolve::resolution::Resolution;
 use crate::resolve::tcpto;
@@ -198,8 +199,7 @@ impl Running {
             }
             (Stage::Connect(_), Happened::NotBound(error)) => {
                 let source = self.plan.outgoingip.expect("the source that was wanted");
-                let line = format!("control/outgoingip: cannot send from {source}: {}. (#4.3.5)", os_error(error));
-                done(&self.log, &Verdict::new(Letter::Z, line))
+                done(&self.log, &Cause::CannotSendFrom { source, why: os_error(error) }.into())
             }
             (Stage::Talk(session, since), Happened::Disconnected(now)) => {
                 let (ending, mail) = session.into_ending();
@@ -218,10 +218,8 @@ impl Running {
                 let Plan { outgoingip, target, .. } = &self.plan;
                 let (found, others) = resolution.candidates(*outgoingip);
                 if let (Some(source), []) = (outgoingip, &found[..]) {
-                    let line = format!(
-                        "control/outgoingip is {source}, and no address can be reached from it. (#4.4.1) {target}"
-                    );
-                    return done(&self.log, &Verdict::new(Letter::Z, line));
+                    let cause = Cause::NoAddressFrom { source: *source, target: target.clone() };
+                    return done(&self.log, &cause.into());
                 }
                 self.log.tell(&Event::Addresses(&found));
                 self.addresses = Addresses::new(found, others);
@@ -269,7 +267,7 @@ impl Running {
                     self.log.tell(&Event::Next(Next::Address, &verdict));
                 }
                 // What one defers may be taken later, whatever the others say.
-                if !verdict.is_final() || self.refusal.as_ref().is_none_or(|(refusal, _)| refusal.is_final()) {
+                if !verdict.bounces() || self.refusal.as_ref().is_none_or(|(refusal, _)| refusal.bounces()) {
                     self.refusal = Some((verdict, peer));
                 }
                 self.addresses.next(&why);
@@ -296,15 +294,15 @@ impl Running {
             return State::Running(self);
         }
         let unreached = self.addresses.has_unreached();
-        let refusal = self.refusal.take().filter(|(refusal, _)| !(refusal.is_final() && unreached));
+        let refusal = self.refusal.take().filter(|(refusal, _)| !(refusal.bounces() && unreached));
         let verdict = match refusal {
             None => {
-                let sorry = "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)";
-                Verdict::new(Letter::Z, format!("{sorry} {}: {}", self.plan.target, self.addresses.failures(None)))
+                let (target, failures) = (self.plan.target.clone(), self.addresses.failures(None));
+                Cause::NoConnection { target, failures }.into()
             }
             Some((refusal, peer)) => match self.addresses.failures(Some(peer)) {
                 none if none.is_empty() => refusal,
-                others => refusal.and_line(format!("Other addresses: {others}")),
+                failures => refusal.with_note(&Note::OtherAddresses { failures }),
             },
         };
         self.report(&[], &verdict)

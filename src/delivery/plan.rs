@@ -1,11 +1,12 @@
 //! What can be said of a delivery before the first system call on the network: the arguments, the control files.
 
-use crate::control::files::{Control, ControlError};
+use crate::cause::{Cause, Target};
+use crate::control::files::Control;
 use crate::control::home::{self, Surroundings};
 use crate::control::{Credentials, Route, Settings};
 use crate::event::{Event, Log};
 use crate::policy::Security;
-use crate::report::{Letter, Verdict};
+use crate::report::Verdict;
 use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
 use crate::smtp::envelope::{Envelope, Goal, Mail, Measured, Relay};
@@ -21,8 +22,8 @@ const SUBMISSIONS: u16 = 465;
 pub struct Plan {
     /// The port to connect to.
     pub port: u16,
-    /// For reports: `Relay smtp.example.jp:587 (control/smtproutes line 1)`.
-    pub target: String,
+    /// For reports.
+    pub target: Target,
     /// The address to send from.
     pub outgoingip: Option<IpAddr>,
     /// queue/lock/tcpto. None: a check, which leaves it alone.
@@ -50,7 +51,7 @@ pub struct Arguments<'a> {
 pub fn arguments<'a>(arguments: &'a [&'a [u8]]) -> Result<Arguments<'a>, Verdict> {
     match *arguments {
         [host, sender, ref recipients @ ..] if !recipients.is_empty() => Ok(Arguments { host, sender, recipients }),
-        _ => Err(Verdict::new(Letter::D, "I (qmail-remote) was invoked improperly. (#5.3.5)")),
+        _ => Err(Cause::InvokedImproperly.into()),
     }
 }
 
@@ -62,17 +63,13 @@ pub fn plan(
     log: &Log,
 ) -> Result<(Plan, Mail, Resolution), Verdict> {
     let Arguments { host, sender, recipients } = *arguments;
-    let home = home::find(surroundings).ok_or_else(|| {
-        Verdict::new(Letter::Z, "Unable to switch to home directory. (#4.3.0) No control directory found.")
-    })?;
+    let home = home::find(surroundings).ok_or(Cause::NoHome)?;
     log.tell(&Event::Home(&home));
     let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
     let settings = Settings::read(&Control { home, log: log.clone() }, host, sender)
-        .map_err(|ControlError(why)| unreadable(&why))?;
-    let path = |whose: &str, address: &[u8]| {
-        address::path(address)
-            .map_err(|error| Verdict::new(Letter::D, format!("The {whose} address {}. (#5.1.3)", error.text())))
-    };
+        .map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
+    let path =
+        |whose, address: &[u8]| address::path(address).map_err(|why| Verdict::from(Cause::Address { whose, why }));
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
     if log.is_on() {
@@ -84,13 +81,13 @@ pub fn plan(
             let client = credentials.map(|Credentials { login, source }| Client::new(login, Some(source), mechanisms));
             let (shown, implicit_tls) = (format!("{host}:{port} ({source})"), port == SUBMISSIONS);
             let resolution = Resolution::for_relay(&host, &source);
-            let target = format!("Relay {shown}");
+            let target = Target::Relay { relay: shown.clone() };
             let relay = Relay { name: host, shown, is_direct: false, security, implicit_tls };
             (resolution, port, target, relay, client)
         }
         None => {
-            let target = format!("mail exchanger of {}", String::from_utf8_lossy(host));
-            let (name, shown, security) = (String::new(), target.clone(), Security::default());
+            let target = Target::Domain { domain: String::from_utf8_lossy(host).into_owned() };
+            let (name, shown, security) = (String::new(), target.to_string(), Security::default());
             let relay = Relay { name, shown, is_direct: true, security, implicit_tls: false };
             (Resolution::for_domain(host)?, SMTP, target, relay, None)
         }
@@ -129,8 +126,4 @@ fn tell_route(log: &Log, route: Option<&Route>) {
         clear_allowed: login.is_allowed_in_clear(),
         source,
     }));
-}
-
-fn unreadable(why: &str) -> Verdict {
-    Verdict::new(Letter::Z, format!("Unable to read control files. (#4.3.0) {why}"))
 }

@@ -1,6 +1,7 @@
 //! The addresses that a mail can go to, in the order to try them, and what became of each.
 
 use super::tcpto;
+use crate::cause::AddressFailure;
 use crate::want::Address;
 use std::net::IpAddr;
 
@@ -73,7 +74,7 @@ impl Addresses {
 
     fn skip(&mut self) {
         while let Some(candidate) = self.list.front().filter(|candidate| candidate.tcpto.rests) {
-            self.failures.push((candidate.address.ip, "timed out of late, as qmail-tcpto shows".to_owned()));
+            self.failures.push((candidate.address.ip, AddressFailure::Skipped.to_string()));
             self.list.pop_front();
             self.unreached = true;
         }

@@ -5,7 +5,8 @@
 
 use super::addresses::Candidate;
 use super::{mx, tcpto};
-use crate::report::{Letter, Verdict, os_error};
+use crate::cause::{Cause, LookupCause, Note};
+use crate::report::{Verdict, os_error};
 use crate::want::{Address, Happened, NotFound, Want, out_of_turn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -110,7 +111,7 @@ impl Resolution {
 
     fn mx(&mut self, answer: &[u8], seed: u64) -> Result<(), Verdict> {
         let Ok(mut exchanges) = mx::exchanges(answer) else {
-            return self.not_found(NotFound::Unknown, "the answer about its MX cannot be understood");
+            return self.not_found(NotFound::Unknown, &LookupCause::NotUnderstood.to_string());
         };
         if let Target::Domain { exists, .. } = &mut self.target {
             *exists = true;
@@ -119,7 +120,7 @@ impl Resolution {
             return self.not_found(NotFound::None, ""); // an alias of a name without MX
         }
         if exchanges.len() == 1 && exchanges[0].name.is_empty() {
-            return Err(no_exchange(" It says by a null MX that it takes no mail (RFC 7505)."));
+            return Err(Cause::NullMx.into());
         }
         shuffle(&mut exchanges, seed);
         exchanges.sort_by_key(|exchange| exchange.preference);
@@ -131,7 +132,7 @@ impl Resolution {
         };
         let mut hosts: Vec<Host> = exchanges.iter().filter_map(host).collect();
         if let Some(Host { name, preference }) = hosts.get(EXCHANGES) {
-            self.is_unknown(*preference, name, &format!("not looked up behind {EXCHANGES} other mail exchangers"));
+            self.is_unknown(*preference, name, &LookupCause::NotLookedUp { limit: EXCHANGES }.to_string());
         }
         hosts.truncate(EXCHANGES);
         hosts.reverse();
@@ -141,7 +142,7 @@ impl Resolution {
 
     fn resolved(&mut self, addresses: Vec<Address>) -> Result<(), Verdict> {
         if addresses.is_empty() {
-            return self.not_found(NotFound::None, "no address");
+            return self.not_found(NotFound::None, &LookupCause::NoAddress.to_string());
         }
         let Some(Host { name, preference }) = self.hosts.pop() else { return Ok(()) };
         let bare = match self.target {
@@ -154,9 +155,13 @@ impl Resolution {
 
     fn not_found(&mut self, missing: NotFound, why: &str) -> Result<(), Verdict> {
         match (&self.target, self.next, missing) {
-            (Target::Relay(host, source), ..) => Err(unknown_host(&format!("Relay {host} of {source}: {why}"))),
+            (Target::Relay(host, source), ..) => {
+                let (host, source, why) = (host.clone(), source.clone(), why.to_owned());
+                Err(Cause::HostUnknown { why: LookupCause::OfRelay { host, source, why } }.into())
+            }
             (Target::Domain { shown, .. }, Next::Mx, NotFound::Unknown) => {
-                Err(unknown_host(&format!("MX of {shown}: {why}")))
+                let (domain, why) = (shown.clone(), why.to_owned());
+                Err(Cause::HostUnknown { why: LookupCause::OfMx { domain, why } }.into())
             }
             // Also for no such name, as stock does it: servers have said so that know the name all the same.
             (Target::Domain { name, .. }, Next::Mx, NotFound::None) => {
@@ -201,11 +206,11 @@ impl Resolution {
         let of_family = |one: &Candidate| source.is_none_or(|source| source.is_ipv4() == one.address.ip.is_ipv4());
         let mut found: Vec<Candidate> = found.filter(of_family).collect();
         if found.len() < all {
-            others = Some("more of the other family, left out for control/outgoingip".to_owned());
+            others = Some(LookupCause::OtherFamily.to_string());
         }
         if found.len() > ADDRESSES {
             found.truncate(ADDRESSES);
-            others = Some(format!("more than {ADDRESSES} addresses, and no more are tried"));
+            others = Some(LookupCause::TooMany { limit: ADDRESSES }.to_string());
         }
         (found, others)
     }
@@ -238,42 +243,23 @@ impl Resolution {
 
     fn nothing_to_try(&self) -> Verdict {
         match (&self.target, &self.unknown) {
-            (_, Some((_, unknown))) => unknown_host(unknown),
-            _ if self.own.is_some() => {
-                let sorry = "Sorry. Although I'm listed as a best-preference MX or A for that host,";
-                Verdict::new(Letter::D, sorry)
-                    .and_line("it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)".to_owned())
-            }
-            (Target::Domain { exists: true, .. }, _) => no_exchange(""),
+            (_, Some((_, why))) => Cause::HostUnknown { why: LookupCause::OfHost { why: why.clone() } }.into(),
+            _ if self.own.is_some() => Verdict::from(Cause::BestPreferenceIsOurs).with_note(&Note::NotInLocals),
+            (Target::Domain { exists: true, .. }, _) => Cause::NoExchanger.into(),
             _ => self.no_such_host(),
         }
     }
 
     fn no_such_host(&self) -> Verdict {
         let (Target::Domain { shown, .. } | Target::Relay(shown, _)) = &self.target;
-        let hint = if shown.is_ascii() {
-            ""
-        } else {
-            " A domain beyond ASCII has a form in ASCII, xn--..., for mail without a route."
-        };
-        Verdict::new(Letter::D, format!("Sorry, I couldn't find any host named {shown}. (#5.1.2){hint}"))
+        let host = shown.clone();
+        if host.is_ascii() { Cause::NoSuchHost { host } } else { Cause::NoSuchNonAsciiHost { host } }.into()
     }
 }
 
 /// Without them nobody knows where mail would go round in a circle.
 fn own_addresses_failed(error: &io::Error) -> Verdict {
-    let line = format!("The addresses of this machine cannot be found out: {}. (#4.3.5)", os_error(error));
-    let advice =
-        "Where a service manager restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.";
-    Verdict::new(Letter::Z, format!("{line} {advice}"))
-}
-
-fn unknown_host(why: &str) -> Verdict {
-    Verdict::new(Letter::Z, format!("Sorry, I couldn't find any host by that name. (#4.1.2) {why}"))
-}
-
-fn no_exchange(why: &str) -> Verdict {
-    Verdict::new(Letter::D, format!("Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4){why}"))
+    Cause::NoOwnAddresses { why: os_error(error) }.into()
 }
 
 /// The addresses of a relay that is not looked up, since the resolver is a sixth of the memory of a delivery. It would give an

@@ -1,4 +1,4 @@
-//! queue/lock/tcpto: which addresses timed out of late, shared by all deliveries of a qmail, with qmail-tcpto and qmail-tcpok
+//! queue/lock/tcpto: which addresses timed out recently, shared by all deliveries of a qmail, with qmail-tcpto and qmail-tcpok
 //! too, so it is read and written octet for octet as stock qmail-remote does.
 //!
 //! Up to 64 records of 16 octets: an IPv4 address; a count, 0 in a free record and 10 at the most; three octets unused; the

@@ -1,35 +1,15 @@
 //! Envelope addresses on the wire (RFC 5321 section 4.1.2): quoted where needed, and never able to speak SMTP.
 
-/// Why an address cannot be sent.
-#[derive(Debug, PartialEq, Eq)]
-pub enum AddressError {
-    /// A control character (CR and LF would begin a command of their own).
-    Control,
-    /// A blank or an angle bracket in the host part, which would end the path.
-    Host,
-    /// Octets above 127 that are no UTF-8, and what else they are nobody knows (RFC 6531 section 3.3).
-    NotUtf8,
-}
-
-impl AddressError {
-    /// The fault in words, to stand behind `address`.
-    pub fn text(&self) -> &'static str {
-        match self {
-            AddressError::Control => "contains a control character",
-            AddressError::NotUtf8 => "has octets beyond ASCII that are no UTF-8",
-            AddressError::Host => "has a blank or an angle bracket in its host part",
-        }
-    }
-}
+use crate::cause::AddressError;
 
 /// The text to stand between `<` and `>`. The host part begins at the last `@`; the local part is quoted where its
 /// characters need it, as stock qmail-remote does. The empty address and `#@[]` pass.
 pub fn path(address: &[u8]) -> Result<Vec<u8>, AddressError> {
     if address.iter().any(u8::is_ascii_control) {
-        return Err(AddressError::Control);
+        return Err(AddressError::Control); // CR and LF would begin a command of their own
     }
     if std::str::from_utf8(address).is_err() {
-        return Err(AddressError::NotUtf8);
+        return Err(AddressError::NotUtf8); // and what else it is nobody knows (RFC 6531 section 3.3)
     }
     if address.is_empty() {
         return Ok(Vec::new());
@@ -37,7 +17,7 @@ pub fn path(address: &[u8]) -> Result<Vec<u8>, AddressError> {
     let at = address.iter().rposition(|c| *c == b'@').unwrap_or(address.len());
     let (local, host) = address.split_at(at);
     if host.iter().any(|c| b" <>".contains(c)) {
-        return Err(AddressError::Host);
+        return Err(AddressError::Host); // it would end the path
     }
     let mut path = Vec::with_capacity(address.len() + 2);
     if needs_quotes(local) {

@@ -14,7 +14,7 @@ pub struct Capabilities {
     pub size: bool,
     /// MAIL may say that octets above 127 are in it (RFC 6152).
     pub eight_bit_mime: bool,
-    /// Addresses may have characters beyond ASCII (RFC 6531).
+    /// Addresses may be non-ASCII (RFC 6531).
     pub smtputf8: bool,
     /// The mechanisms of RFC 4954.
     pub auth: Offer,

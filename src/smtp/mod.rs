@@ -1,6 +1,5 @@
 //! SMTP as a client speaks it (RFC 5321): the EHLO reply, addresses, the message, and the session of them.
 
-mod account;
 pub mod address;
 mod channel;
 pub mod data;

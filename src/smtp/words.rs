@@ -1,16 +1,22 @@
-//! The words of the session's reports: stock qmail-remote's where it has some, since people's log analysers know them.
+//! The reports of a session, put together: a fate of [`crate::verdict`], a text of [`crate::cause`], the server's words, and what was
+//! tried before.
 
-use super::account;
 use super::envelope::Relay;
+use crate::cause::tls::{NoTls, TlsNeed};
+use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};
+use crate::command::Command;
 use crate::policy::{Security, TlsPolicy};
-use crate::report::{Letter, RecipientReport, Verdict};
+use crate::report::{RecipientReport, Verdict};
 use crate::tls::Session;
+use crate::verdict::account::Trouble;
+use crate::verdict::{self, About, Judgement, LoginState, RecipientFate};
 use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::reply::{Reply, ReplyError};
+use std::fmt::Display;
 use std::net::IpAddr;
 
-/// What the words speak of.
+/// What the reports speak of.
 pub struct Words<'a> {
     /// The address of the server.
     pub peer: IpAddr,
@@ -29,153 +35,132 @@ pub struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// A line of ours, and the server's words below it.
-    pub fn said(&self, letter: Letter, line: &str, reply: &Reply) -> Verdict {
-        Verdict::with_reply(letter, line, &reply.text, self.auth.map(Client::mask))
-    }
-
-    /// The server has taken the message. The last line says how it was brought there, for whoever reads logs.
+    /// The server has taken the message. The last line says how it was sent, for whoever reads logs.
     pub fn accepted(&self, reply: &Reply) -> Verdict {
+        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), auth.login().user()))) {
+            None => LoggedIn::No,
+            Some((mechanism, None)) => LoggedIn::ByMechanism { mechanism },
+            Some((mechanism, Some(user))) => {
+                LoggedIn::AsUser { mechanism, user: String::from_utf8_lossy(user).into_owned() }
+            }
+        };
         let tls = self.tls.map_or("none", Session::version);
         let certificate = if self.tls.is_some_and(Session::is_verified) { "verified" } else { "unverified" };
-        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), auth.login().user()))) {
-            None => "none".to_owned(),
-            Some((mechanism, None)) => mechanism.to_owned(),
-            Some((mechanism, Some(user))) => format!("{mechanism} user={}", String::from_utf8_lossy(user)),
-        };
-        let how = format!("tls={tls} cert={certificate} auth={auth}");
-        self.said(Letter::K, &format!("{} accepted message.", self.peer), reply).and_line(how)
+        let fate = self.judge(Command::EndOfData, reply).fate();
+        let verdict = self.with_reply(Verdict::new(fate, &Cause::Accepted { peer: self.peer }), reply);
+        verdict.with_note(&Note::How { tls, certificate, auth })
     }
 
-    /// A 4xx or 5xx to MAIL or DATA, when the server knows nothing of the message yet.
-    pub fn command_refused(&self, reply: &Reply, what: &str) -> Verdict {
-        match self.is_login_in_doubt(reply) {
-            true => self.login_refusal(reply),
-            false => self.refusal(reply, what),
-        }
-    }
-
-    /// A 4xx or 5xx about this mail.
-    pub fn refusal(&self, reply: &Reply, what: &str) -> Verdict {
-        let peer = self.peer;
-        if demands_login(reply) {
-            return self.login_refusal(reply);
-        }
-        let connected = if what.starts_with("but ") { "Connected to " } else { "" };
-        let (letter, why) = match self.account_trouble(reply) {
-            Some(trouble) => (Letter::Z, trouble),
-            None => (if reply.class() == 5 { Letter::D } else { Letter::Z }, ".".to_owned()),
+    /// A 4xx or 5xx to this command.
+    pub fn refused(&self, command: Command, reply: &Reply) -> Verdict {
+        let (peer, judgement) = (self.peer, self.judge(command, reply));
+        let cause = match (command, judgement.about()) {
+            (Command::Greeting, _) => self.server_refuses(Refusal::Greeting),
+            (Command::Ehlo | Command::Helo, _) => self.server_refuses(Refusal::Hello),
+            (Command::StartTls, _) => self.no_tls(NoTls::Refused),
+            (_, about @ (About::Login | About::Certificate)) => {
+                Cause::LoginWanted { peer, what: self.login_cause(about), notes: self.before() }
+            }
+            (Command::Mail, about) => Cause::SenderRejected { peer, because: self.because(about) },
+            (Command::Data, about) => Cause::DataFailed { peer, because: self.because(about) },
+            (_, about) => Cause::MessageFailed { peer, because: self.because(about) },
         };
-        self.said(letter, &format!("{connected}{peer} {what}{why}"), reply)
+        self.with_reply(Verdict::new(judgement.fate(), &cause), reply)
     }
 
     /// The report of a recipient with this reply.
     pub fn recipient_report(&self, reply: &Reply) -> RecipientReport {
-        if reply.class() == 2 {
-            return RecipientReport::accepted();
+        match verdict::judge_recipient(reply, self.login()) {
+            (RecipientFate::Accepted, _) => RecipientReport::accepted(),
+            (fate, about) => {
+                let cause = Cause::RecipientRefused { peer: self.peer, because: self.because(about) };
+                RecipientReport::refused(fate, &cause, &reply.text, self.auth.map(Client::mask))
+            }
         }
-        let ours = match demands_login(reply) || self.is_login_in_doubt(reply) {
-            true => Some(format!(": {}", self.login_demanded(reply))),
-            false => self.account_trouble(reply),
-        };
-        let for_good = reply.class() == 5 && ours.is_none();
-        let line = format!("{} does not like recipient{}", self.peer, ours.as_deref().unwrap_or("."));
-        RecipientReport::refused(for_good, line, &reply.text, self.auth.map(Client::mask))
     }
 
-    /// What a refusal has to say of the account that we have logged in to; None where it is about the mail, or there is none.
-    fn account_trouble(&self, reply: &Reply) -> Option<String> {
-        let user = user(self.auth?);
-        account::trouble(reply).map(|hint| format!(": {user} at {} {hint}. (#4.7.0)", self.relay.shown))
+    fn judge(&self, command: Command, reply: &Reply) -> Judgement {
+        verdict::judge(command, reply, self.login())
     }
 
-    /// An address has characters beyond ASCII and the server cannot take it. `hello` says whether it said all that it can do.
-    pub fn address_beyond_ascii(&self, hello: bool) -> Verdict {
-        let line = format!(
-            "Connected to {} but it takes no addresses beyond ASCII (no SMTPUTF8), and the sender's or a recipient's is one. (#5.6.7)",
-            self.peer
-        );
-        Verdict::new(if hello { Letter::D } else { Letter::Z }, line)
-    }
-
-    /// The client certificate was shown and nothing says that the relay takes it for a login. So a refusal before the
-    /// message counts as one of it, unless its status is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
-    /// protocol, 5.0 anything).
-    fn is_login_in_doubt(&self, reply: &Reply) -> bool {
-        let in_doubt =
-            self.auth.is_some_and(|auth| auth.login().kind() == LoginKind::Certificate && auth.accepted().is_none());
-        let about_another_thing = ["5.1.", "5.2.", "5.3.", "5.4.", "5.6."].iter().any(|s| reply.has_status(s));
-        in_doubt && reply.class() == 5 && !about_another_thing
-    }
-
-    fn login_refusal(&self, reply: &Reply) -> Verdict {
-        let line = format!("Connected to {} but {}{}", self.peer, self.login_demanded(reply), self.story());
-        self.said(Letter::Z, &line, reply)
-    }
-
-    fn login_demanded(&self, reply: &Reply) -> String {
-        let relay = &self.relay.shown;
+    fn login(&self) -> LoginState {
         match self.auth {
-            Some(_) if !demands_login(reply) => {
-                format!("perhaps it does not take our client certificate for a login at {relay}. (#4.7.0)")
+            None => LoginState::None,
+            Some(auth) if auth.login().kind() == LoginKind::Certificate && auth.accepted().is_none() => {
+                LoginState::CertificateShown
             }
-            None if self.relay.is_direct => {
-                format!(
-                    "it demands a login, and no route leads to {relay}: name a relay in control/smtproutes. (#4.7.0)"
-                )
-            }
-            None => format!("it demands a login and none is configured for {relay}: add user and password. (#4.7.0)"),
-            Some(auth) => format!("it demands another login than that of {} at {relay}. (#4.7.0)", user(auth)),
+            Some(_) => LoginState::Accepted,
         }
+    }
+
+    fn server_refuses(&self, what: Refusal) -> Cause {
+        Cause::ServerRefuses { peer: self.peer, what, notes: self.before() }
+    }
+
+    /// A refusal of the mail may be about something of ours.
+    fn because(&self, about: About) -> Because {
+        match about {
+            About::Mail | About::Unknown => Because::Mail,
+            about => Because::Login { what: self.login_cause(about) },
+        }
+    }
+
+    fn login_cause(&self, about: About) -> LoginCause {
+        let relay = self.relay.shown.clone();
+        match (about, self.auth) {
+            (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: user(auth), relay },
+            (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: user(auth), relay },
+            (About::Certificate, _) => LoginCause::CertificateInDoubt { relay },
+            (_, Some(auth)) => LoginCause::Another { user: user(auth), relay },
+            (_, None) if self.relay.is_direct => LoginCause::NoRoute { target: relay },
+            (_, None) => LoginCause::NoneConfigured { relay },
+        }
+    }
+
+    /// An address is non-ASCII and the server does not offer SMTPUTF8.
+    pub fn non_ascii_address(&self, ehlo_was_deferred: bool) -> Verdict {
+        Verdict::new(verdict::without_smtputf8(ehlo_was_deferred), &Cause::NonAscii { peer: self.peer })
     }
 
     /// STARTTLS is not there, and nothing may go out without it.
     pub fn starttls_missing(&self) -> Verdict {
         let Security { policy, directory, .. } = &self.relay.security;
         let file = format!("{}/tls", directory.as_deref().unwrap_or_default());
-        let why = match self.auth {
-            _ if policy.demands_tls() => format!("{file} demands it"),
-            Some(auth) if auth.login().kind() == LoginKind::Certificate => "the client certificate needs it".to_owned(),
-            auth => {
-                let source = auth.and_then(Client::source).unwrap_or_default();
-                let user = auth.map(user).unwrap_or_default();
-                let tunnel = match self.peer.to_canonical().is_loopback() {
-                    true => "a relay on this machine must be named as localhost or by its address; ",
-                    false => "",
-                };
-                format!(
-                    "{tunnel}the password must not go out in clear; to allow it write the user as -{user} in {source}"
-                )
+        let need = match self.auth {
+            Some(auth) if !policy.demands_tls() && auth.login().kind() == LoginKind::Certificate => {
+                TlsNeed::Certificate
             }
+            Some(auth) if !policy.demands_tls() => {
+                let (user, source) = (user(auth), auth.source().unwrap_or_default().to_owned());
+                if self.peer.to_canonical().is_loopback() {
+                    TlsNeed::PasswordOnLoopback { user, source }
+                } else {
+                    TlsNeed::Password { user, source }
+                }
+            }
+            _ => TlsNeed::Policy { file: file.clone() },
         };
-        let line = match policy {
-            TlsPolicy::None => format!("there is no TLS, as {file} says none, and {why}"),
-            _ => format!("no STARTTLS is offered: stripped on the way, or the wrong port? {why}"),
-        };
-        self.tls_verdict(&line, "#4.7.4", None)
-    }
-
-    /// STARTTLS is offered and refused.
-    pub fn starttls_refused(&self, reply: &Reply) -> Verdict {
-        self.tls_verdict("STARTTLS is refused; the relay's log says why", "#4.7.4", Some(reply))
+        self.no_tls(if *policy == TlsPolicy::None {
+            NoTls::SwitchedOff { file, need }
+        } else {
+            NoTls::NotOffered { need }
+        })
+        .into()
     }
 
     /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.
     pub fn clear_behind_starttls(&self) -> Verdict {
-        let line = "the server spoke in clear after STARTTLS: somebody on the way may be tampering";
-        self.tls_verdict(line, "#4.7.5", None)
+        self.no_tls(NoTls::SpokeInClear).into()
     }
 
     /// TLS did not come about.
-    pub fn tls_failed(&self, why: &str) -> Verdict {
-        let why = self.masked(why); // a certificate has words of the relay's
-        self.tls_verdict(&format!("TLS failed: {why}"), "#4.7.5", None)
+    pub fn tls_failed(&self, why: &impl Display) -> Verdict {
+        let why = self.masked(&why.to_string()); // a certificate has words of the relay's
+        self.no_tls(NoTls::Failed { why }).into()
     }
 
-    fn tls_verdict(&self, what: &str, status: &str, reply: Option<&Reply>) -> Verdict {
-        let line =
-            format!("Connected to {} but {what}. ({status}) Relay {}.{}", self.peer, self.relay.shown, self.story());
-        self.with_text(line, reply.map(|reply| &reply.text[..]))
+    fn no_tls(&self, what: NoTls) -> Cause {
+        Cause::NoTls { peer: self.peer, what, relay: self.relay.shown.clone(), notes: self.before() }
     }
 
     /// The line without what the relay repeats of the login.
@@ -185,81 +170,81 @@ impl Words<'_> {
     }
 
     /// There is no login, so no MAIL is sent.
-    pub fn login_failed(&self, why: &str, reply: Option<&Reply>) -> Verdict {
-        let user = self.auth.map(user).unwrap_or_default();
-        let login = format!("login failed as {user} at {}", self.relay.shown);
-        let complaint =
-            self.tls.and_then(Session::certificate_error).map(|why| format!(" The relay's certificate: {why}."));
-        let tls = self.masked(&(complaint.unwrap_or_default() + &self.tls_end() + &self.tls_story()));
-        let line = format!("Connected to {} but {login}: {why}. (#4.7.8){tls}", self.peer);
-        self.with_text(line, reply.map(|reply| &reply.text[..]).or_else(|| Some(self.auth?.refusal())))
-    }
-
-    fn with_text(&self, line: String, text: Option<&[u8]>) -> Verdict {
-        match text.filter(|text| !text.is_empty()) {
-            None => Verdict::new(Letter::Z, line),
-            Some(text) => Verdict::with_reply(Letter::Z, line, text, self.auth.map(Client::mask)),
+    pub fn login_failed(&self, why: &impl Display, reply: Option<&Reply>) -> Verdict {
+        let user = self.auth.map_or(User::OfCertificate, user);
+        let diagnosis =
+            self.tls.and_then(Session::certificate_error).map(|why| Note::Certificate { why: why.to_string() });
+        let diagnosis = diagnosis.map_or_else(String::new, |note| note.to_string());
+        let notes = self.masked(&(diagnosis + &self.tls_end() + &self.tls_before()));
+        let (peer, relay, why) = (self.peer, self.relay.shown.clone(), why.to_string());
+        let verdict = Verdict::from(Cause::LoginFailed { peer, user, relay, why, notes });
+        match reply {
+            Some(reply) => self.with_reply(verdict, reply),
+            None => self.with_refusal(verdict),
         }
-    }
-
-    /// The server does not want us at all.
-    pub fn refused(&self, what: &str, reply: &Reply) -> Verdict {
-        self.said(Letter::Z, &format!("Connected to {} but {what}.{}", self.peer, self.story()), reply)
     }
 
     /// The connection is lost, or the server fell silent.
     pub fn died(&self) -> Verdict {
-        let line = format!("Connected to {} but connection died. {}(#4.4.2)", self.peer, self.duplicate());
-        let story = self.story();
-        let refusal = self.auth.map(Client::refusal).filter(|_| !story.is_empty());
-        self.with_text(line + &self.tls_end() + &story, refusal)
-    }
-
-    fn tls_end(&self) -> String {
-        self.tls_broke.map_or_else(String::new, |why| format!(" TLS broke off: {why}."))
+        let before = self.before();
+        let is_alone = before.is_empty();
+        let notes = self.tls_end() + &before;
+        let verdict = Verdict::from(Cause::Died { peer: self.peer, duplicate: self.duplicate(), notes });
+        if is_alone { verdict } else { self.with_refusal(verdict) }
     }
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
     pub fn out_of_step(&self, reply: &Reply) -> Verdict {
-        self.said(Letter::Z, &self.protocol_error("a reply came out of step"), reply)
+        self.with_reply(self.protocol_error(&AddressFailure::OutOfStep), reply)
     }
 
     /// Octets that are no reply.
     pub fn no_reply(&self, error: &ReplyError) -> Verdict {
-        Verdict::new(Letter::Z, self.protocol_error(&error.to_string()))
+        self.protocol_error(error)
     }
 
-    fn protocol_error(&self, what: &str) -> String {
-        format!("Connected to {} but {what}. {}(#4.5.0){}", self.peer, self.duplicate(), self.story())
+    fn protocol_error(&self, what: &impl Display) -> Verdict {
+        let (what, notes) = (what.to_string(), self.before());
+        Cause::Protocol { peer: self.peer, what, duplicate: self.duplicate(), notes }.into()
+    }
+
+    fn with_reply(&self, verdict: Verdict, reply: &Reply) -> Verdict {
+        verdict.with_reply(&reply.text, self.auth.map(Client::mask))
+    }
+
+    /// With the last refusal of a login, if there is one.
+    fn with_refusal(&self, verdict: Verdict) -> Verdict {
+        match self.auth.filter(|auth| !auth.refusal().is_empty()) {
+            None => verdict,
+            Some(auth) => verdict.with_reply(auth.refusal(), Some(auth.mask())),
+        }
     }
 
     /// TLS or a login that was tried in vain before is perhaps why.
-    fn story(&self) -> String {
-        let story = self.auth.and_then(|auth| Some((user(auth), auth.story()?)));
-        let login =
-            story.map(|(user, story)| format!(" Before that: login as {user} at {}: {story}.", self.relay.shown));
-        self.masked(&self.tls_story()) + &login.unwrap_or_default()
+    fn before(&self) -> String {
+        let attempts = self.auth.and_then(|auth| Some((user(auth), auth.story()?)));
+        let login = attempts.map_or_else(String::new, |(user, attempts)| {
+            Note::LoginBefore { user, relay: self.relay.shown.clone(), attempts }.to_string()
+        });
+        self.masked(&self.tls_before()) + &login
     }
 
-    fn tls_story(&self) -> String {
-        self.tls_failure.map_or_else(String::new, |why| format!(" Before that: TLS failed: {why}."))
+    fn tls_before(&self) -> String {
+        self.tls_failure.map_or_else(String::new, |why| Note::TlsFailedBefore { why: why.to_owned() }.to_string())
     }
 
-    fn duplicate(&self) -> &'static str {
-        if self.dot_is_sent { "Possible duplicate! " } else { "" }
+    fn tls_end(&self) -> String {
+        self.tls_broke.map_or_else(String::new, |why| Note::TlsBrokeOff { why: why.to_owned() }.to_string())
+    }
+
+    fn duplicate(&self) -> Duplicate {
+        if self.dot_is_sent { Duplicate::Possible } else { Duplicate::Impossible }
     }
 }
 
-/// Whom the login is for.
-fn user(auth: &Client) -> String {
+fn user(auth: &Client) -> User {
     match auth.login().user() {
-        None => "whom the client certificate names".to_owned(),
-        Some(user) => String::from_utf8_lossy(user).into_owned(),
+        None => User::OfCertificate,
+        Some(user) => User::Named { name: String::from_utf8_lossy(user).into_owned() },
     }
-}
-
-/// A refusal that is about our login, not about this mail: a typing error there must not bounce the queue.
-fn demands_login(reply: &Reply) -> bool {
-    let basic_authentication_is_off = reply.has_status("5.7.30");
-    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
 }

@@ -1,6 +1,7 @@
 //! What a certificate says (RFC 5280), and what is wrong with it in words for a report. Nothing here decides: a certificate
 //! that cannot be read has no names, no issuer and no dates.
 
+use crate::cause::tls::{CertificateCause, Names, Placeholder, Whose};
 use crate::policy::PemFile;
 use std::net::IpAddr;
 use x509_cert::certificate::{CertificateInner, Raw};
@@ -14,7 +15,7 @@ const LONGEST: usize = 253;
 const SHOWN: usize = 20;
 
 /// Why a relay's certificate does not verify.
-pub enum Flaw {
+pub enum VerifyError {
     /// At this Unix time it expired, or another on which it depends.
     Expired(u64),
     /// Not before this Unix time.
@@ -41,8 +42,8 @@ pub enum Unfit {
     NoCa,
 }
 
-/// A relay's certificate, and what it was held against.
-pub struct Examined<'a> {
+/// A relay's certificate that does not verify, and what it was verified by.
+pub struct Rejected<'a> {
     /// The relay's own certificate.
     pub leaf: &'a [u8],
     /// The others that it sent.
@@ -57,73 +58,44 @@ pub struct Examined<'a> {
     pub place: &'a str,
 }
 
-impl Examined<'_> {
+impl Rejected<'_> {
     /// What is wrong with it, and what to do about that.
-    pub fn complaint(&self, flaw: &Flaw) -> String {
-        let Examined { leaf, name, trusted, place, .. } = self;
+    pub fn diagnosis(&self, error: &VerifyError) -> CertificateCause {
+        let (file, place) = (self.trusted.to_string(), self.place.to_owned());
         // An error of time can be that of another certificate of the chain.
-        let whose = |limit: &u64| match validity(leaf) {
-            Some((from, until)) if [from, until].contains(limit) => "it",
-            _ => "the certificate of a CA that it depends on",
+        let whose = |limit: &u64| match validity(self.leaf) {
+            Some((from, until)) if [from, until].contains(limit) => Whose::Leaf,
+            _ => Whose::Ca,
         };
-        match flaw {
-            Flaw::Expired(limit) => format!("{} expired at {}; the relay must renew it", whose(limit), date(*limit)),
-            Flaw::NotYetValid(limit) => {
-                format!("{} is not valid before {}; check the clock of this machine", whose(limit), date(*limit))
+        match error {
+            VerifyError::Expired(limit) => CertificateCause::Expired { whose: whose(limit), date: date(*limit) },
+            VerifyError::NotYetValid(limit) => {
+                CertificateCause::NotYetValid { whose: whose(limit), date: date(*limit) }
             }
-            Flaw::WrongName => match names(leaf) {
-                names if names.is_empty() => {
-                    "it has no subjectAltName, so it is for no name (a CN does not count); the relay needs another"
-                        .to_owned()
-                }
-                names => {
-                    let more = names.len().saturating_sub(SHOWN);
-                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                    let names = names[..names.len().min(SHOWN)].join(", ");
-                    format!(
-                        "it is for {names}{more}, not for {name}; if it is the relay's own, its route must have such a name"
-                    )
-                }
+            VerifyError::WrongName => match names(self.leaf) {
+                names if names.is_empty() => CertificateCause::NoNames,
+                names => CertificateCause::WrongName { names: first_names(&names), name: self.name.to_owned() },
             },
-            Flaw::UnfitCa(ca, Unfit::Expired(limit)) => {
-                format!("the CA {ca} of {trusted} expired at {}; put its new certificate there", date(*limit))
+            VerifyError::UnfitCa(ca, Unfit::Expired(limit)) => {
+                CertificateCause::CaExpired { ca: ca.clone(), file, date: date(*limit) }
             }
-            Flaw::UnfitCa(ca, Unfit::NotYetValid(limit)) => {
-                format!(
-                    "the CA {ca} of {trusted} is not valid before {}; check the clock of this machine",
-                    date(*limit)
-                )
+            VerifyError::UnfitCa(ca, Unfit::NotYetValid(limit)) => {
+                CertificateCause::CaNotYetValid { ca: ca.clone(), file, date: date(*limit) }
             }
-            Flaw::UnfitCa(ca, Unfit::NoCa) => format!(
-                "it is issued by {ca}, whose certificate in {trusted} does not say that it is a CA; put one there that does, or \
-                 write the path of a PEM file with it into {place}, to trust it for this relay alone"
-            ),
-            Flaw::Other(why) if self.pinned => format!("it stands in {trusted}, but cannot be used: {why}"),
-            _ if is_self_signed(leaf) => format!(
-                "it is self-signed; if it is known to be the relay's own, save it as a PEM file and write the path of that \
-                 into {place}"
-            ),
-            _ if is_ca(leaf) => format!(
-                "it is one for a CA and not for a server; if it is known to be the relay's own, save it as a PEM file and \
-                 write the path of that into {place}"
-            ),
-            Flaw::UnknownIssuer | Flaw::OtherKey => {
-                let issuer = self.last_issuer().unwrap_or_else(|| "nobody".to_owned());
-                let other_key = matches!(flaw, Flaw::OtherKey);
-                let unknown = if other_key { "but not by the one of that name in" } else { "unknown to" };
-                format!(
-                    "it is issued by {issuer}, {unknown} {trusted}; if that CA is to be trusted, save its certificate as a PEM \
-                     file and write the path of that into {place}"
-                )
-            }
-            Flaw::Other(why) => why.clone(),
+            VerifyError::UnfitCa(ca, Unfit::NoCa) => CertificateCause::IssuerNoCa { issuer: ca.clone(), file, place },
+            VerifyError::Other(why) if self.pinned => CertificateCause::Unusable { file, why: why.clone() },
+            _ if is_self_signed(self.leaf) => CertificateCause::SelfSigned { place },
+            _ if is_ca(self.leaf) => CertificateCause::OfCa { place },
+            VerifyError::UnknownIssuer => CertificateCause::UnknownIssuer { issuer: self.last_issuer(), file, place },
+            VerifyError::OtherKey => CertificateCause::OtherKey { issuer: self.last_issuer(), file, place },
+            VerifyError::Other(why) => CertificateCause::Library { why: why.clone() },
         }
     }
 
     /// The issuer that stands above all the relay sent: that of the leaf or of what it is issued by.
-    fn last_issuer(&self) -> Option<String> {
+    fn last_issuer(&self) -> String {
         let others: Vec<_> = self.others.iter().filter_map(|der| read(der)).collect();
-        let leaf = read(self.leaf)?;
+        let Some(leaf) = read(self.leaf) else { return Placeholder::Issuer.to_string() };
         let mut last = &leaf;
         for _ in 0..others.len() {
             let issuer = last.tbs_certificate().issuer();
@@ -132,8 +104,15 @@ impl Examined<'_> {
                 None => break,
             }
         }
-        Some(short(last.tbs_certificate().issuer().to_string()))
+        short(last.tbs_certificate().issuer().to_string())
     }
+}
+
+/// As many of them as a report shows.
+fn first_names(names: &[String]) -> Names {
+    let more = names.len().saturating_sub(SHOWN);
+    let names = names[..names.len().min(SHOWN)].join(", ");
+    if more > 0 { Names::First { names, more } } else { Names::All { names } }
 }
 
 /// It says that it may issue others.
@@ -141,7 +120,7 @@ fn is_ca(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| constraints(&certificate).is_some_and(|constraints| constraints.ca))
 }
 
-/// What a certificate says of itself that decides for whom it vouches.
+/// What a certificate says of itself that decides what it is trusted for.
 pub struct Claims {
     /// It has names for a server to be verified by.
     pub has_names: bool,
@@ -219,7 +198,7 @@ fn names_of(certificate: &CertificateInner<Raw>) -> Vec<String> {
 /// A Unix time as a date and time in UTC.
 pub fn date(unix: u64) -> String {
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(unix));
-    date.map_or_else(|_| "a date beyond 9999".to_owned(), |date| date.to_string())
+    date.map_or_else(|_| Placeholder::Date.to_string(), |date| date.to_string())
 }
 
 fn short(text: String) -> String {

@@ -1,6 +1,7 @@
 //! Our own certificate and its key: TLS client authentication (RFC 8446 section 4.3.2).
 
-use super::pem::{self, FORM};
+use super::pem;
+use crate::cause::tls::{PemCause, TlsCause};
 use crate::policy::Security;
 use memchr::memmem;
 use qmail_auth::secret::Secret;
@@ -23,16 +24,18 @@ pub struct ClientCertificate {
 
 impl ClientCertificate {
     /// Reads it where one is configured for the relay. The error says why it cannot be used.
-    pub fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, String> {
+    pub fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, TlsCause> {
         let Some((file, key_file)) = &security.client else { return Ok(None) };
         let chain = pem::chain(file)?.into_iter().map(CertificateDer::from).collect();
         let text = Secret::from(pem::read(key_file)?);
         // At each line of BEGIN, since a mark, or the end of a certificate, may stand before it.
         let key =
             memmem::find_iter(&text, "-----BEGIN ").find_map(|at| PrivateKeyDer::from_pem_slice(&text[at..]).ok());
-        let key = key.ok_or_else(|| format!("{key_file}: no key in it {FORM}, or one that is encrypted"))?;
-        let certificate = CertifiedKey::from_der(chain, key, provider)
-            .map_err(|error| format!("{file} and {key_file} do not go together: {error}"))?;
+        let key = key.ok_or_else(|| pem::wrong(key_file, PemCause::NoKey))?;
+        let certificate = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+            let (certificate, key, why) = (file.to_string(), key_file.to_string(), error.to_string());
+            TlsCause::NotAPair { certificate, key, why }
+        })?;
         Ok(Some(ClientCertificate { certificate: Arc::new(certificate), is_shown: AtomicBool::new(false) }))
     }
 

@@ -13,7 +13,7 @@ pub fn errors(security: &Security, verification: Verification) -> Vec<String> {
         Verification::Off => None,
         Verification::Required | Verification::Advisory => Trusted::of(security).for_each(&[], 0, |_, _| {}).err(),
     };
-    client.into_iter().chain(cas).collect()
+    client.into_iter().chain(cas).map(|why| why.to_string()).collect()
 }
 
 /// What is trusted for a relay at a Unix time.

@@ -13,17 +13,18 @@ mod trust;
 mod verifier;
 pub mod view;
 
+use crate::cause::tls::TlsCause;
 pub use session::Session;
 
 /// Why there is no TLS, in words with what to do about it.
 #[derive(Debug)]
 pub enum Failure {
     /// Something of ours: a file that is missing or not what it should be.
-    SetUp(String),
+    SetUp(TlsCause),
     /// The relay's doing, or that of someone on the way.
-    Relay(String),
+    Relay(TlsCause),
     /// The same: octets that are no TLS at all.
-    NotTls(String),
+    NotTls(TlsCause),
 }
 
 #[cfg(test)]

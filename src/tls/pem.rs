@@ -1,6 +1,7 @@
 //! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two: they are looked
 //! for in the base64, and no others are decoded.
 
+use crate::cause::tls::{PemCause, TlsCause};
 use crate::encoding;
 use crate::policy::PemFile;
 use crate::report::os_error;
@@ -15,19 +16,21 @@ const END: &[u8] = b"-----END CERTIFICATE-----";
 /// As long as a line is in nearly all files (RFC 7468 section 2).
 const LINE: usize = 64;
 
-/// What a PEM file is known by, for whoever has put another kind of file there.
-pub const FORM: &str = "(in a PEM file it is between lines of -----BEGIN and -----END)";
-
 /// What is in the file, a secret if there is a key in it; else why it cannot be had.
-pub fn read(file: &PemFile) -> Result<Vec<u8>, String> {
+pub fn read(file: &PemFile) -> Result<Vec<u8>, TlsCause> {
     // A FIFO would be waited for, and a device read without end.
     if fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(format!("{file}: not a regular file"));
+        return Err(wrong(file, PemCause::NotRegular));
     }
-    let octets = fs::read(&file.path).map_err(|error| format!("{file}: {}", os_error(&error)))?;
+    let octets = fs::read(&file.path).map_err(|error| wrong(file, PemCause::System { why: os_error(&error) }))?;
     let mut text = Secret::from(octets);
-    encoding::skip_mark(&mut text).map_err(|why| format!("{file}: {why}"))?;
+    encoding::skip_mark(&mut text).map_err(|why| wrong(file, PemCause::File { why }))?;
     Ok(text.into_octets())
+}
+
+/// Something is wrong with this file.
+pub fn wrong(file: &PemFile, why: PemCause) -> TlsCause {
+    TlsCause::PemFile { file: file.to_string(), why }
 }
 
 /// Calls `take` for each certificate in DER, with None for one that is no base64 or has no end.
@@ -93,12 +96,12 @@ fn decode(section: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// All certificates of a file that must have some.
-pub fn chain(file: &PemFile) -> Result<Vec<Vec<u8>>, String> {
+pub fn chain(file: &PemFile) -> Result<Vec<Vec<u8>>, TlsCause> {
     let mut chain = Vec::new();
     for_each_certificate(&read(file)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
     match chain.into_iter().collect::<Option<Vec<_>>>() {
-        None => Err(format!("{file}: a certificate in it is no base64, or has no end")),
-        Some(chain) if chain.is_empty() => Err(format!("{file}: no certificate in it {FORM}")),
+        None => Err(wrong(file, PemCause::BadCertificate)),
+        Some(chain) if chain.is_empty() => Err(wrong(file, PemCause::NoCertificate)),
         Some(chain) => Ok(chain),
     }
 }

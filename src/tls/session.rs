@@ -3,6 +3,7 @@
 use super::Failure;
 use super::client_certificate::ClientCertificate;
 use super::verifier::Verifier;
+use crate::cause::tls::{CertificateCause, TlsCause};
 use crate::policy::{Security, Verification};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
@@ -37,9 +38,7 @@ impl Session {
         let verifier = Arc::new(Verifier::new(security, verification, &provider));
         let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
             .or_else(|error| if verification == Verification::Off { Ok(peer.into()) } else { Err(error) })
-            .map_err(|_| {
-                Failure::SetUp(format!("no certificate can be for the name {name}; use another in the route"))
-            })?;
+            .map_err(|_| Failure::SetUp(TlsCause::NoSuchName { name: name.to_owned() }))?;
         let client = ClientCertificate::read(security, &provider).map_err(Failure::SetUp)?.map(Arc::new);
         let clock = Arc::new(GivenTime(UnixTime::since_unix_epoch(Duration::from_secs(unix))));
         let builder = ClientConfig::builder_with_details(provider, clock)
@@ -64,7 +63,7 @@ impl Session {
             let state = self.connection.process_new_packets();
             let _ = self.connection.reader().read_to_end(plain); // it ends in WouldBlock, or where the relay closed
             self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
-            taken.map_err(|error| Failure::Relay(format!("the relay's TLS cannot be understood ({error})")))?;
+            taken.map_err(|error| Failure::Relay(TlsCause::NotUnderstood { why: error.to_string() }))?;
         }
         Ok(())
     }
@@ -115,9 +114,9 @@ impl Session {
     }
 
     /// Why the relay's certificate does not verify.
-    pub fn certificate_error(&self) -> Option<&str> {
+    pub fn certificate_error(&self) -> Option<&CertificateCause> {
         match self.verifier.result.get() {
-            Some(Err(Failure::Relay(why))) => Some(why),
+            Some(Err(Failure::Relay(TlsCause::Certificate { why }))) => Some(why),
             _ => None,
         }
     }
@@ -143,32 +142,27 @@ impl Session {
         match self.verifier.result.get() {
             Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),
             Some(Err(Failure::Relay(why))) if self.verifier.verification == Verification::Required => {
-                return Failure::Relay(format!("its certificate does not verify: {why}"));
+                return Failure::Relay(why.clone());
             }
             _ => {}
         }
-        const OLD: &str = "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date";
         use rustls::InvalidMessage::{InvalidContentType, MessageTooLarge, UnknownProtocolVersion};
         Failure::Relay(match error {
-            Error::AlertReceived(AlertDescription::ProtocolVersion) => OLD.to_owned(),
-            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => OLD.to_owned(),
-            Error::AlertReceived(alert) => format!("the relay ended it (alert {alert:?}); its log says why"),
-            Error::InvalidCertificate(CertificateError::BadSignature) => {
-                "the relay does not prove that it has its certificate's key, or the key is too short".to_owned()
-            }
+            Error::AlertReceived(AlertDescription::ProtocolVersion) => TlsCause::OldVersions,
+            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => TlsCause::OldVersions,
+            Error::AlertReceived(alert) => TlsCause::Alert { alert: format!("{alert:?}") },
+            Error::InvalidCertificate(CertificateError::BadSignature) => TlsCause::NoProof,
             Error::InvalidMessage(what @ (InvalidContentType | MessageTooLarge | UnknownProtocolVersion)) => {
-                return Failure::NotTls(format!("what came is no TLS ({what:?})"));
+                return Failure::NotTls(TlsCause::NotTls { what: format!("{what:?}") });
             }
-            Error::PeerIncompatible(what) => {
-                format!("nothing in common ({what:?}); the relay must be brought up to date")
-            }
-            other => other.to_string(),
+            Error::PeerIncompatible(what) => TlsCause::NothingInCommon { what: format!("{what:?}") },
+            other => TlsCause::Library { why: other.to_string() },
         })
     }
 }
 
 fn set_up(error: &Error) -> Failure {
-    Failure::SetUp(error.to_string())
+    Failure::SetUp(TlsCause::Library { why: error.to_string() })
 }
 
 #[derive(Debug)]

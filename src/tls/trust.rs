@@ -2,7 +2,8 @@
 //! anchor as it is given, so what it says of itself, and its dates, are checked here.
 
 use super::certificate::{Unfit, claims};
-use super::pem::{self, FORM};
+use super::pem;
+use crate::cause::tls::{PemCause, Placeholder, TlsCause};
 use crate::policy::{PemFile, Security};
 
 /// What Debian's package ca-certificates makes.
@@ -27,21 +28,21 @@ pub struct Trusted {
     pub file: PemFile,
     /// Debian's: whoever put a CA there put it before all programs of this machine, so it need not say that it is one.
     is_bundle: bool,
-    /// A certificate that is not made for others would vouch for every relay.
+    /// A certificate that is not made for others would be trusted for every relay.
     is_for_all: bool,
 }
 
 impl Trusted {
     /// The one that counts for a relay.
     pub fn of(security: &Security) -> Trusted {
-        let bundle = || PemFile { path: BUNDLE.into(), source: "Debian's package ca-certificates".to_owned() };
+        let bundle = || PemFile { path: BUNDLE.into(), source: Placeholder::Bundle.to_string() };
         let file = security.cafile.clone().unwrap_or_else(bundle);
         Trusted { is_bundle: security.cafile.is_none(), is_for_all: file.source == OF_ALL, file }
     }
 
     /// Calls `take` for each certificate in which one of these parts may stand. What cannot be decoded is passed over. No certificate at
     /// all is an error.
-    pub fn for_each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), String> {
+    pub fn for_each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), TlsCause> {
         let text = pem::read(&self.file).map_err(|why| self.no_cas(why))?;
         let mut is_empty = true;
         pem::for_each_with(parts, &text, |certificate| {
@@ -51,13 +52,13 @@ impl Trusted {
             }
         });
         match is_empty {
-            true => Err(self.no_cas(format!("{}: no certificate in it {FORM}", self.file))),
+            true => Err(self.no_cas(pem::wrong(&self.file, PemCause::NoCertificate))),
             false => Ok(()),
         }
     }
 
     /// A server's has names to be verified by, also where the tool that made it calls it a CA's, or says that it is none. CAs of old
-    /// say nothing. One that cannot be understood, its dates perhaps, vouches for nothing.
+    /// say nothing. One that cannot be understood, its dates perhaps, is trusted for nothing.
     fn standing(&self, der: &[u8], unix: u64) -> Standing {
         let Some(claims) = claims(der) else { return Standing::Itself };
         let (from, until) = claims.validity;
@@ -71,11 +72,8 @@ impl Trusted {
         }
     }
 
-    fn no_cas(&self, why: String) -> String {
-        match self.is_bundle {
-            true => format!("no CAs to verify the relay's certificate with: {why}; install that package"),
-            false => why,
-        }
+    fn no_cas(&self, why: TlsCause) -> TlsCause {
+        if self.is_bundle { TlsCause::NoCas { why: why.to_string() } } else { why }
     }
 
     /// A certificate that stands here is trusted itself. In the bundle it is a CA like others.

@@ -1,8 +1,9 @@
 //! Whether the relay's certificate verifies. The CAs are read here, so only when a chain has come that is to be verified.
 
 use super::Failure;
-use super::certificate::{self, Examined, Flaw, Unfit};
+use super::certificate::{self, Rejected, Unfit, VerifyError};
 use super::trust::{Standing, Trusted};
+use crate::cause::tls::{CertificateCause, TlsCause};
 use crate::policy::{Security, Verification};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -67,7 +68,7 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => {
                     let why = self.diagnosis(&chain, anchors, &error);
                     let answer = if self.verification == Verification::Advisory { Ok(()) } else { Err(error) };
-                    (answer, Err(Failure::Relay(why)))
+                    (answer, Err(Failure::Relay(TlsCause::Certificate { why })))
                 }
             },
         };
@@ -150,7 +151,7 @@ impl Verifier {
 
     /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether its certificate itself
     /// stands among them in a cafile.
-    fn anchors(&self, chain: &Chain) -> Result<Anchors, String> {
+    fn anchors(&self, chain: &Chain) -> Result<Anchors, TlsCause> {
         let sent = [chain.end_entity].into_iter().chain(chain.intermediates);
         let sent: Vec<_> = sent.map(|sent| (sent, EndEntityCert::try_from(sent))).collect();
         // One that cannot be parsed may stand there itself, and its report says so.
@@ -168,8 +169,8 @@ impl Verifier {
     }
 
     /// Why the chain does not verify, in the words of a report.
-    fn diagnosis(&self, chain: &Chain, anchors: Anchors, error: &Error) -> String {
-        let examined = Examined {
+    fn diagnosis(&self, chain: &Chain, anchors: Anchors, error: &Error) -> CertificateCause {
+        let rejected = Rejected {
             leaf: chain.end_entity,
             others: chain.intermediates.iter().map(AsRef::as_ref).collect(),
             name: &chain.server_name.to_str(),
@@ -177,38 +178,38 @@ impl Verifier {
             pinned: anchors.pinned,
             place: &self.place,
         };
-        examined.complaint(&match flaw(error) {
-            Flaw::WrongName => Flaw::WrongName, // the issuer is one that is trusted
-            flaw if anchors.pinned => flaw,
-            flaw => self.unfit_issuer(chain, anchors.unfit).unwrap_or(flaw),
+        rejected.diagnosis(&match verify_error(error) {
+            VerifyError::WrongName => VerifyError::WrongName, // the issuer is one that is trusted
+            error if anchors.pinned => error,
+            error => self.unfit_issuer(chain, anchors.unfit).unwrap_or(error),
         })
     }
 
     /// The chain is issued by one that is no anchor: by which, and why.
-    fn unfit_issuer(&self, chain: &Chain, unfit: Vec<(Vec<u8>, Unfit)>) -> Option<Flaw> {
+    fn unfit_issuer(&self, chain: &Chain, unfit: Vec<(Vec<u8>, Unfit)>) -> Option<VerifyError> {
         let end_entity = ParsedCertificate::try_from(chain.end_entity).ok()?;
         unfit.into_iter().find_map(|(der, why)| {
             let mut alone = RootCertStore::empty();
             alone.add(CertificateDer::from(&der[..])).ok()?;
             self.verify_issuer(&end_entity, chain, &alone).ok()?;
-            Some(Flaw::UnfitCa(certificate::subject(&der)?, why))
+            Some(VerifyError::UnfitCa(certificate::subject(&der)?, why))
         })
     }
 }
 
 /// Why a certificate does not verify, for its report.
-fn flaw(error: &Error) -> Flaw {
+fn verify_error(error: &Error) -> VerifyError {
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
-            Flaw::Expired(not_after.as_secs())
+            VerifyError::Expired(not_after.as_secs())
         }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
-            Flaw::NotYetValid(not_before.as_secs())
+            VerifyError::NotYetValid(not_before.as_secs())
         }
-        Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => Flaw::WrongName,
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Flaw::UnknownIssuer,
-        Error::InvalidCertificate(CertificateError::BadSignature) => Flaw::OtherKey,
-        other => Flaw::Other(other.to_string()),
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => VerifyError::WrongName,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => VerifyError::UnknownIssuer,
+        Error::InvalidCertificate(CertificateError::BadSignature) => VerifyError::OtherKey,
+        other => VerifyError::Other(other.to_string()),
     }
 }
 

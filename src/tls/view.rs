@@ -57,7 +57,7 @@ impl View<'_> {
     pub fn verified(&self) -> Option<Result<String, String>> {
         match (self.session.is_verified(), self.session.certificate_error()) {
             (true, _) => Some(Ok(self.session.trusted())),
-            (false, error) => error.map(|why| Err(self.masked(why))),
+            (false, error) => error.map(|why| Err(self.masked(&why.to_string()))),
         }
     }
 

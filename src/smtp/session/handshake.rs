@@ -1,6 +1,8 @@
 //! From the greeting to the login (RFC 5321 section 3.1, RFC 3207, RFC 4954): what comes before mail.
 
 use super::{Ending, Outcome, Session, TlsState};
+use crate::cause::tls::TlsCause;
+use crate::cause::{AddressFailure, LoginCause, Refusal};
 use crate::command::Command;
 use crate::event::Event;
 use crate::report::Verdict;
@@ -17,7 +19,7 @@ impl Session {
     pub(super) fn greeting_reply(&mut self, reply: &Reply) {
         match reply.code {
             220 => self.say_hello(),
-            _ => self.refused("greeting failed", reply),
+            _ => self.refused(Command::Greeting, Refusal::Greeting, reply),
         }
     }
 
@@ -37,21 +39,20 @@ impl Session {
                 self.send(Command::Helo, [b"HELO ", &self.envelope.helohost[..]].concat());
             }
             (_, 250, _) => self.secure(),
-            _ => self.refused("my name was rejected", reply),
+            _ => self.refused(command, Refusal::Hello, reply),
         }
     }
 
-    fn refused(&mut self, what: &str, reply: &Reply) {
-        let verdict = self.words().refused(what, reply);
-        self.end(Ending::NextAddress(verdict, format!("{what} ({})", reply.code)));
+    fn refused(&mut self, command: Command, what: Refusal, reply: &Reply) {
+        let verdict = self.words().refused(command, reply);
+        self.end(Ending::NextAddress(verdict, AddressFailure::Refused { what, code: reply.code }.to_string()));
     }
 
     /// The server has said hello: first TLS, then the login, then the mail.
     fn secure(&mut self) {
         if let Some(session) = self.channel.tls() {
             if self.login_kind() == Some(LoginKind::Certificate) && !session.showed_certificate() {
-                let why = "the relay asks for no client certificate, or for none with our kind of key, and there is no password";
-                return self.finish(self.words().login_failed(why, None));
+                return self.finish(self.words().login_failed(&LoginCause::CertificateNotAsked, None));
             }
             let permission = self.policy.over_tls(self.credentials(), session.is_verified());
             return self.begin_login(permission);
@@ -61,11 +62,13 @@ impl Session {
         }
         match self.policy.in_clear(self.credentials(), self.is_on_loopback()) {
             Some(permission) => self.begin_login(permission),
-            None => self.end(Ending::NextAddress(self.words().starttls_missing(), "no STARTTLS".to_owned())),
+            None => {
+                self.end(Ending::NextAddress(self.words().starttls_missing(), AddressFailure::NoStarttls.to_string()))
+            }
         }
     }
 
-    /// The route itself names this machine, and so the connection goes to it. What DNS says is no leave.
+    /// The route itself names this machine, and so the connection goes to it. What DNS says is no permission.
     fn is_on_loopback(&self) -> bool {
         self.peer.to_canonical().is_loopback() && known(&self.envelope.relay.name).contains(&self.peer)
     }
@@ -83,11 +86,11 @@ impl Session {
     pub(super) fn starttls_reply(&mut self, reply: &Reply, behind: &[u8]) {
         match reply.code {
             220 if !behind.is_empty() => {
-                self.server_failed("spoke in clear after STARTTLS".to_owned(), self.words().clear_behind_starttls());
+                self.server_failed(AddressFailure::SpokeInClear.to_string(), self.words().clear_behind_starttls());
             }
             220 => self.start_tls(),
             ..400 => self.out_of_step(reply),
-            code => self.no_tls(format!("STARTTLS is refused ({code})"), self.words().starttls_refused(reply)),
+            code => self.no_tls(TlsCause::Refused { code }.to_string(), self.words().refused(Command::StartTls, reply)),
         }
     }
 
@@ -116,16 +119,17 @@ impl Session {
         match failure {
             Failure::SetUp(why) => self.abandon(self.words().tls_failed(&why)),
             Failure::Relay(why) | Failure::NotTls(why) if !self.is_starting_tls() => {
-                self.tls = TlsState::Broke(why);
+                self.tls = TlsState::Broke(why.to_string());
                 self.closed();
             }
-            Failure::Relay(why) => self.handshake_failed(why),
+            Failure::Relay(why) => self.handshake_failed(why.to_string()),
             Failure::NotTls(why) => {
-                let hint = match self.envelope.relay.implicit_tls {
-                    true => "is this the right port? 587 has STARTTLS, 465 TLS at once",
-                    false => "it may have come in clear from somebody on the way",
+                let why = why.to_string();
+                let cause = match self.envelope.relay.implicit_tls {
+                    true => TlsCause::WrongPort { why },
+                    false => TlsCause::ClearOnTheWay { why },
                 };
-                self.handshake_failed(format!("{why}; {hint}"));
+                self.handshake_failed(cause.to_string());
             }
         }
     }
@@ -139,7 +143,10 @@ impl Session {
     fn no_tls(&mut self, why: String, verdict: Verdict) {
         let ending = match self.envelope.relay.falls_back(self.credentials()) {
             true => Ending::ReconnectInClear(verdict, why),
-            false => Ending::NextAddress(verdict, format!("TLS failed: {}", self.words().masked(&why))),
+            false => {
+                let why = self.words().masked(&why);
+                Ending::NextAddress(verdict, AddressFailure::TlsFailed { why }.to_string())
+            }
         };
         self.end(ending);
     }

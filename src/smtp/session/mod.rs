@@ -15,6 +15,7 @@ use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
 use super::envelope::{Envelope, Mail, Measured};
 use super::words::Words;
+use crate::cause::AddressFailure;
 use crate::command::Command;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
@@ -332,7 +333,7 @@ impl Session {
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
     fn out_of_step(&mut self, reply: &Reply) {
-        self.server_failed("a reply came out of step".to_owned(), self.words().out_of_step(reply));
+        self.server_failed(AddressFailure::OutOfStep.to_string(), self.words().out_of_step(reply));
     }
 
     /// The connection is of no more use, by the server's doing. Before a login or MAIL that says nothing of other addresses.

@@ -1,9 +1,10 @@
 //! What the server does: octets, which become replies one by one, its end, or nothing at all.
 
 use super::{Outcome, Session, TlsState};
+use crate::cause::tls::TlsCause;
+use crate::cause::{AddressFailure, Cause};
 use crate::command::Command;
 use crate::event::Event;
-use crate::report::{Letter, Verdict};
 use crate::tls::{self, Failure};
 
 impl Session {
@@ -18,7 +19,7 @@ impl Session {
         }
         // Not before all that is in hand is read: a reply that answers nothing would be the end of a mail, too.
         if matches!(self.outcome, Outcome::Checked) && self.reader.is_empty() {
-            self.finish(Verdict::new(Letter::K, ""));
+            self.finish(Cause::Checked.into());
         }
         // Octets that make no reply do not extend the deadline, however many come.
         if !self.is_over() && now >= self.deadline {
@@ -84,8 +85,8 @@ impl Session {
     pub(super) fn closed(&mut self) {
         if self.is_starting_tls() {
             let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
-            let when = if done { "right after the handshake" } else { "in the handshake" };
-            return self.tls_failed(Failure::Relay(format!("the relay closed the connection {when}")));
+            let when = if done { TlsCause::ClosedAfterHandshake } else { TlsCause::ClosedInHandshake };
+            return self.tls_failed(Failure::Relay(when));
         }
         match self.unanswered.front() {
             Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
@@ -96,15 +97,15 @@ impl Session {
     /// The deadline passed, and the server had said nothing.
     pub(super) fn timed_out(&mut self) {
         if self.is_starting_tls() {
-            return self.tls_failed(Failure::Relay("nothing was said over it in time".to_owned()));
+            return self.tls_failed(Failure::Relay(TlsCause::Silent));
         }
         self.lost(Some(if self.is_committed { self.envelope.timeout } else { self.patience }));
     }
 
     fn lost(&mut self, silence: Option<u64>) {
         self.envelope.log.tell(&Event::Lost(self.awaited(), silence));
-        let why = if silence.is_some() { "nothing was said in time" } else { "connection died" };
-        self.server_failed(why.to_owned(), self.words().died());
+        let why = if silence.is_some() { AddressFailure::Silent } else { AddressFailure::Died };
+        self.server_failed(why.to_string(), self.words().died());
     }
 
     /// What the next reply would be to.

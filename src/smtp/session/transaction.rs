@@ -1,8 +1,9 @@
 //! The mail transaction (RFC 5321 section 3.3): MAIL, RCPT, DATA, the message.
 
 use super::{Ending, Outcome, Sending, Session};
+use crate::cause::{AddressFailure, Cause};
 use crate::command::Command;
-use crate::report::{Letter, RecipientReport, Verdict};
+use crate::report::RecipientReport;
 use crate::smtp::data::{DotStuffer, Measuring};
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Envelope, Goal, Measured};
@@ -15,12 +16,12 @@ impl Session {
     /// know something of it.
     pub(super) fn send_mail(&mut self) {
         let Envelope { sender, recipients, measured, .. } = &self.envelope;
-        let beyond_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
+        let non_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
         let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
-        if beyond_ascii && !smtputf8 {
-            let verdict = self.words().address_beyond_ascii(!self.hello_deferred);
+        if non_ascii && !smtputf8 {
+            let verdict = self.words().non_ascii_address(self.hello_deferred);
             return match self.envelope.relay.is_direct {
-                true => self.end(Ending::NextAddress(verdict, "no SMTPUTF8".to_owned())), // another exchanger may know more
+                true => self.end(Ending::NextAddress(verdict, AddressFailure::NoSmtputf8.to_string())), // another exchanger may know more
                 false => self.finish(verdict),
             };
         }
@@ -41,7 +42,7 @@ impl Session {
                 line.extend_from_slice(b" BODY=8BITMIME");
             }
         }
-        if beyond_ascii {
+        if non_ascii {
             line.extend_from_slice(b" SMTPUTF8");
         }
         self.send(Command::Mail, line);
@@ -55,7 +56,7 @@ impl Session {
         match reply.class() {
             2 if self.capabilities.pipelining => {}
             2 => self.send_rcpt(0),
-            4 | 5 => self.finish(self.words().command_refused(reply, "but sender was rejected")),
+            4 | 5 => self.finish(self.words().refused(Command::Mail, reply)),
             _ => self.out_of_step(reply),
         }
     }
@@ -75,7 +76,7 @@ impl Session {
                 self.send_rcpt(number + 1);
             }
         } else if !self.recipients.iter().any(RecipientReport::is_accepted) {
-            self.finish(Verdict::new(Letter::D, format!("Giving up on {}.", self.peer)));
+            self.finish(Cause::AllRecipientsRefused { peer: self.peer }.into());
         } else if !self.capabilities.pipelining {
             self.send(Command::Data, b"DATA".to_vec());
         }
@@ -87,7 +88,7 @@ impl Session {
                 self.sending = Sending::Body(DotStuffer::default());
                 self.unanswered.push_back((Command::EndOfData, u64::MAX));
             }
-            (_, 4 | 5) => self.finish(self.words().command_refused(reply, "failed on DATA command")),
+            (_, 4 | 5) => self.finish(self.words().refused(Command::Data, reply)),
             _ => self.out_of_step(reply),
         }
     }
@@ -117,16 +118,15 @@ impl Session {
         };
         match (self.envelope.measured, stuffer.measure()) {
             (Measured::As(first), second) if first != second => {
-                let why = format!("It reads differently the second time: {} octets, then {}.", first.size, second.size);
-                return self.message_failed(&why); // by a failing disk, or somebody who has cut the file
+                let cause = Cause::MessageChanged { first: first.size, second: second.size };
+                return self.abandon(cause.into()); // by a failing disk, or somebody who has cut the file
             }
             _ => {}
         }
         let mut finished = Ok(());
         self.channel.put(|octets| finished = stuffer.finish(octets));
         if finished.is_err() {
-            let line = "SMTP cannot transfer messages with partial final lines. (#5.6.2)";
-            return self.abandon(Verdict::new(Letter::D, line));
+            return self.abandon(Cause::PartialFinalLine.into());
         }
         let dot = self.channel.end();
         self.sending = Sending::Dot(dot);
@@ -138,14 +138,14 @@ impl Session {
 
     /// The message cannot be read. No dot is sent.
     pub(super) fn message_failed(&mut self, why: &str) {
-        self.abandon(Verdict::new(Letter::Z, format!("Unable to read message. (#4.3.0) {why}")));
+        self.abandon(Cause::MessageUnreadable { why: why.to_owned() }.into());
     }
 
     /// The reply to the dot, or a refusal that comes before it.
     pub(super) fn message_reply(&mut self, reply: &Reply) {
         match reply.class() {
             2 => self.finish(self.words().accepted(reply)),
-            4 | 5 => self.finish(self.words().refusal(reply, "failed after I sent the message")),
+            4 | 5 => self.finish(self.words().refused(Command::EndOfData, reply)),
             _ => self.out_of_step(reply),
         }
     }

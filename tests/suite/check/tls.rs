@@ -148,7 +148,7 @@ fn client_certificates() {
         let rules = Rules { tls: Some(demanding.clone()), ..Rules::offering(&["AUTH PLAIN EXTERNAL"]) };
         rules.answering(&[("AUTH EXTERNAL", "235 2.7.0 ok")])
     };
-    good("EXTERNAL", || with(external(), ""), &["as whom the client certificate names through relay.example:"]);
+    good("EXTERNAL", || with(external(), ""), &["as the client certificate's user through relay.example:"]);
     good("EXTERNAL for a user", || with(external(), "myself"), &["as myself through relay.example:"]);
     let says = ["whether it takes our certificate for a login shows only at MAIL"];
     let without = || Rules { tls: Some(demanding.clone()), ..Rules::offering(&["PIPELINING"]) };

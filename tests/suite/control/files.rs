@@ -2,7 +2,7 @@
 
 use crate::support::{Home, program, run};
 use qmail_auth::{Login, PasswordLogin};
-use qmail_remote::control::files::{Control, ControlError};
+use qmail_remote::control::files::Control;
 use qmail_remote::control::{Route, Settings};
 use qmail_remote::event::Log;
 use std::fs;
@@ -16,7 +16,7 @@ fn settings(home: &Home, host: &str) -> Result<Settings, String> {
 
 fn settings_for(home: &Home, host: &str, sender: &str) -> Result<Settings, String> {
     let control = Control { home: home.path().to_owned(), log: Log::default() };
-    Settings::read(&control, host.as_bytes(), sender.as_bytes()).map_err(|ControlError(why)| why)
+    Settings::read(&control, host.as_bytes(), sender.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// `host:port`, and `user password` where there is a login, with `-` before the user where clear text is allowed.
@@ -267,7 +267,7 @@ fn files_that_cannot_be_read() {
     let fifo = home.control("relays/relay/mechanisms", "PLAIN\n").with_file_name("tls");
     assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
     let error = settings(&home, "example.org").err().unwrap();
-    assert_eq!(error, "control/relays/relay/tls: a FIFO, which would be waited for");
+    assert_eq!(error, "control/relays/relay/tls: is a FIFO");
     let home = Home::new();
     fs::create_dir(home.path().join("control/smtproutes")).unwrap();
     let delivered = home.deliver("a@example.net", &["b@example.org"], b"\n");

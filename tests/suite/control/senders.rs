@@ -3,7 +3,7 @@
 use crate::support::Home;
 use crate::support::server::{Rules, Server};
 use qmail_auth::Login;
-use qmail_remote::control::files::{Control, ControlError};
+use qmail_remote::control::files::Control;
 use qmail_remote::control::{Route, Settings};
 use qmail_remote::event::Log;
 
@@ -21,7 +21,7 @@ fn route(home: &Home, sender: &str) -> Result<String, String> {
         }
     };
     let control = Control { home: home.path().to_owned(), log: Log::default() };
-    let settings = Settings::read(&control, b"example.org", sender.as_bytes()).map_err(|ControlError(why)| why)?;
+    let settings = Settings::read(&control, b"example.org", sender.as_bytes()).map_err(|error| error.to_string())?;
     Ok(settings.route.map_or("MX".to_owned(), describe))
 }
 

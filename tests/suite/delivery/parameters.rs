@@ -93,7 +93,7 @@ fn addresses_beyond_ascii() {
         if mail.ends_with("SMTPUTF8") {
             assert_eq!(line, "");
             assert!(
-                verdict.starts_with("DConnected to 127.0.0.1 but it takes no addresses beyond ASCII (no SMTPUTF8)"),
+                verdict.starts_with("DConnected to 127.0.0.1 but it takes no non-ASCII addresses (no SMTPUTF8)"),
                 "{verdict}"
             );
         } else {

@@ -236,7 +236,7 @@ fn hosts_that_are_not_looked_up() {
     }
     let said = deliver(&home, "b\u{fc}cher.example", &nobody, 1).1;
     assert!(
-        said.starts_with("DSorry, I couldn't find any host named b\u{fc}cher.example. (#5.1.2) A domain beyond ASCII"),
+        said.starts_with("DSorry, I couldn't find any host named b\u{fc}cher.example. (#5.1.2) A non-ASCII domain"),
         "{said}"
     );
     assert!(deliver(&home, "mail_host.example-1.org", &nobody, 1).1.starts_with(NOT_NOW));
@@ -454,7 +454,7 @@ fn sent(delivery: &mut Delivery) -> Vec<u8> {
     octets
 }
 
-/// Where one exchanger takes no addresses beyond ASCII another may, so it is asked. D only when all have said no.
+/// Where one exchanger takes no non-ASCII addresses another may, so it is asked. D only when all have said no.
 #[test]
 fn the_next_exchanger_is_asked_for_smtputf8() {
     let home = Home::new();
@@ -465,7 +465,7 @@ fn the_next_exchanger_is_asked_for_smtputf8() {
     type Case<'a> = (&'a [&'a [&'a str]], bool, &'a str);
     let cases: &[Case] = &[
         (&[NO, YES], true, "MAIL FROM:<a@example.net> SMTPUTF8\r\n"),
-        (&[NO, NO], true, "DConnected to 192.0.2.2 but it takes no addresses beyond ASCII"),
+        (&[NO, NO], true, "DConnected to 192.0.2.2 but it takes no non-ASCII addresses"),
         (&[NO, &[]], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
         (&[&[], NO], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
         (&[NO], false, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),

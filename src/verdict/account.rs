@@ -1,0 +1,34 @@
+//! Refusals that are about our account at the relay, not about the mail: a quota, a rate, a sender that it may not use. Relays
+//! send them with a 5xx too, in words of their own. The mail waits then and does not bounce.
+
+use qmail_auth::reply::Reply;
+
+/// What the account has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It has sent too much.
+    Limit,
+    /// It has used a sender that it may not use.
+    Sender,
+}
+
+/// How such refusals are recognised: by an enhanced status code, or by words, which are in lower case here. An empty one is not
+/// looked for.
+const REFUSALS: [(&str, &str, Trouble); 7] = [
+    ("5.4.5", "", Trouble::Limit), // Gmail: 550 5.4.5 Daily user sending quota exceeded.
+    ("", "submissionquotaexceeded", Trouble::Limit), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuota...
+    ("", "frequency limited", Trouble::Limit),       // QQ: 550 Sender frequency limited
+    ("", "too many messages. try again", Trouble::Limit), // msndr: 550 Too many messages. Try again in 92 seconds.
+    ("", "throttling failure", Trouble::Limit), // Amazon SES: 454 Throttling failure: Maximum sending rate exceeded
+    ("5.2.252", "", Trouble::Sender), // Microsoft 365: 554 5.2.252 SendAsDenied; joe@example.org not allowed to send as
+    ("", "sendasdenied", Trouble::Sender), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SendAsDenied...
+];
+
+/// What a 4xx or 5xx after a login says about the account. None: it is about the mail.
+pub fn trouble(reply: &Reply) -> Option<Trouble> {
+    let text = reply.text.to_ascii_lowercase();
+    let says = |words: &str| memchr::memmem::find(&text, words.as_bytes()).is_some();
+    let has = |status: &str| status.is_empty() || reply.has_status(status);
+    let found = REFUSALS.iter().find(|(status, words, _)| has(status) && says(words));
+    found.map(|(.., trouble)| *trouble)
+}
