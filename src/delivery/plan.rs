@@ -68,7 +68,8 @@ pub fn plan(
     let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
     let settings = Settings::read(&Control { home, log: log.clone() }, host, sender)
         .map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
-    let path = |whose, address: &[u8]| address::path(address).map_err(|why| Cause::Address { whose, why });
+    let path =
+        |whose, address: &[u8]| address::path(address).map_err(|why| Verdict::from(Cause::Address { whose, why }));
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
     if log.is_on() {
