@@ -1,5 +1,5 @@
 //! Every text that a report can have, in its own place and nowhere else: it is what people search for. README.md and the manual
-//! explain each of them, and tests hold both against [`texts`]. What a text means for the mail is decided in `verdict`.
+//! explain each of them, and tests hold both against [`texts()`]. What a text means for the mail is decided in `verdict`.
 //!
 //! Where stock qmail-remote has a text for it, it is stock's, since programs that analyse logs know that.
 

@@ -1,5 +1,5 @@
 //! What may go over a connection: the word of control/relays/HOST/tls and the kind of login decide. The tables of docs/design.md
-//! are [`TlsPolicy::row`], and nothing else decides by a word: a new one does not compile until each of its rows is there.
+//! are `TlsPolicy::row`, and nothing else decides by a word: a new one does not compile until each of its rows is there.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 use crate::cause::ControlCause;

@@ -1,4 +1,4 @@
-//! The texts that the sources have, and the documents of the tree.
+//! The texts that a report can have, and the documents of the tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,13 @@ pub fn sources(directory: &Path, but: &[&str]) -> Vec<String> {
     wanted
         .flat_map(|path| if path.is_dir() { sources(&path, but) } else { vec![fs::read_to_string(path).unwrap()] })
         .collect()
+}
+
+/// The texts of all reports, each with its `{fields}`.
+pub fn texts_of_reports() -> Vec<String> {
+    let of_logins = sources(&source("auth/src"), &["auth/src/ffi", "auth/src/texts.rs"]);
+    let of_logins = of_logins.iter().flat_map(|source| strings(source));
+    qmail_remote::cause::texts().into_iter().map(str::to_owned).chain(of_logins).collect()
 }
 
 /// The strings of a source in their order, but for its comments, its unit tests, which are at its end, and what a panic would

@@ -3,7 +3,7 @@
 //! Needs mandoc(1), of the Debian package of that name. Where groff(1) is there it must have nothing to say either.
 
 use crate::support::c;
-use crate::support::text::{read, source, sources};
+use crate::support::text::{read, source, sources, texts_of_reports};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -101,15 +101,13 @@ fn every_control_file_has_its_place() {
 fn the_program_says_so() {
     let page = read("debian/qmail-remote-auth.8").replace("\\\n", "");
     let diagnostics = section(&page, ".Sh DIAGNOSTICS", ".Sh ");
-    // In the page and in the sources a text can go on in the next line, behind a backslash.
-    let said = ["src", "auth/src"].map(|directory| sources(&source(directory), &[]).concat()).concat();
-    let said: String = said.split("\\\n").map(str::trim_start).collect();
+    let said = texts_of_reports().join("\n");
     let texts: Vec<&str> =
         diagnostics.lines().filter_map(|line| line.strip_prefix(".It Sy \"")?.strip_suffix('"')).collect();
     assert!(texts.len() > 50, "{texts:?}");
     for text in texts {
         for part in text.split("...").map(|part| part.trim_matches([' ', ','])) {
-            assert!(said.contains(part), "{part:?} of {text:?} is in no source");
+            assert!(said.contains(part), "{part:?} of {text:?} is in no report");
         }
     }
 }
