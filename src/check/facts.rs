@@ -4,8 +4,10 @@ use super::printable;
 use crate::event::Event;
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
+use crate::smtp::ehlo::Capabilities;
 use crate::tls::view::View;
 use qmail_auth::client::choice::Choice;
+use qmail_auth::reply::keywords;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
 const GARBAGE: usize = 253;
@@ -238,7 +240,7 @@ fn reply(to: &str, text: &[u8], over_tls: bool) -> Option<Fact> {
         "greeting" if is_good => step("greeting", "greeting", &whole),
         "greeting" => step("greeting", "greeting", &whole).good(false),
         "EHLO" if is_good => {
-            let offered: Vec<String> = lines(text).skip(1).filter_map(|line| line.get(4..)).map(printable).collect();
+            let offered = extensions(text);
             let over = if over_tls { "over TLS: " } else { "in clear: " };
             Fact::new("offered", "offered", over.to_owned() + &listed(&offered))
                 .with("over_tls", Value::Flag(over_tls))
@@ -249,6 +251,13 @@ fn reply(to: &str, text: &[u8], over_tls: bool) -> Option<Fact> {
         "AUTH" if code != "334" => step("answer", "login", &whole).good(is_good),
         _ => return None,
     })
+}
+
+/// What a reply to EHLO offers. Its only line may be no more than the greeting: then it has no keyword that the delivery knows.
+fn extensions(reply: &[u8]) -> Vec<String> {
+    let is_greeting = lines(reply).nth(1).is_none() && Capabilities::read(reply) == Capabilities::default();
+    let offered = keywords(reply).filter(|_| !is_greeting);
+    offered.map(|(keyword, parameters)| printable(&[keyword, parameters].concat())).collect()
 }
 
 fn listed(words: &[String]) -> String {

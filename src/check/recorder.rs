@@ -6,7 +6,7 @@ use super::facts::{self, Fact, Value};
 use super::{json, printable, readers, text};
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
-use qmail_auth::detect;
+use crate::smtp::ehlo::Capabilities;
 use std::cell::RefCell;
 
 /// The log.
@@ -89,7 +89,7 @@ impl Known {
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
             }
-            Event::Reply("EHLO", text) => self.offers_auth = detect::offer(text).offered,
+            Event::Reply("EHLO", text) => self.offers_auth = Capabilities::read(text).auth.offered,
             Event::Tls(session) => {
                 (self.tls, self.is_verified) = (Some(session.version()), matches!(session.verified(), Some(Ok(_))));
             }
