@@ -31,7 +31,7 @@ fn ehlo() -> bool {
     let reply = b"250-smtp.example.jp\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-ETRN\r\n250-STARTTLS\r\n\
         250-AUTH CRAM-MD5 PLAIN LOGIN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n";
     let whole = ReplyReader::default().read(&mut black_box(&reply[..])).unwrap().unwrap();
-    Capabilities::read(&whole).starttls
+    Capabilities::read(&whole.text).starttls
 }
 
 /// control/smtproutes of so many lines, the last of which is the one.

@@ -7,6 +7,7 @@ mod reading;
 mod runs;
 
 use crate::mechanisms::plain;
+use crate::reply::is_cut;
 use crate::secret::{self, Secret};
 use reading::{Reading, counts, escaped, fold};
 use runs::{Form, RUN, Runs};
@@ -115,12 +116,6 @@ impl Mask {
             reading.mark_end(longest.saturating_sub(1), secret);
         }
     }
-}
-
-/// The reply has no LF at its end, or a last line that others follow.
-pub fn is_cut(reply: &[u8]) -> bool {
-    let last = reply.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
-    last.last() != Some(&b'\n') || last.get(3) == Some(&b'-')
 }
 
 /// As much of a line of a login as may be shown; what follows, unless the line is `*`, is a secret. It is told by its place

@@ -1,4 +1,6 @@
-//! Reading replies (RFC 5321 section 4.2) octet by octet, however they are cut into segments.
+//! Replies (RFC 5321 section 4.2): read octet by octet, however they are cut into segments, and what stands in a whole one.
+//!
+//! What stands in it is read in wire form and as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
 
 use std::fmt;
 
@@ -40,6 +42,49 @@ pub fn last_text(reply: &[u8]) -> &[u8] {
     let text = reply.strip_suffix(b"\n").unwrap_or(reply);
     let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
     last.get(4..).unwrap_or_default()
+}
+
+/// The reply has no LF at its end, or a last line that others follow.
+pub fn is_cut(reply: &[u8]) -> bool {
+    let last = reply.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
+    last.last() != Some(&b'\n') || last.get(3) == Some(&b'-')
+}
+
+/// The keywords of a 250 reply to EHLO (RFC 5321 section 4.1.1.1), each with what follows it on its line: nothing, or the parameters,
+/// with the blank or `=` that ended the keyword before them. The last word of a line that was cut is left out, since it may be the
+/// beginning of a longer one.
+///
+/// They stand in all lines but the first, which is the greeting, unless it is the only one: a server is known that answers
+/// `250 AUTH LOGIN` and nothing else. A reply that is no 250 has none.
+pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let is_whole = reply.len() <= REPLY_OCTETS;
+    let mut rest = &reply[..reply.len().min(REPLY_OCTETS)];
+    let mut lines = 0;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() && lines < REPLY_LINES {
+            let end = memchr::memchr(b'\n', rest);
+            let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            let line = line.trim_ascii_end();
+            let is_last = line.get(3) != Some(&b'-');
+            let is_250 = line.starts_with(b"250") && line.get(3).is_none_or(|c| b"- \t".contains(c));
+            // Behind the last line stand only stray replies; a line that is no 250 makes this no EHLO reply.
+            rest = if is_last || !is_250 { &[] } else { behind.get(1..).unwrap_or_default() };
+            lines += 1;
+            if !is_250 || lines == 1 && !is_last {
+                continue;
+            }
+            let text = line.get(4..).unwrap_or_default();
+            let (keyword, parameters) =
+                text.split_at(text.iter().position(|c| b" \t=".contains(c)).unwrap_or(text.len()));
+            // A caller may hold the reply without the line end of its last line; any other missing one is a cut.
+            if end.is_some() || is_last && is_whole {
+                return Some((keyword, parameters));
+            }
+            let last_word = parameters.iter().rposition(|c| b" \t".contains(c)).unwrap_or_default();
+            return (!parameters.is_empty()).then(|| (keyword, &parameters[..last_word]));
+        }
+        None
+    })
 }
 
 /// Why the octets are no reply.
@@ -171,6 +216,37 @@ mod tests {
         }
         assert_eq!(read(&b"250-x\r\n".repeat(REPLY_LINES)), Some(Err(ReplyError::TooLong)));
         assert_eq!(read(&b"\r".repeat(REPLY_OCTETS + 1)), Some(Err(ReplyError::TooLong)));
+    }
+
+    #[test]
+    fn keywords_and_parameters() {
+        let read = |reply: &[u8]| {
+            let words = keywords(reply).map(|(keyword, parameters)| [keyword, b"|", parameters].concat());
+            String::from_utf8(words.collect::<Vec<_>>().join(&b","[..])).unwrap()
+        };
+        for (reply, expected) in [
+            ("250-host\r\n250-PIPELINING\r\n250 SIZE 5000 \r\n", "PIPELINING|,SIZE| 5000"),
+            ("250-host\n250-AUTH=LOGIN PLAIN\n250 ok\n", "AUTH|=LOGIN PLAIN,ok|"),
+            ("250 AUTH LOGIN\r\n", "AUTH| LOGIN"),
+            ("250 host\r\n250 stray\r\n", "host|"),
+            ("250\r\n", "|"),
+            ("250-host\r\n", ""),
+            ("250-host\r\n250-\r\n250\tX\r\n", "|,X|"),
+            ("250-host\n251-A\n250 B\n", ""),
+            ("550 AUTH LOGIN\n", ""),
+            ("2500 AUTH LOGIN\n", ""),
+            ("", ""),
+            ("250-host\n250-STARTT", ""),
+            ("250-host\n250-AUTH LOGIN PLA", "AUTH| LOGIN"),
+            ("250-host\n250-AUTH=LOG", "AUTH|"),
+            ("250-host\n250 AUTH LOGIN", "AUTH| LOGIN"), // not cut: only the line end is missing
+        ] {
+            assert_eq!(read(reply.as_bytes()), expected, "{reply:?}");
+        }
+        let long = "250-host\n".to_owned() + &"250-X\n".repeat(REPLY_LINES) + "250 Y\n";
+        assert_eq!(keywords(long.as_bytes()).count(), REPLY_LINES - 1);
+        let long = "250-host\n250 A B".to_owned() + &"C".repeat(REPLY_OCTETS) + "\n";
+        assert_eq!(read(long.as_bytes()), "A|");
     }
 
     #[test]

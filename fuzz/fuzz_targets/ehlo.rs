@@ -4,10 +4,10 @@
 
 use qmail_auth::bits::*;
 use qmail_auth::detect::{detect, offer};
-use qmail_auth::reply::ReplyReader;
+use qmail_auth::reply::{ReplyReader, keywords};
 use qmail_remote::smtp::ehlo::Capabilities;
 use support::Server;
-use support::ehlo::{mechanisms, offers};
+use support::ehlo::{lines, mechanisms, offers};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((cut, rest)) = input.split_first_chunk::<2>() else { return };
@@ -25,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     // As the delivery reads it.
     if let Some(Ok(reply)) = ReplyReader::default().read(&mut &wire[..]) {
-        let found = Capabilities::read(&reply);
+        let found = Capabilities::read(&reply.text);
         assert_eq!(found.pipelining, offers(&reply.text, "PIPELINING"));
         assert_eq!(found.starttls, offers(&reply.text, "STARTTLS"));
         assert_eq!(found.size, offers(&reply.text, "SIZE"));
@@ -49,6 +49,10 @@ const NAMES: [(u32, &str); 10] = [
 ];
 
 fn compare(reply: &[u8]) {
+    let upper = |keyword: &[u8]| keyword.iter().map(|c| char::from(c.to_ascii_uppercase())).collect::<String>();
+    let found: Vec<String> = keywords(reply).map(|(keyword, _)| upper(keyword)).collect();
+    let expected: Vec<String> = lines(reply).iter().filter_map(|words| words.first().cloned()).collect();
+    assert_eq!(found, expected);
     let (expected, found) = (mechanisms(reply), offer(reply));
     assert_eq!(found.names, expected);
     assert_eq!(found.offered, offers(reply, "AUTH"));

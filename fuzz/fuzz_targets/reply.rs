@@ -1,7 +1,7 @@
 //! Replies do not depend on how they are cut, stay within the limits, and are what another reader makes of them.
 #![no_main]
 
-use qmail_auth::reply::{ReplyError, ReplyReader, last_text};
+use qmail_auth::reply::{ReplyError, ReplyReader, is_cut, last_text};
 use support::replies::{Error, Replies, Reply, replies};
 use support::{Server, pieces};
 
@@ -14,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     assert_eq!(read(&[whole]), expected);
     for Reply { code, text, .. } in &expected.replies {
         let lines: Vec<_> = text.split_inclusive(|c| *c == b'\n').collect();
-        assert!(text.len() <= 65536 && lines.len() <= 512);
+        assert!(text.len() <= 65536 && lines.len() <= 512 && !is_cut(text));
         assert!(text.ends_with(b"\n") && lines.iter().all(|line| line.starts_with(code.to_string().as_bytes())));
         let last = lines[lines.len() - 1];
         assert_eq!(last_text(text), last[..last.len() - 1].get(4..).unwrap_or_default());

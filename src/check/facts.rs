@@ -5,9 +5,11 @@ use crate::command::Command;
 use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
+use crate::smtp::ehlo::Capabilities;
 use crate::tls::view::View;
 use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
+use qmail_auth::reply::keywords;
 
 /// As many octets are shown of what is no reply: it may be anything, and without end.
 const GARBAGE: usize = 253;
@@ -249,7 +251,7 @@ fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
         Command::Greeting if is_good => step("greeting", "greeting", &whole),
         Command::Greeting => step("greeting", "greeting", &whole).good(false),
         Command::Ehlo if is_good => {
-            let offered: Vec<String> = lines(text).skip(1).filter_map(|line| line.get(4..)).map(printable).collect();
+            let offered = extensions(text);
             let over = if over_tls { "over TLS: " } else { "in clear: " };
             Fact::new("offered", "offered", over.to_owned() + &listed(&offered))
                 .with("over_tls", Value::Flag(over_tls))
@@ -262,6 +264,13 @@ fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
         Command::Auth if code != "334" => step("answer", "login", &whole).good(is_good),
         _ => return None,
     })
+}
+
+/// What a reply to EHLO offers. Its only line may be no more than the greeting: then it has no keyword that the delivery knows.
+fn extensions(reply: &[u8]) -> Vec<String> {
+    let is_greeting = lines(reply).nth(1).is_none() && Capabilities::read(reply) == Capabilities::default();
+    let offered = keywords(reply).filter(|_| !is_greeting);
+    offered.map(|(keyword, parameters)| printable(&[keyword, parameters].concat())).collect()
 }
 
 fn listed(words: &[String]) -> String {

@@ -8,9 +8,9 @@ use crate::cause::User;
 use crate::command::Command;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
+use crate::smtp::ehlo::Capabilities;
 use crate::verdict::Fate;
 use qmail_auth::LoginKind;
-use qmail_auth::detect;
 use std::cell::RefCell;
 
 /// The log.
@@ -91,7 +91,7 @@ impl Known {
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
             }
-            Event::Reply(Some(Command::Ehlo), text) => self.offers_auth = detect::offer(text).offered,
+            Event::Reply(Some(Command::Ehlo), text) => self.offers_auth = Capabilities::read(text).auth.offered,
             Event::Tls(session) => {
                 (self.tls, self.is_verified) = (Some(session.version()), matches!(session.verified(), Some(Ok(_))));
             }

@@ -1,10 +1,10 @@
 //! What an EHLO reply says that the session acts on.
 
-use qmail_auth::detect::{self, Offer};
-use qmail_auth::reply::Reply;
+use qmail_auth::detect::Offer;
+use qmail_auth::reply::keywords;
 
 /// The extensions of a server that matter here. After HELO: none.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// Commands may be sent in one flight (RFC 2920).
     pub pipelining: bool,
@@ -22,15 +22,21 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Reads a 250 reply to EHLO.
-    pub fn read(reply: &Reply) -> Capabilities {
-        let offers = |keyword| detect::keyword_lines(&reply.text).any(|line| line.after_keyword(keyword).is_some());
-        Capabilities {
-            pipelining: offers("PIPELINING"),
-            starttls: offers("STARTTLS"),
-            size: offers("SIZE"),
-            eight_bit_mime: offers("8BITMIME"),
-            smtputf8: offers("SMTPUTF8"),
-            auth: detect::offer(&reply.text),
+    pub fn read(reply: &[u8]) -> Capabilities {
+        let mut found = Capabilities::default();
+        let mut auth = Vec::new();
+        for (keyword, parameters) in keywords(reply) {
+            match &keyword.to_ascii_uppercase()[..] {
+                b"PIPELINING" => found.pipelining = true,
+                b"STARTTLS" => found.starttls = true,
+                b"SIZE" => found.size = true,
+                b"8BITMIME" => found.eight_bit_mime = true,
+                b"SMTPUTF8" => found.smtputf8 = true,
+                b"AUTH" => auth.push(parameters),
+                _ => {}
+            }
         }
+        found.auth = Offer::of(auth);
+        found
     }
 }

@@ -3,8 +3,8 @@
 use super::parts::{auth_error, write};
 use super::{octets, text};
 use crate::client::{Client, Permission, Step};
-use crate::reply::last_text;
-use crate::{Login, PasswordLogin, detect, mask};
+use crate::reply::{is_cut, last_text};
+use crate::{Login, PasswordLogin, detect};
 use std::ffi::{CString, c_char, c_int};
 
 /// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. So the password may be shown.
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn auth_step(
         (_, None) => return auth.null(),
         (_, Some(reply)) => {
             // Half a challenge would be answered with what the server counts as a wrong password.
-            let text = if mask::is_cut(reply) { CUT } else { last_text(reply) };
+            let text = if is_cut(reply) { CUT } else { last_text(reply) };
             auth.machine.step(u16::try_from(code).unwrap_or(u16::MAX), text)
         }
     };

@@ -31,7 +31,7 @@ impl Session {
     pub(super) fn hello_reply(&mut self, command: Command, reply: &Reply) {
         match (command, reply.code, reply.class()) {
             (Command::Ehlo, 250, _) => {
-                self.capabilities = Capabilities::read(reply);
+                self.capabilities = Capabilities::read(&reply.text);
                 self.secure();
             }
             (Command::Ehlo, code, class @ (4 | 5)) if code != 421 => {

@@ -264,6 +264,19 @@ fn a_reply_behind_the_last() {
     }
 }
 
+/// It is the greeting, or, from a server that is known to have none, the keyword.
+#[test]
+fn an_ehlo_reply_of_one_line() {
+    for (ehlo, offered) in [("250 AUTH LOGIN", "AUTH LOGIN"), ("250 auth=login", "auth=login")] {
+        let rules = || Rules { ehlo_raw: Some(format!("{ehlo}\r\n").into()), ..Rules::offering(&["AUTH LOGIN"]) };
+        let checked = good(ehlo, || loopback(rules()), &["go out as myuser"]);
+        assert!(checked.stdout.contains(&format!("\noffered       in clear: {offered}\n")), "{}", checked.stdout);
+    }
+    let rules = || Rules { ehlo_raw: Some("250 smtp.example.jp\r\n".into()), auth_required: false, ..Rules::default() };
+    let checked = good("greeting", || Setting::new("127.0.0.1", rules(), ""), &["go out without a login"]);
+    assert!(checked.stdout.contains("\noffered       in clear: nothing\n"), "{}", checked.stdout);
+}
+
 #[test]
 fn set_ups_that_are_good() {
     if !inside(here!()) {

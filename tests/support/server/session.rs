@@ -360,10 +360,11 @@ fn ehlo_reply(rules: &Rules, starttls: bool) -> Vec<u8> {
     line(format!("{others}250 {last}"))
 }
 
-/// The lines of the reply to EHLO after the first, in capitals and without their code.
+/// The lines of the reply to EHLO after the first, unless it is the only one, in capitals and without their code.
 fn extensions(rules: &Rules) -> Vec<String> {
     let reply = String::from_utf8_lossy(&ehlo_reply(rules, false)).to_uppercase();
-    reply.lines().skip(1).filter_map(|line| line.get(4..)).map(String::from).collect()
+    let greeting = usize::from(reply.lines().count() > 1);
+    reply.lines().skip(greeting).filter_map(|line| line.get(4..)).map(String::from).collect()
 }
 
 /// Whether an AUTH line among them names the mechanism.
