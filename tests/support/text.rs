@@ -22,7 +22,7 @@ pub fn sources(directory: &Path, but: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The strings of a source in their order, but for its comments, its unit tests, which are at its end, and what a panic would
+/// The strings of a source in their order, but for its comments (`doc = ` too), its unit tests, which are at its end, and what a panic would
 /// say, which goes to descriptor 2 and so to /dev/null.
 pub fn strings(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap();
@@ -32,7 +32,7 @@ pub fn strings(source: &str) -> Vec<String> {
         rest = match found.as_bytes() {
             [b'"', ..] => {
                 let (string, behind) = string(&found[1..]);
-                if !before.ends_with(".expect(") {
+                if ![".expect(", "panic!(", "unreachable!(", "doc = "].iter().any(|word| before.ends_with(word)) {
                     strings.push(string);
                 }
                 behind
