@@ -1,7 +1,12 @@
 //! What a case says, as its file has it. The head of tests/compliance/main.rs explains the fields to those who write cases.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::Error as _;
 use std::collections::BTreeMap;
+use toml::Value;
+use toml::de::Error;
 
 pub const MESSAGE: &str = "Subject: hello\n\nhello\n";
 
@@ -10,11 +15,6 @@ const ENVELOPE: [&str; 3] = ["HELO client.example.net", "MAIL FROM:<sender@examp
 
 /// The rest of it.
 const DATA: [&str; 6] = ["DATA", "Subject: hello", "", "hello", ".", "QUIT"];
-
-#[derive(Deserialize)]
-pub struct File {
-    pub case: Vec<Case>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,13 +57,18 @@ pub type Script = BTreeMap<String, Reply>;
 pub enum Reply {
     One(String),
     Steps(Vec<String>),
+    /// The first time, the second, and so on; the last from then on.
+    Turns {
+        turns: Vec<Reply>,
+    },
 }
 
 impl Reply {
-    pub fn steps(&self) -> &[String] {
+    pub fn steps(&self, turn: usize) -> &[String] {
         match self {
             Reply::One(step) => std::slice::from_ref(step),
             Reply::Steps(steps) => steps,
+            Reply::Turns { turns } => turns[turn.min(turns.len() - 1)].steps(0),
         }
     }
 }
@@ -113,18 +118,60 @@ impl Case {
     }
 }
 
-/// The file with each `{1000 x}` replaced by so many of that character.
-pub fn repeat(file: &str) -> String {
-    let mut pieces = file.split('{');
-    let mut repeated = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (inside, rest) = piece.split_once('}').unwrap_or((piece, ""));
-        match inside.split_once(' ').map(|(count, what)| (count.parse(), what)) {
-            Some((Ok(count), what)) => repeated.extend([&what.repeat(count), rest]),
-            _ => repeated.extend(["{", piece]),
+/// The cases of a file: one with `rows` once for each of them.
+pub fn cases(file: &str) -> Result<Vec<Case>, toml::de::Error> {
+    let mut file: toml::Table = file.parse()?;
+    let Some(Value::Array(cases)) = file.remove("case") else { return Err(Error::custom("no [[case]]")) };
+    let mut all = Vec::new();
+    for case in cases {
+        let Value::Table(mut case) = case else { return Err(Error::custom("a case is a table")) };
+        let rows = match case.remove("rows") {
+            Some(rows) => rows.try_into()?,
+            None => vec![toml::Table::new()],
+        };
+        for row in rows {
+            all.push(filled(Value::Table(case.clone()), &row).try_into()?);
         }
     }
-    repeated
+    Ok(all)
+}
+
+/// The value with the row's in it: `{name}` in a text, and in a list in the place of one.
+fn filled(value: Value, row: &toml::Table) -> Value {
+    match value {
+        Value::String(text) => Value::String(filled_text(text, row)),
+        Value::Table(table) => table
+            .into_iter()
+            .map(|(key, value)| (filled_text(key, row), filled(value, row)))
+            .collect::<toml::Table>()
+            .into(),
+        Value::Array(list) => {
+            let several = |value: &Value| match row.get(value.as_str()?.strip_prefix('{')?.strip_suffix('}')?)? {
+                Value::Array(values) => Some(values.clone()),
+                _ => None,
+            };
+            let list = list.into_iter().flat_map(|value| several(&value).unwrap_or_else(|| vec![value]));
+            list.map(|value| filled(value, row)).collect::<Vec<_>>().into()
+        }
+        other => other,
+    }
+}
+
+fn filled_text(mut text: String, row: &toml::Table) -> String {
+    for (name, value) in row.iter().filter_map(|(name, value)| Some((name, value.as_str()?))) {
+        text = text.replace(&format!("{{{name}}}"), value);
+    }
+    let mut pieces = text.split('{');
+    let mut done = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (inside, rest) = piece.split_once('}').unwrap_or((piece, ""));
+        match inside.split_once(' ').map(|(word, what)| (word, word.parse(), what)) {
+            Some((_, Ok(count), what)) => done.extend([&what.repeat(count), rest]),
+            Some(("base64", _, what)) => done.extend([&STANDARD.encode(octets(what)), rest]),
+            _ => done.extend(["{", piece]),
+        }
+    }
+    done
 }
 
 /// The lines with `{usual}` and `{data}` replaced.

@@ -9,9 +9,9 @@
 //! * `control`: control files by name; `me`, timeouts of 20 seconds and `smtproutes` with `:192.0.2.7` are there unless they
 //!   are replaced here or named in `no_control`. A name that ends in `/` is a directory, `->` before a content makes a link.
 //! * `server`: what the server at 192.0.2.7, port 25, says, by the beginning of the line it answers, else by `greeting`: a
-//!   reply (LF stands for CRLF, the last may be absent), `raw ` and octets, `silence`, `close`, or a list of these. The usual
-//!   replies for the rest; EHLO is refused, and then is not on the wire. `servers`: the same for other addresses, also with a
-//!   port.
+//!   reply (LF stands for CRLF, the last may be absent), `raw ` and octets, `silence`, `close`, a list of these, or `turns`: a
+//!   list of what it says the first time, the second, and so on, over all its connections. The usual replies for the rest; EHLO
+//!   is refused, and then is not on the wire. `servers`: the same for other addresses, also with a port.
 //! * `stdout`: the reports, without their NULs and without the line of ours that ends a K, `tls=none cert=unverified auth=none`.
 //! * `wire`: the lines that the servers got. `{usual}` stands for those of a delivery in which nothing is odd, `{data}` for
 //!   those of it from DATA on, `{end}` for the end of a connection inside a line. `=> ADDRESS` begins a connection, and may be
@@ -19,9 +19,11 @@
 //!   program is to say `EHLO`, HELO is expected.
 //! * `tcpto`: queue/lock/tcpto, if it is to exist. `runs`: for what is random.
 //! * `stock`: `why` and in what stock differs on purpose. `only_ours`: why no other program can run the case.
+//! * `rows`: the case is several, one for each. A row's values stand where the case has their names in braces; a list stands for
+//!   lines.
 //!
-//! A character in a case is one octet, so those of UTF-8 are written singly; `{1000 x}` is x a thousand times. In `stdout` and
-//! `wire`, `{any}` is anything up to the end of the line.
+//! A character in a case is one octet, so those of UTF-8 are written singly; `{1000 x}` is x a thousand times, `{base64 x}` is
+//! x in base64. In `stdout` and `wire`, `{any}` is anything up to the end of the line.
 
 #[macro_use]
 #[path = "../support/mod.rs"]

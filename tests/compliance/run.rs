@@ -1,6 +1,6 @@
 //! Runs cases and compares.
 
-use super::case::{Case, File, Stock, Tcpto, expand, fits, octets, repeat, text};
+use super::case::{Case, Stock, Tcpto, cases, expand, fits, octets, text};
 use super::server::{Connection, Servers};
 use super::{DIRECTORY, USUAL_SERVER, support};
 use crate::support::names::Names;
@@ -26,8 +26,8 @@ struct Program {
 /// Runs the cases of a topic, all of them, and fails with the list of those that failed.
 pub fn all(topic: &str) {
     let path = Path::new(DIRECTORY).join(topic).with_extension("toml");
-    let file = repeat(&fs::read_to_string(&path).unwrap());
-    let File { case: cases } = toml::from_str(&file).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let cases =
+        cases(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let program = set_up();
     let _names = Names::start();
     let only = env::var("CASE").unwrap_or_default();

@@ -29,6 +29,8 @@ pub enum Action {
     /// 354 makes the message follow, a 334 the next line of a login, a 235 is a login; otherwise the command takes
     /// effect only if they begin with the code of the ordinary reply.
     Reply(Vec<u8>),
+    /// The same in several writes.
+    Pieces(Vec<Vec<u8>>),
     /// These octets, then the end of our side; what the peer still says is read to its end, so the octets arrive.
     ReplyAndClose(Vec<u8>),
     /// These octets, then the socket is closed at once in both directions: what the peer sends from then on fails.

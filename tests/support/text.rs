@@ -29,7 +29,7 @@ pub fn texts_of_reports() -> Vec<String> {
     qmail_remote::cause::texts().into_iter().map(str::to_owned).chain(of_logins).collect()
 }
 
-/// The strings of a source in their order, but for its comments, its unit tests, which are at its end, and what a panic would
+/// The strings of a source in their order, but for its comments (`doc = ` too), its unit tests, which are at its end, and what a panic would
 /// say, which goes to descriptor 2 and so to /dev/null.
 pub fn strings(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap();
@@ -39,7 +39,7 @@ pub fn strings(source: &str) -> Vec<String> {
         rest = match found.as_bytes() {
             [b'"', ..] => {
                 let (string, behind) = string(&found[1..]);
-                if !before.ends_with(".expect(") {
+                if ![".expect(", "panic!(", "unreachable!(", "doc = "].iter().any(|word| before.ends_with(word)) {
                     strings.push(string);
                 }
                 behind

@@ -2,4 +2,3 @@
 
 mod files;
 mod home;
-mod senders;

@@ -15,6 +15,8 @@ pub struct Log {
 /// One connection.
 #[derive(Debug, Default)]
 pub struct ConnectionLog {
+    /// The address that it came from.
+    pub peer: String,
     /// The lines of both sides in their order, without line ends.
     pub dialogue: Vec<(Who, Vec<u8>)>,
     /// Every octet that the peer sent.

@@ -17,6 +17,7 @@ const STRIDE: usize = 16 * 1024;
 
 /// Serves the connection to its end.
 pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> ConnectionLog {
+    let peer = stream.peer_addr().map_or(String::new(), |peer| peer.ip().to_string()); // known as long as there is a connection
     let mut connection = Connection {
         rules,
         stream,
@@ -25,7 +26,7 @@ pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> 
         state: Session { connection: number, ..Session::default() },
         exchange: None,
         extensions: Vec::new(),
-        log: ConnectionLog::default(),
+        log: ConnectionLog { peer, ..ConnectionLog::default() },
     };
     let _over = connection.run();
     let wire = connection.input.get_ref();
@@ -205,6 +206,13 @@ impl Connection<'_> {
             Action::Reply(said) => {
                 self.say(&said);
                 self.apply(effect_of(&said, event, &reply, effect))
+            }
+            Action::Pieces(pieces) => {
+                for piece in &pieces {
+                    self.say(piece);
+                    self.flush()?;
+                }
+                self.apply(effect_of(&pieces.concat(), event, &reply, effect))
             }
             Action::ReplyAndClose(said) => self.close(&said),
             Action::Close => self.close(b""),
