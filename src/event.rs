@@ -1,10 +1,10 @@
-//! What happens in a delivery, for a program that shows it to somebody: qmail-remote-check.
+//! Events: what happens in a delivery, for a program that shows it: qmail-remote-check.
 //!
-//! A mail's delivery has no sink, and pays the test of a pointer for each event. So an event is made of what is there
-//! anyway, and whatever costs more is left to the sink.
+//! qmail-remote has no sink: each event costs it one null check. So an event refers to what exists anyway, and any further work is
+//! left to the sink.
 //!
-//! No secret enters an event. What is sent in AUTH is named and not given, and the server's words are masked before, or come
-//! as a view that masks them ([`View`], [`Choice`]).
+//! No event holds a secret. Lines of AUTH are cut before the secret, and the server's words are masked, or come as a view that masks
+//! them ([`View`], [`Choice`]).
 
 use crate::command::Command;
 use crate::policy::Security;
@@ -18,11 +18,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 
-/// One thing that happened.
+/// One event.
 pub enum Event<'a> {
     /// qmail's home was found.
     Home(&'a Path),
-    /// A file or directory of control was asked for: its name there, and whether it is there.
+    /// A file or directory of control was looked for: its name, and whether it exists.
     File(&'a str, bool),
     /// A control file names a relay.
     Route {
@@ -32,65 +32,65 @@ pub enum Event<'a> {
         port: u16,
         /// `control/smtproutes line 1`.
         source: &'a str,
-        /// What control says of TLS with it.
+        /// What the control files say of TLS with it.
         security: &'a Security,
     },
-    /// None does, so the mail goes to the domain's mail exchangers.
+    /// No control file names a relay, so the mail goes to the domain's mail exchangers.
     NoRoute,
-    /// There is a login for the relay.
+    /// A login is configured for the relay.
     Credentials {
-        /// The name that it is for. None: the one that the client certificate names.
+        /// The user. None: the one that the client certificate names.
         user: Option<&'a [u8]>,
-        /// What it is.
+        /// The kind of login.
         kind: LoginKind,
         /// The password may go out in clear.
         clear_allowed: bool,
         /// `control/smtproutes line 1`.
         source: &'a str,
     },
-    /// There is none.
+    /// No login is configured.
     NoCredentials,
-    /// These are to be tried, in this order.
+    /// The addresses to try, in this order.
     Addresses(&'a [Candidate]),
-    /// There is a connection.
+    /// A connection was made.
     Connected {
-        /// Whose address it is: the relay's name, or a mail exchanger's.
+        /// The name of the relay or mail exchanger.
         host: &'a str,
-        /// To where.
+        /// Remote address.
         address: IpAddr,
-        /// To where.
+        /// Remote port.
         port: u16,
-        /// From where, if that is configured.
+        /// Local address, if that is configured.
         source: Option<IpAddr>,
     },
-    /// There is none to this address.
+    /// No connection to this address, and why.
     NotConnected(IpAddr, &'a str),
-    /// A line was put on its way, without its line end.
+    /// A line is sent; without its line end.
     Sent(&'a [u8]),
-    /// The same of a line of a login: as much of it as may be shown, and behind that, unless this is `*`, a secret.
+    /// A line of a login is sent: the part that may be shown. A secret follows it, unless the part is `*`.
     SentSecret(&'a [u8]),
-    /// A reply to this came; None: to nothing that was said. Each line has its LF.
+    /// A reply to this command. None: it answers nothing. Each line has its LF.
     Reply(Option<Command>, &'a [u8]),
-    /// This came, and it is no reply.
+    /// Octets that are not a reply.
     NoReply(&'a [u8]),
-    /// The TLS handshake is over.
+    /// The TLS handshake is done.
     Tls(View<'a>),
-    /// It failed, or TLS did later.
+    /// The TLS handshake failed, or TLS did later.
     TlsFailed(View<'a>),
-    /// The login begins.
+    /// The login begins: which mechanisms will be tried.
     Mechanisms(Choice<'a>),
-    /// It is done, by this mechanism, or by the client certificate alone.
+    /// The login is done, by this mechanism. None: by the client certificate alone.
     LoggedIn(Option<Mechanism>),
-    /// The connection is lost while the reply to this was waited for; None: to nothing. The second is for how many milliseconds, if nothing
-    /// came; else the relay has closed it.
+    /// The connection was lost while the reply to this command was awaited. With milliseconds: nothing came for so long. None: the relay
+    /// closed it.
     Lost(Option<Command>, Option<u64>),
-    /// There is no more to be had from this connection: this is what comes next, and the verdict if nothing came.
+    /// This connection did not succeed: what comes next, and the verdict if that fails, too.
     Next(Next, &'a Verdict),
-    /// The delivery is over.
+    /// The delivery is over, with this verdict.
     End(&'a Verdict),
 }
 
-/// What comes after a connection that did not do.
+/// What comes after a connection that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Another connection to the same address.
@@ -99,32 +99,32 @@ pub enum Next {
     Address,
 }
 
-/// Takes events, and makes of them what is to be printed.
+/// A receiver of events, which makes output of them.
 pub trait Sink {
-    /// Takes one.
+    /// Takes one event.
     fn event(&self, event: &Event);
 
-    /// What is to be printed of those since the last call. `now` is in milliseconds, monotonic.
+    /// The output for the events since the last call. `now` is in milliseconds, monotonic.
     fn output(&self, now: u64) -> Vec<u8>;
 }
 
-/// Where events go, if anywhere.
+/// The sink of a delivery, if it has one.
 #[derive(Clone, Default)]
 pub struct Log(Option<Rc<dyn Sink>>);
 
 impl Log {
-    /// They go here.
+    /// Events go to this sink.
     pub fn to(sink: Rc<dyn Sink>) -> Log {
-        // Or the optimiser finds that there is one kind of sink only, and has it called by name in qmail-remote too.
+        // Without black_box the optimiser sees that there is only one kind of sink, and links it into qmail-remote, too.
         Log(Some(std::hint::black_box(sink)))
     }
 
-    /// They go somewhere.
+    /// There is a sink.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tells of one.
+    /// Passes an event to the sink, if there is one.
     #[inline]
     pub fn tell(&self, event: &Event) {
         if let Some(sink) = &self.0 {
@@ -132,7 +132,7 @@ impl Log {
         }
     }
 
-    /// What is to be printed.
+    /// The output of the sink; empty without one.
     pub fn output(&self, now: u64) -> Vec<u8> {
         self.0.as_ref().map_or_else(Vec::new, |sink| sink.output(now))
     }

@@ -1,32 +1,32 @@
-//! Records out of a DNS answer as the resolver gave it (RFC 1035 section 4), those of MX in full. It came from the network, so
-//! everything in it is bounded: names go backwards only, and no further than a name can be long.
+//! Reads a DNS answer as the resolver returned it (RFC 1035 section 4): whether it has records of a type, and its MX records in full.
+//! It came from the network, so everything is bounded: pointers in names go backwards only, and a name has a greatest length.
 
 use std::ops::Range;
 
-/// A header, before the first question.
+/// The length of the header, which comes before the first question.
 const HEADER: usize = 12;
 const MX: u16 = 15;
 const IN: u16 = 1;
 /// A name in text, without the dot at its end (RFC 1035 section 3.1).
 const LONGEST_NAME: usize = 253;
-/// More pointers than labels are of no use in a name.
+/// A name has at most 127 labels, so more pointers are useless.
 const POINTERS: usize = 128;
 
 /// One mail exchanger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The lowest is to be tried first.
+    /// The lowest is tried first.
     pub preference: u16,
-    /// As it stands there, without a dot at its end; empty for the root. It need be no name that a host can have.
+    /// The name as it stands in the answer, without a dot at its end; empty for the root. It need not be a legal host name.
     pub name: Vec<u8>,
 }
 
-/// The answer ends too early, has been cut, or has a name that cannot be one.
+/// The answer ends too early, is truncated, or has a name that is not legal.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The MX records of an answer, in its order, whoever they belong to: where the name asked for is an alias, they are those of
-/// the name it stands for.
+/// The MX records of an answer, in its order, whatever name they belong to: where the name asked for is an alias, they are those of
+/// its target.
 pub fn exchanges(answer: &[u8]) -> Result<Vec<Exchange>, Malformed> {
     let mut exchanges = Vec::new();
     for Range { start: data, end } in records(answer, MX)? {
@@ -39,12 +39,12 @@ pub fn exchanges(answer: &[u8]) -> Result<Vec<Exchange>, Malformed> {
     Ok(exchanges)
 }
 
-/// Whether an answer has a record of this type. One that is an alias alone has none: the name it stands for has none.
+/// Whether an answer has a record of this type. An answer with an alias alone has none: the target of the alias has none.
 pub fn has(answer: &[u8], kind: u16) -> Result<bool, Malformed> {
     Ok(!records(answer, kind)?.is_empty())
 }
 
-/// Where the data are of each record of this type.
+/// The range of the data of each record of this type.
 fn records(answer: &[u8], wanted: u16) -> Result<Vec<Range<usize>>, Malformed> {
     let (truncated, mut at) = (answer.get(2).ok_or(Malformed)? & 2 != 0, HEADER);
     if truncated {
@@ -74,7 +74,7 @@ fn number(answer: &[u8], at: usize) -> Result<u16, Malformed> {
     Ok(u16::from_be_bytes([octets[0], octets[1]]))
 }
 
-/// The name that begins at a place, and the place behind it (RFC 1035 section 4.1.4).
+/// The name that begins at `start`, and the offset after it (RFC 1035 section 4.1.4).
 fn name(answer: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed> {
     let (mut name, mut at, mut end, mut pointers) = (Vec::new(), start, None, 0);
     loop {

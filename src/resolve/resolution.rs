@@ -1,37 +1,39 @@
 //! From a relay's name, or from the domain of a mail that no route is for, to the addresses to try (RFC 5321 section 5.1).
 //!
-//! It says which lookup is next and takes what came of it. The verdict, where there is nothing to try, is in stock's words: D
-//! where the domain itself says so, Z for whatever may be otherwise later, and for a relay always, since we chose it.
+//! Sans-IO: it names the next lookup and takes its result. Where there is nothing to try, the verdict is in stock's words: a bounce
+//! only where the domain itself says so; a deferral for anything that may be different later, and always for a relay, since its name
+//! comes from our own control files.
 
 use super::addresses::Candidate;
 use super::{mx, tcpto};
 use crate::cause::{Cause, LookupCause, Note};
 use crate::report::{Verdict, os_error};
 use crate::want::{Address, Happened, NotFound, Want, out_of_turn};
+use fastrand::Rng;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A domain may have as many mail exchangers as it likes, but each costs lookups.
+/// A domain may have any number of mail exchangers, but each costs lookups.
 const EXCHANGES: usize = 100;
-/// Each address may cost timeoutconnect.
+/// Each address may cost a whole timeoutconnect.
 const ADDRESSES: usize = 64;
 
-/// A host to look up. The best preference is the lowest.
+/// A host to look up. The lowest preference is the best.
 struct Host {
-    /// As it is asked for: what came from DNS or from an address has a dot at its end, so that no search list is tried.
+    /// As it is asked for. A name that came from DNS or from an address has a dot at its end, so that no search list applies.
     name: String,
     preference: u16,
 }
 
-/// One search.
+/// The lookups for one mail, and what they found.
 pub struct Resolution {
     target: Target,
-    /// The hosts whose addresses are wanted, the next one last.
+    /// The hosts whose addresses are to be looked up, the next one last.
     hosts: Vec<Host>,
     found: Vec<(Candidate, u16)>,
-    /// Preferences from here on are ours and no better than ours.
+    /// This machine is an exchanger of this preference, so only lower ones are tried (RFC 5321 section 5.1).
     own: Option<u16>,
-    /// The best preference of a host whose addresses nobody knows now or that is one too many, and why.
+    /// The best preference of a host that could not be looked up, or is one too many; and why.
     unknown: Option<(u16, String)>,
     next: Next,
 }
@@ -45,9 +47,9 @@ enum Next {
 }
 
 enum Target {
-    /// The relay of a route; the second is where that is written.
+    /// The relay of a route, and where the route is written.
     Relay(String, String),
-    /// A domain, in text and for the lookup. The last is true once DNS has shown a record of it, be it an alias alone.
+    /// A domain: as shown, and as looked up. `exists`: DNS has returned a record of it, even if only an alias.
     Domain { shown: String, name: String, exists: bool },
 }
 
@@ -59,9 +61,9 @@ impl Resolution {
         if known.is_empty() {
             return Resolution::new(target, vec![Host { name: host.to_owned(), preference: 0 }], Next::Hosts);
         }
-        let mut search = Resolution::new(target, Vec::new(), Next::Nothing);
-        known.into_iter().for_each(|ip| search.add(Address { ip, scope: 0 }, host.to_owned(), 0));
-        search
+        let mut resolution = Resolution::new(target, Vec::new(), Next::Nothing);
+        known.into_iter().for_each(|ip| resolution.add(Address { ip, scope: 0 }, host.to_owned(), 0));
+        resolution
     }
 
     /// The addresses for mail to a domain, or to an address literal (RFC 5321 section 4.1.3).
@@ -69,21 +71,21 @@ impl Resolution {
         let shown = String::from_utf8_lossy(domain).into_owned();
         let bare = shown.strip_suffix('.').unwrap_or(&shown).to_owned();
         let target = Target::Domain { shown: shown.clone(), name: format!("{bare}."), exists: false };
-        let mut search = Resolution::new(target, Vec::new(), Next::Mx);
+        let mut resolution = Resolution::new(target, Vec::new(), Next::Mx);
         if let Some(ip) = literal(&shown) {
-            search.add(Address { ip, scope: 0 }, ip.to_string(), 0);
-            search.next = Next::OwnAddresses;
+            resolution.add(Address { ip, scope: 0 }, ip.to_string(), 0);
+            resolution.next = Next::OwnAddresses;
         } else if !can_be_host(&bare) {
-            return Err(search.no_such_host());
+            return Err(resolution.no_such_host());
         }
-        Ok(search)
+        Ok(resolution)
     }
 
     fn new(target: Target, hosts: Vec<Host>, next: Next) -> Resolution {
         Resolution { target, hosts, found: Vec::new(), own: None, unknown: None, next }
     }
 
-    /// What to look up next. None: nothing, the [`Resolution::candidates`] are there.
+    /// The next lookup. None: done, call [`Resolution::candidates`].
     pub fn want(&self) -> Option<Want<'_>> {
         match (self.next, self.hosts.last(), &self.target) {
             (Next::Mx, _, Target::Domain { name, .. }) => Some(Want::Mx(name)),
@@ -93,7 +95,7 @@ impl Resolution {
         }
     }
 
-    /// Takes what came of the lookup. The verdict, where that is the end.
+    /// Takes the result of a lookup. An error is the verdict of the delivery.
     pub fn happened(&mut self, event: Happened) -> Result<(), Verdict> {
         match event {
             Happened::Mx(answer, seed) => self.mx(answer, seed),
@@ -122,11 +124,11 @@ impl Resolution {
         if exchanges.len() == 1 && exchanges[0].name.is_empty() {
             return Err(Cause::NullMx.into());
         }
-        shuffle(&mut exchanges, seed);
+        Rng::with_seed(seed).shuffle(&mut exchanges);
         exchanges.sort_by_key(|exchange| exchange.preference);
         let host = |exchange: &mx::Exchange| {
             let name = std::str::from_utf8(&exchange.name).ok().filter(|name| can_be_host(name))?;
-            // An address in the place of a name is a mistake that stock bears with.
+            // An address instead of a name is a mistake in the zone, which stock tolerates.
             let dot = if name.parse::<Ipv4Addr>().is_ok() { "" } else { "." };
             Some(Host { name: format!("{name}{dot}"), preference: exchange.preference })
         };
@@ -163,7 +165,7 @@ impl Resolution {
                 let (domain, why) = (shown.clone(), why.to_owned());
                 Err(Cause::HostUnknown { why: LookupCause::OfMx { domain, why } }.into())
             }
-            // Also for no such name, as stock does it: servers have said so that know the name all the same.
+            // Also for NXDOMAIN, as stock does: some servers say so about names that have addresses.
             (Target::Domain { name, .. }, Next::Mx, NotFound::None) => {
                 self.hosts = vec![Host { name: name.clone(), preference: 0 }];
                 self.go_on(Next::Hosts)
@@ -188,7 +190,7 @@ impl Resolution {
     }
 
     fn own_addresses_end(&mut self) -> Result<(), Verdict> {
-        // Whatever else leads to this machine.
+        // Other addresses that lead to this machine.
         self.drop_from(|ip| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified());
         if let Some(own) = self.own {
             self.found.retain(|(_, preference)| *preference < own);
@@ -197,8 +199,8 @@ impl Resolution {
         self.go_on(Next::Nothing)
     }
 
-    /// What was found, once nothing more is needed: what can be reached from `source`, and no more than is tried; and what there is
-    /// beside, of which nobody knows what it would have said.
+    /// The result: the addresses that can be reached from `source`, at most [`ADDRESSES`]; and what else there is, whose answer is
+    /// therefore not known.
     pub fn candidates(self, source: Option<IpAddr>) -> (Vec<Candidate>, Option<String>) {
         let mut others = self.unknown.map(|(_, why)| why);
         let all = self.found.len();
@@ -225,7 +227,7 @@ impl Resolution {
         self.own = own.chain(self.own).min();
     }
 
-    /// Goes on to the next step that there is something to do for.
+    /// Goes on to the next step that has something to look up.
     fn go_on(&mut self, next: Next) -> Result<(), Verdict> {
         self.next = next;
         if next == Next::Hosts && self.hosts.is_empty() {
@@ -257,14 +259,14 @@ impl Resolution {
     }
 }
 
-/// Without them nobody knows where mail would go round in a circle.
+/// Without them a mail loop cannot be detected.
 fn own_addresses_failed(error: &io::Error) -> Verdict {
     Cause::NoOwnAddresses { why: os_error(error) }.into()
 }
 
-/// The addresses of a relay that is not looked up, since the resolver is a sixth of the memory of a delivery. It would give an
-/// address back as it is. `localhost` is loopback whatever DNS and its search list make of it (RFC 6761 section 6.3); IPv4 first,
-/// where most of what is for this machine alone listens.
+/// The addresses of a relay that needs no lookup; the resolver takes a sixth of the memory of a delivery. The resolver would return an
+/// address as it is. `localhost` is loopback whatever DNS and a search list say (RFC 6761 section 6.3), IPv4 first, since most servers
+/// for this machine alone listen there.
 pub fn known(host: &str) -> Vec<IpAddr> {
     if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
         return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -272,7 +274,7 @@ pub fn known(host: &str) -> Vec<IpAddr> {
     host.parse().into_iter().collect()
 }
 
-/// `192.0.2.1`, which stock knows too, `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+/// An address literal: `192.0.2.1`, which stock accepts, too, `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
 fn literal(host: &str) -> Option<IpAddr> {
     let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) else {
         return host.parse::<Ipv4Addr>().ok().map(IpAddr::from);
@@ -283,21 +285,11 @@ fn literal(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// A name that can be looked up: labels of 1 to 63 letters, digits, hyphens and underscores, 253 characters in all. Others
-/// would mean something else to the resolver, a backslash for one.
+/// A name that can be looked up: labels of 1 to 63 letters, digits, hyphens and underscores, 253 characters in all. The resolver would
+/// read others differently, a backslash for example.
 fn can_be_host(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
     };
     name.len() <= 253 && name.split('.').all(label)
-}
-
-/// Fisher and Yates, with splitmix64.
-fn shuffle<T>(list: &mut [T], mut seed: u64) {
-    for last in (1..list.len()).rev() {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        list.swap(last, ((random ^ (random >> 31)) % (last as u64 + 1)) as usize);
-    }
 }

@@ -1,5 +1,5 @@
-//! queue/lock/tcpto: which addresses timed out recently, shared by all deliveries of a qmail, with qmail-tcpto and qmail-tcpok
-//! too, so it is read and written octet for octet as stock qmail-remote does.
+//! queue/lock/tcpto: which addresses timed out recently. All deliveries of one qmail share the file, and so do qmail-tcpto and
+//! qmail-tcpok. So it is read and written octet for octet as stock qmail-remote does.
 //!
 //! Up to 64 records of 16 octets: an IPv4 address; a count, 0 in a free record and 10 at the most; three octets unused; the
 //! Unix time of the last timeout that counted, little-endian; four unused. There is no place for an IPv6 address.
@@ -9,12 +9,12 @@ use std::net::Ipv4Addr;
 const RECORD: usize = 16;
 const COUNT: usize = 4;
 const TIME: usize = 8;
-/// What stock keeps.
+/// As many records as stock keeps.
 const RECORDS: usize = 64;
-/// So many timeouts, and an address is left alone for some time.
+/// From this many timeouts on an address is skipped for some time.
 const TOO_MANY: u8 = 2;
 const MOST: u8 = 10;
-/// Seconds. Deliveries that started together count as one.
+/// Seconds. Timeouts of deliveries that started together count as one.
 const AT_ONCE: i64 = 120;
 
 /// What the file says of an address.
@@ -22,7 +22,7 @@ const AT_ONCE: i64 = 120;
 pub struct Found {
     /// There is a record of it.
     pub there: bool,
-    /// It is not to be tried now.
+    /// It timed out too often: it is to be skipped now.
     pub rests: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Change {
     pub record: [u8; RECORD],
 }
 
-/// Looks an address up. How long it rests depends on the process, so that not all of them try it again at once.
+/// Looks an address up. How long it is skipped depends on the process, so that not all of them try it again at once.
 pub fn look(file: &[u8], ip: Ipv4Addr, unix: u64, pid: u32) -> Found {
     let Some((_, record)) = records(file).find(|(_, record)| record.starts_with(&ip.octets())) else {
         return Found::default();
@@ -44,7 +44,7 @@ pub fn look(file: &[u8], ip: Ipv4Addr, unix: u64, pid: u32) -> Found {
     Found { there: true, rests: record[COUNT] >= TOO_MANY && seconds(unix) - time(&record) < rest }
 }
 
-/// The address has timed out.
+/// Records that the address has timed out. None: there is nothing to write.
 pub fn timed_out(file: &[u8], ip: Ipv4Addr, unix: u64) -> Option<Change> {
     let known = records(file).find(|(_, record)| record.starts_with(&ip.octets()));
     let (offset, mut record) = match known {
@@ -66,14 +66,14 @@ pub fn timed_out(file: &[u8], ip: Ipv4Addr, unix: u64) -> Option<Change> {
     Some(Change { offset, record })
 }
 
-/// The address has not timed out.
+/// Records that the address has answered. None: there is no record of it.
 pub fn answered(file: &[u8], ip: Ipv4Addr) -> Option<Change> {
     let (offset, mut record) = records(file).find(|(_, record)| record.starts_with(&ip.octets()))?;
     record[COUNT] = 0;
     Some(Change { offset, record })
 }
 
-/// The whole records, each with its place.
+/// All records, each with its offset. A partial one at the end does not count.
 fn records(file: &[u8]) -> impl Iterator<Item = (usize, [u8; RECORD])> {
     let whole = file.chunks_exact(RECORD).take(RECORDS);
     whole.enumerate().map(|(i, record)| (i * RECORD, record.try_into().expect("chunks are of this size")))
