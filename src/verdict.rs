@@ -146,8 +146,10 @@ pub fn judge(command: Command, reply: &Reply, login: LoginState) -> Judgement {
 
 /// What the reply to RCPT decides for its recipient. When all are refused, [`Cause::AllRecipientsRefused`] decides for the mail.
 pub fn judge_recipient(reply: &Reply, login: LoginState) -> (RecipientFate, About) {
+    if reply.class() == 2 {
+        return (RecipientFate::Accepted, About::Mail);
+    }
     match (reply.class(), about(Command::Rcpt(0), reply, login)) {
-        (2, _) => (RecipientFate::Accepted, About::Mail),
         (5, About::Mail) => (RecipientFate::RefusedForGood, About::Mail),
         (_, about) => (RecipientFate::RefusedForNow, about),
     }
