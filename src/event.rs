@@ -80,7 +80,7 @@ pub enum Event<'a> {
     /// The login begins.
     Mechanisms(Choice<'a>),
     /// It is done, by this mechanism, or by the client certificate alone.
-    LoggedIn(Option<Mechanism>),
+    LoggedIn(Option<&'a Mechanism>),
     /// The connection is lost while the reply to this was waited for; None: to nothing. The second is for how many milliseconds, if nothing
     /// came; else the relay has closed it.
     Lost(Option<Command>, Option<u64>),
