@@ -5,6 +5,7 @@
 
 pub mod tls;
 
+use qmail_auth::reply::ReplyError;
 use qmail_auth::texts;
 use std::error::Error;
 use std::net::IpAddr;
@@ -285,6 +286,7 @@ pub fn texts() -> Vec<&'static str> {
         ControlCause::TEXTS,
         FileError::TEXTS,
         LookupCause::TEXTS,
+        ReplyError::TEXTS,
     ]
     .concat()
 }

@@ -2,7 +2,8 @@
 //!
 //! What stands in it is read in wire form and as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
 
-use std::fmt;
+use crate::texts;
+use std::error::Error;
 
 /// A reply is read up to this many octets.
 pub const REPLY_OCTETS: usize = 64 * 1024;
@@ -87,23 +88,16 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Why the octets are no reply.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ReplyError {
-    /// A line without a code, or with another code than the line before.
-    Malformed,
-    /// Over 64 KiB or 512 lines.
-    TooLong,
-}
-
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ReplyError::Malformed => "it sent what is no SMTP reply",
-            ReplyError::TooLong => "it sent a reply without end",
-        })
+texts! {
+    /// Why octets are no reply: a line has no code, or another one than the line before; or they are over 64 KiB or 512 lines.
+    #[derive(Debug, PartialEq, Eq)]
+    pub enum ReplyError {
+        Malformed => "it sent what is no SMTP reply",
+        TooLong => "it sent a reply without end",
     }
 }
+
+impl Error for ReplyError {}
 
 /// Reads one reply after the other. Lines may end in LF alone or in several CR and LF, and empty ones may stand between
 /// others: such servers exist.
