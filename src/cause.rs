@@ -6,6 +6,7 @@
 pub mod tls;
 
 use qmail_auth::cause::Attempts;
+use qmail_auth::reply::ReplyError;
 use qmail_auth::texts;
 use std::error::Error;
 use std::net::IpAddr;
@@ -286,6 +287,7 @@ pub fn texts() -> Vec<&'static str> {
         ControlCause::TEXTS,
         FileError::TEXTS,
         LookupCause::TEXTS,
+        ReplyError::TEXTS,
     ]
     .into_iter()
     .flatten()

@@ -3,6 +3,7 @@
 //! What stands in it is read in wire form and as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
 
 use crate::texts;
+use std::error::Error;
 
 /// A reply is read up to this many octets.
 pub const REPLY_OCTETS: usize = 64 * 1024;
@@ -88,13 +89,15 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 texts! {
-    /// Why the octets are no reply: a line is without a code, or has another one than the line before; it is over 64 KiB or 512 lines.
+    /// Why octets are no reply: a line has no code, or another one than the line before; or they are over 64 KiB or 512 lines.
     #[derive(Debug, PartialEq, Eq)]
     pub enum ReplyError {
         Malformed => "it sent what is no SMTP reply",
         TooLong => "it sent a reply without end",
     }
 }
+
+impl Error for ReplyError {}
 
 /// Reads one reply after the other. Lines may end in LF alone or in several CR and LF, and empty ones may stand between
 /// others: such servers exist.
