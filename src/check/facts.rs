@@ -74,6 +74,13 @@ impl From<&str> for Value {
     }
 }
 
+/// What is no UTF-8 becomes U+FFFD.
+impl From<&[u8]> for Value {
+    fn from(octets: &[u8]) -> Value {
+        String::from_utf8_lossy(octets).into_owned().into()
+    }
+}
+
 impl From<String> for Value {
     fn from(text: String) -> Value {
         Value::Text(text)
@@ -97,13 +104,12 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         ],
         Event::NoRoute => vec![Fact::new("route", "route", "none: to the domain's mail exchangers")],
         Event::Credentials { user, kind, clear_allowed, source } => {
-            let user = user.map(printable);
             let what = match kind {
                 LoginKind::Password => "password",
                 LoginKind::Certificate => "the client certificate is the login",
             };
             let clear = if *clear_allowed { ", which may go out in clear (-user)" } else { "" };
-            let who = user.as_ref().map_or_else(String::new, |user| format!("user {user}, "));
+            let who = user.map_or_else(String::new, |user| format!("user {}, ", printable(user)));
             vec![
                 Fact::new("credentials", "credentials", format!("{who}{what} from {source}{clear}"))
                     .with("user", user.unwrap_or_default().into())
@@ -133,13 +139,14 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         ],
         Event::Sent(b"QUIT") => vec![Fact::new("quit", "QUIT", "")],
         Event::SentSecret(open) => open.strip_prefix(b"AUTH ").map_or_else(Vec::new, |rest| {
-            let mechanism = printable(rest.split(|c| *c == b' ').next().unwrap_or_default());
-            vec![Fact::new("try", "login", format!("trying {mechanism}")).with("mechanism", mechanism.into())]
+            let mechanism = rest.split(|c| *c == b' ').next().unwrap_or_default();
+            let text = format!("trying {}", printable(mechanism));
+            vec![Fact::new("try", "login", text).with("mechanism", mechanism.into())]
         }),
         Event::Reply(to, text) => reply(*to, text, over_tls).into_iter().collect(),
         Event::NoReply(text) => {
-            let begin = printable(&text[..text.len().min(GARBAGE)]);
-            vec![Fact::new("no_reply", "no reply", &begin).with("begin", begin.into()).good(false)]
+            let begin = &text[..text.len().min(GARBAGE)];
+            vec![Fact::new("no_reply", "no reply", printable(begin)).with("begin", begin.into()).good(false)]
         }
         Event::Tls(session) => session_facts(session),
         Event::TlsFailed(session) if session.is_handshaking() => certificate(session).into_iter().collect(),
@@ -162,9 +169,9 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             };
             let why = one_line(verdict.text());
             vec![
-                Fact::new("next", "next", format!("{what}, since: {why}"))
+                Fact::new("next", "next", format!("{what}, since: {}", printable(&why)))
                     .with("what", what.into())
-                    .with("why", why.into())
+                    .with("why", why[..].into())
                     .good(false),
             ]
         }
@@ -174,17 +181,15 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
 
 /// The lines of an event, as they went over the connection.
 pub fn dialogue(event: &Event) -> Vec<Fact> {
-    let line = |step, label, line: String| Fact::new(step, label, &line).with("line", line.into());
+    let line = |step, label, line: &[u8]| Fact::new(step, label, printable(line)).with("line", line.into());
     match event {
-        Event::Sent(sent) => vec![line("sent", "C:", printable(sent))],
+        Event::Sent(sent) => vec![line("sent", "C:", sent)],
         Event::SentSecret(open) => {
             let is_whole = *open == b"*" || !open.is_empty() && !open.ends_with(b" ");
-            let secret = if is_whole { "" } else { "<secret>" };
-            vec![line("sent", "C:", printable(open) + secret)]
+            let secret: &[u8] = if is_whole { b"" } else { b"<secret>" };
+            vec![line("sent", "C:", &[open, secret].concat())]
         }
-        Event::Reply(_, text) | Event::NoReply(text) => {
-            lines(text).map(|said| line("received", "S:", printable(said))).collect()
-        }
+        Event::Reply(_, text) | Event::NoReply(text) => lines(text).map(|said| line("received", "S:", said)).collect(),
         _ => Vec::new(),
     }
 }
@@ -204,8 +209,8 @@ pub fn lost(to: Option<Command>, silence: Option<u64>) -> String {
 }
 
 /// Lines, each with its LF, as one.
-pub fn one_line(text: &[u8]) -> String {
-    lines(text).map(printable).collect::<Vec<_>>().join(" ")
+pub fn one_line(text: &[u8]) -> Vec<u8> {
+    lines(text).collect::<Vec<_>>().join(&b' ')
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -244,33 +249,36 @@ fn addresses(candidates: &[Candidate]) -> Fact {
 }
 
 fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
-    let code = printable(text.get(..3).unwrap_or_default());
-    let (is_good, whole) = (code.starts_with('2'), one_line(text));
-    let step = |step, label, text: &str| Fact::new(step, label, text).with("reply", whole.clone().into());
+    let code = text.get(..3).unwrap_or_default();
+    let (is_good, whole) = (code.starts_with(b"2"), one_line(text));
+    let said = printable(&whole);
+    let step = |step, label, text: &str| Fact::new(step, label, text).with("reply", whole[..].into());
     Some(match to? {
-        Command::Greeting if is_good => step("greeting", "greeting", &whole),
-        Command::Greeting => step("greeting", "greeting", &whole).good(false),
+        Command::Greeting if is_good => step("greeting", "greeting", &said),
+        Command::Greeting => step("greeting", "greeting", &said).good(false),
         Command::Ehlo if is_good => {
             let offered = extensions(text);
             let over = if over_tls { "over TLS: " } else { "in clear: " };
-            Fact::new("offered", "offered", over.to_owned() + &listed(&offered))
+            let text = offered.iter().map(|line| printable(line)).collect::<Vec<_>>();
+            let list = offered.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+            Fact::new("offered", "offered", over.to_owned() + &listed(&text))
                 .with("over_tls", Value::Flag(over_tls))
-                .with("extensions", Value::List(offered))
+                .with("extensions", Value::List(list))
         }
         hello @ (Command::Ehlo | Command::Helo) => {
-            step("hello", "hello", &format!("{}: {whole}", hello.name())).good(is_good)
+            step("hello", "hello", &format!("{}: {said}", hello.name())).good(is_good)
         }
-        Command::StartTls if code != "220" => step("starttls", "STARTTLS", &whole).good(false),
-        Command::Auth if code != "334" => step("answer", "login", &whole).good(is_good),
+        Command::StartTls if code != b"220" => step("starttls", "STARTTLS", &said).good(false),
+        Command::Auth if code != b"334" => step("answer", "login", &said).good(is_good),
         _ => return None,
     })
 }
 
 /// What a reply to EHLO offers. Its only line may be no more than the greeting: then it has no keyword that the delivery knows.
-fn extensions(reply: &[u8]) -> Vec<String> {
+fn extensions(reply: &[u8]) -> Vec<Vec<u8>> {
     let is_greeting = lines(reply).nth(1).is_none() && Capabilities::read(reply) == Capabilities::default();
     let offered = keywords(reply).filter(|_| !is_greeting);
-    offered.map(|(keyword, parameters)| printable(&[keyword, parameters].concat())).collect()
+    offered.map(|(keyword, parameters)| [keyword, parameters].concat()).collect()
 }
 
 fn listed(words: &[String]) -> String {

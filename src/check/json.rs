@@ -1,7 +1,6 @@
-//! The facts of a check as one JSON object (RFC 8259): small enough to write by hand, in ASCII.
+//! The facts of a check as one JSON object (RFC 8259): small enough to write by hand, in printable ASCII.
 
 use super::facts::{Fact, Value};
-use super::printable;
 use std::fmt::Write;
 
 /// One step: its name, when it was (milliseconds since the start), and its fields.
@@ -20,12 +19,23 @@ pub fn step(fact: &Fact, ms: u64) -> String {
 }
 
 /// The whole object, on lines of its own for each step.
-pub fn document(host: &str, sender: &str, steps: &[String], ok: bool, verdict: &str) -> String {
-    let [host, sender, verdict] = [host, sender, verdict].map(string);
-    let steps = steps.join(",\n");
+pub fn document(host: &[u8], sender: &[u8], steps: &[String], ok: bool, verdict: &str) -> String {
+    let [host, sender] = [host, sender].map(|octets| string(&String::from_utf8_lossy(octets)));
+    let (steps, verdict) = (steps.join(",\n"), string(verdict));
     format!("{{\"host\":{host},\"sender\":{sender},\"steps\":[\n{steps}\n],\"ok\":{ok},\"verdict\":{verdict}}}\n")
 }
 
+/// RFC 8259 section 7: what is not printable ASCII by its code units of UTF-16.
 fn string(text: &str) -> String {
-    format!("\"{}\"", printable(text.as_bytes()).replace('\\', "\\\\").replace('"', "\\\""))
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}"); // a string takes all
+            }),
+        }
+    }
+    out + "\""
 }

@@ -76,7 +76,7 @@ impl Recorder {
             Fate::Bounced => "bounce",
         };
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-        format!("NOT OK: mail for {host} would {fate}: {}{lost}", facts::one_line(verdict.text()))
+        format!("NOT OK: mail for {host} would {fate}: {}{lost}", printable(&facts::one_line(verdict.text())))
     }
 }
 
@@ -180,7 +180,7 @@ impl Sink for Recorder {
         if let Some((ok, verdict)) = state.end.take() {
             let Options { host, sender, .. } = &self.options;
             out += &match json {
-                true => json::document(&printable(host), &printable(sender), &state.steps, ok, &verdict),
+                true => json::document(host, sender, &state.steps, ok, &verdict),
                 false => text::verdict(ok, &verdict, colour),
             };
         }

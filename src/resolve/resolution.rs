@@ -199,7 +199,7 @@ impl Resolution {
         self.go_on(Next::Nothing)
     }
 
-    /// The result: the addresses that can be reached from `source`, at most [`ADDRESSES`]; and what else there is, whose answer is
+    /// The result: the addresses that can be reached from `source`, at most `ADDRESSES`; and what else there is, whose answer is
     /// therefore not known.
     pub fn candidates(self, source: Option<IpAddr>) -> (Vec<Candidate>, Option<String>) {
         let mut others = self.unknown.map(|(_, why)| why);

@@ -6,8 +6,9 @@ use crate::support::check::{Setting, broken, command, good, program, run};
 use crate::support::names::Names;
 use crate::support::namespace::{RELAY, inside, inside_with};
 use crate::support::server::{Action, Event, Rules, Server, Tls};
-#[allow(dead_code)]
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -185,6 +186,26 @@ fn each_step() {
     assert_eq!(step("certificate")["verified"], true);
     assert_eq!(step("mechanisms")["order"], serde_json::json!(["LOGIN", "PLAIN"]));
     assert_eq!(step("offered")["over_tls"], true);
+}
+
+/// A program can tell what was said, also where it is not ASCII: only octets that are no UTF-8 are lost.
+#[test]
+fn strings_of_json() {
+    let ehlo = "250-smtp.example.jp\r\n250 X-\\xe9 \"日本\" \u{1f600}\x7f\t".as_bytes();
+    let rules = Rules { ehlo_raw: Some([ehlo, b"\xe9\r\n"].concat()), auth_required: false, ..Rules::default() };
+    let Setting { home, server } = Setting::new("127.0.0.1", rules, "");
+    let checked = run(command(&home, &["--json", "example.org", "日本\\@example.net"]));
+    drop(server);
+    assert!(checked.stdout.is_ascii(), "{}", checked.stdout);
+    let json = checked.json();
+    assert_eq!(json["sender"], "日本\\@example.net");
+    let step = json["steps"].as_array().unwrap().iter().find(|step| step["step"] == "offered").unwrap();
+    assert_eq!(step["extensions"], serde_json::json!(["X-\\xe9 \"日本\" \u{1f600}\x7f\t\u{fffd}"]));
+    for (sender, expected) in [(&b"a\xe9@x"[..], "a\u{fffd}@x"), (br"a\xe9@x", r"a\xe9@x")] {
+        let arguments = [b"--json", &b"example.org"[..], sender].map(OsStr::from_bytes);
+        let checked = run(command(&home, &arguments));
+        assert_eq!(checked.json()["sender"], expected);
+    }
 }
 
 #[test]
