@@ -1,4 +1,4 @@
-//! What may go over a connection: the word of control/relays/HOST/tls and the kind of login decide. The tables of docs/design.md
+//! What may go over a connection: the word of control/relays/HOST/tls and the kind of login decide. The tables of docs/dev/design.md
 //! are `TlsPolicy::row`, and nothing else decides by a word: a new one does not compile until each of its rows is there.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
@@ -222,13 +222,13 @@ mod tests {
         Login::Password(PasswordLogin { user, password, clear_allowed })
     }
 
-    /// Each row of the tables of docs/design.md.
+    /// Each row of the tables of docs/dev/design.md.
     #[test]
     fn as_documented() {
         let (password, sign, certificate) = (password(false), password(true), Login::Certificate { identity: None });
         let mut logins = None;
         let mut rows = 0;
-        for line in include_str!("../docs/design.md").lines() {
+        for line in include_str!("../docs/dev/design.md").lines() {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             let [_, words, in_clear, unverified, _, _] = cells[..] else { continue };
             match words {

@@ -1,6 +1,6 @@
 //! What becomes of a mail: delivered, deferred or bounced. Every such decision is made here, by tables without any state:
 //! [`judge`] and [`judge_recipient`] for a server's reply, [`without_smtputf8`] for an address that a server cannot take, [`fate`] for
-//! all else that can end a delivery. docs/design.md, "Nothing is lost", has the same tables in prose.
+//! all else that can end a delivery. docs/dev/design.md, "Nothing is lost", has the same tables in prose.
 //!
 //! The ground rule: when in doubt, defer. A mail that is bounced is gone; one that is deferred is tried again, and its report says
 //! what to do.
@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// docs/design.md, "Nothing is lost": for MAIL, DATA and the message, and for RCPT.
+    /// docs/dev/design.md, "Nothing is lost": for MAIL, DATA and the message, and for RCPT.
     #[test]
     fn refusals() {
         use LoginState::{Accepted, CertificateShown, None};

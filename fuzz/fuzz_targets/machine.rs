@@ -1,4 +1,4 @@
-//! A whole delivery without a network, and without a server that knows what it says: the rules of docs/design.md hold.
+//! A whole delivery without a network, and without a server that knows what it says: the rules of docs/dev/design.md hold.
 //!
 //! The first octet of the input is the setting, the second what is odd besides; then come pieces, each an event: a letter and
 //! what belongs to it. `r`: what the server says once it has heard all; also the piece whose letter is none of these. `e`: what it

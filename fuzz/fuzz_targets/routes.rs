@@ -10,7 +10,7 @@ mod home;
 use home::Home;
 use qmail_auth::Login as AuthLogin;
 use qmail_remote::check::config::config;
-use qmail_remote::check::convert::convert;
+use qmail_remote::check::convert;
 use qmail_remote::control::files::{Control, ControlError};
 use qmail_remote::control::senders::{self, Sender};
 use qmail_remote::control::{Credentials, Route, Settings, routes};
@@ -74,7 +74,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     if has_secret_at_its_place(&[&smtproutes, &authsenders]) {
         let is_shown = |text: &str| text.as_bytes().windows(SECRET.len()).any(|w| w.eq_ignore_ascii_case(SECRET));
-        for (lines, _) in [config(HOME.path()), convert(HOME.path())] {
+        for (lines, _) in [config(HOME.path()), convert::plan(HOME.path())] {
             assert!(!lines.iter().any(|line| is_shown(line)), "{lines:?}");
         }
         if let Err(error) = Settings::read(&control, &name, &name) {

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 /// For `--help`, and below what is wrong with the arguments.
 pub const USAGE: &str = "\
 usage: qmail-remote-check [--dialogue] [--json] [--no-login] HOST [SENDER]
-       qmail-remote-check --config | --convert | --help | --version
+       qmail-remote-check --config | --convert [--write] | --help | --version
 Shows what would become of a mail from SENDER (or a bounce) to HOST, the part behind
 the @ of its recipient: route, connection, TLS, login. Sends no mail.
   --dialogue  show each line, both ways, and when
@@ -16,8 +16,8 @@ the @ of its recipient: route, connection, TLS, login. Sends no mail.
   --no-login  stop before AUTH
   --config    say what the control files mean, what is wrong with them, and who can
               read secrets; no network. Exit status 1 where mail would be put off
-  --convert   print the shell commands that move the logins of smtproutes into
-              control/relays, without the secrets; changes nothing itself
+  --convert   say which logins of smtproutes can be moved into control/relays, and what
+              becomes of each line; with --write, do it
 Exit status: 0 it would go out, 1 it would not, 2 arguments.
 Run it as qmail runs qmail-remote: user qmailr, group qmail.
 ";
@@ -29,7 +29,10 @@ pub enum Command {
     /// To say what the control files mean.
     Config,
     /// To say how the logins of smtproutes get into control/relays.
-    Convert,
+    Convert {
+        /// To move them, too.
+        write: bool,
+    },
     /// To show [`USAGE`].
     Help,
     /// To show the version.
@@ -55,7 +58,7 @@ pub struct Options {
 /// Understands the arguments, or says why it cannot.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut login, mut dialogue, mut json) = (true, false, false);
+    let (mut login, mut dialogue, mut json, mut writes) = (true, false, false, false);
     let mut alone = None;
     let mut values = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -64,12 +67,18 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             Long("json") => json = true,
             Long("no-login") => login = false,
             Long("config") if alone.is_none() => alone = Some(("--config", Command::Config)),
-            Long("convert") if alone.is_none() => alone = Some(("--convert", Command::Convert)),
+            Long("convert") if alone.is_none() => alone = Some(("--convert", Command::Convert { write: false })),
+            Long("write") => writes = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Value(value) if values.len() < 2 => values.push(value.into_vec()),
             other => return Err(other.unexpected().to_string()),
         }
+    }
+    match &mut alone {
+        Some((_, Command::Convert { write })) => *write = writes,
+        _ if writes => return Err("--write goes with --convert only".to_owned()),
+        _ => {}
     }
     if let Some((name, command)) = alone {
         let is_alone = login && !dialogue && !json && values.is_empty();

@@ -26,7 +26,7 @@ pub struct Line {
     pub key: Secret,
     /// What stands behind it.
     pub value: Secret,
-    /// What that means, with what control/relays adds. None: nothing of its own.
+    /// What that means. None: nothing of its own.
     pub says: Result<Option<Sender>, ControlError>,
     /// The directory of its relay, as [`relays::directory`] has it.
     pub directory: Option<String>,
@@ -63,11 +63,16 @@ impl Line {
 }
 
 impl Lines {
-    /// Reads `file`, which is [`routes::FILE`] or [`senders::FILE`].
+    /// Reads `file`, which is [`routes::FILE`] or [`senders::FILE`], and what control/relays adds to its lines.
     pub fn read(control: &Control, file: &'static str) -> Result<Lines, ControlError> {
-        let Some(content) = control.read(file)? else { return Ok(Lines::default()) };
+        let content = control.read(file)?.unwrap_or_default();
+        Ok(Lines::of(file, &content).complete(control, |_| true))
+    }
+
+    /// Those of a file with this content, by itself.
+    pub fn of(file: &'static str, content: &[u8]) -> Lines {
         let mut found = Lines::default();
-        for entry in entries(file, &content) {
+        for entry in entries(file, content) {
             let (key, value, number) = match entry {
                 Ok(entry) => entry,
                 Err((number, stray)) => {
@@ -75,16 +80,10 @@ impl Lines {
                     continue;
                 }
             };
-            let understood = understand(file, value, number);
-            let directory = match &understood {
+            let says = understand(file, value, number);
+            let directory = match &says {
                 Ok(Some(Sender::Relay(route))) => relays::directory(&route.host),
                 _ => None,
-            };
-            let says = match understood {
-                Ok(Some(Sender::Relay(route))) => {
-                    relays::complete(control, *route).map(|route| Some(Sender::Relay(Box::new(route))))
-                }
-                other => other,
             };
             let source = format!("control/{file} line {number}");
             let (key, value) = (Secret::from(key), Secret::from(value));
@@ -96,8 +95,21 @@ impl Lines {
         found.strays.sort_by_key(|(number, _)| *number);
         let of_login = |line: &[u8]| line.iter().any(|c| b" \t|".contains(c));
         let is_secret = found.strays.iter().any(|(_, stray)| matches!(stray, Stray::Comment));
-        found.has_secret = is_secret || routes::lines(&content).any(|(line, _)| of_login(line));
-        Ok(found)
+        found.has_secret = is_secret || routes::lines(content).any(|(line, _)| of_login(line));
+        found
+    }
+
+    /// Adds to the lines that are wanted what control/relays says.
+    pub fn complete(mut self, control: &Control, is_wanted: impl Fn(&Line) -> bool) -> Lines {
+        for line in self.lines.iter_mut().filter(|line| is_wanted(line)) {
+            line.says = match std::mem::replace(&mut line.says, Ok(None)) {
+                Ok(Some(Sender::Relay(route))) => {
+                    relays::complete(control, *route).map(|route| Some(Sender::Relay(Box::new(route))))
+                }
+                says => says,
+            };
+        }
+        self
     }
 
     /// The lines that count.

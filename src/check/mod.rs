@@ -43,7 +43,8 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             Ok(Delivery::check(&host, &sender, goal, surroundings, log))
         }
         Ok(Command::Config) => Err(said(surroundings, config::config)),
-        Ok(Command::Convert) => Err(said(surroundings, convert::convert)),
+        Ok(Command::Convert { write: false }) => Err(said(surroundings, convert::plan)),
+        Ok(Command::Convert { write: true }) => Err(said(surroundings, |home| convert::write(home, uid))),
         Ok(Command::Help) => Err(print(USAGE)),
         Ok(Command::Version) => Err(print(concat!("qmail-remote-check ", env!("CARGO_PKG_VERSION"), "\n"))),
         Err(why) => {
@@ -59,7 +60,7 @@ fn print(text: &str) -> u8 {
 }
 
 /// Prints what there is to say of the home. The exit status: 1 where something is wrong there, or there is none.
-fn said(surroundings: &Surroundings, of: fn(&Path) -> (Vec<String>, bool)) -> u8 {
+fn said(surroundings: &Surroundings, of: impl FnOnce(&Path) -> (Vec<String>, bool)) -> u8 {
     match home::find(surroundings) {
         Some(home) => {
             let (lines, is_wrong) = of(&home);

@@ -45,7 +45,7 @@ pub fn shell_path(path: &Path) -> String {
 }
 
 /// Octets as a word of a shell's command line. All but a LF at the end can stand in it; what is printed is ASCII.
-pub fn shell_word(octets: &[u8]) -> String {
+fn shell_word(octets: &[u8]) -> String {
     let is_plain = |c: &u8| c.is_ascii_alphanumeric() || b"/._-+@:".contains(c);
     let text = String::from_utf8_lossy(octets);
     match octets {

@@ -1,9 +1,10 @@
 //! Who can read a file with a secret, in words.
 
 use super::notes::shell_path;
-use std::fs::{self, Metadata};
+use std::fmt::{self, Display, Formatter};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// The user that qmail-rspawn, and so qmail-remote, runs as.
@@ -22,18 +23,90 @@ pub struct Readers {
     pub qmailr: bool,
 }
 
+/// Owner, group and mode of a file or directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+impl Access {
+    /// As it is.
+    pub fn of(file: &Metadata) -> Access {
+        Access { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }
+    }
+
+    /// Whether a user with its group, or one that is neither owner nor of the group, has this permission: 4 to read, 1 to enter.
+    fn allows(&self, who: Option<(u32, u32)>, bit: u32) -> bool {
+        let shift = match who {
+            Some((uid, _)) if uid == self.uid => 6,
+            Some((_, gid)) if gid == self.gid => 3,
+            _ => 0,
+        };
+        self.mode >> shift & bit != 0
+    }
+
+    /// The names of owner and group.
+    fn names(&self) -> (String, String) {
+        (name_of("/etc/passwd", self.uid), name_of("/etc/group", self.gid))
+    }
+
+    /// Who can read a file of this kind, in a directory that they can enter.
+    pub fn readers(&self) -> String {
+        self.readers_if(self.mode & 0o004 != 0, self.mode & 0o040 != 0)
+    }
+
+    fn readers_if(&self, everybody: bool, by_group: bool) -> String {
+        let (owner, group) = self.names();
+        match (everybody, by_group) {
+            (true, _) => "readable by every user of this machine".to_owned(),
+            (false, true) => format!("readable by group {group}"),
+            (false, false) => format!("readable by user {owner} alone"),
+        }
+    }
+
+    /// Makes a file or directory so. The mode comes last: a change of the owner can take bits of it away.
+    pub fn give(&self, file: &File) -> io::Result<()> {
+        fchown(file, Some(self.uid), Some(self.gid))?;
+        file.set_permissions(Permissions::from_mode(self.mode))
+    }
+}
+
+/// `mode 0640 root:qmail`
+impl Display for Access {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (owner, group) = self.names();
+        write!(f, "mode {:04o} {owner}:{group}", self.mode)
+    }
+}
+
+/// For the passwords that move out of `file`, and for their directories. Root and qmail's group can read them where that group can
+/// read the file; else whoever can read the file. An error where a process of the user `uid` cannot do that, or qmail-remote does
+/// not read the file by its mode: an access control list may let it, and would not go with the passwords.
+pub fn for_passwords_of(file: &Metadata, uid: u32) -> Result<(Access, Access), &'static str> {
+    let from = Access::of(file);
+    if uid != 0 && uid != from.uid {
+        return Err("only root or its owner can do that");
+    }
+    if ids_of(QMAILR).is_some_and(|qmailr| !from.allows(Some(qmailr), 0o4)) {
+        return Err("its mode keeps qmailr from reading it, as which qmail-remote runs; --config says what to do");
+    }
+    let of_qmail = |mode| qmail_gid().filter(|_| uid == 0).map(|gid| Access { uid: 0, gid, mode });
+    let readable = from.mode & 0o044;
+    let directory = of_qmail(0o750).unwrap_or(Access { mode: 0o700 | readable | readable >> 2, ..from });
+    let file = of_qmail(0o640).filter(|access| from.allows(Some((NOBODY, access.gid)), 0o4));
+    Ok((file.unwrap_or(Access { mode: from.mode & 0o644, ..from }), directory))
+}
+
 /// Who can read a file with a secret, by the modes of it and of all directories above.
 pub fn readers(path: &Path) -> io::Result<Readers> {
     let file = fs::metadata(path)?;
-    let (owner, group, mut words) = owners(&file);
+    let access = Access::of(&file);
     let everybody = can_read(path, None)?;
     let by_group = can_read(path, Some((NOBODY, file.gid())))?;
     let others = everybody || by_group && ids_of(QMAILR).is_some_and(|(_, gid)| gid != file.gid());
-    words += &match (everybody, by_group) {
-        (true, _) => ", readable by every user of this machine".to_owned(),
-        (false, true) => format!(", readable by group {group}"),
-        (false, false) => format!(", readable by user {owner} alone"),
-    };
+    let mut words = format!("{access}, {}", access.readers_if(everybody, by_group));
     let barrier = barrier_for_qmailr(path)?;
     let qmailr = barrier.is_none();
     if !qmailr {
@@ -55,10 +128,10 @@ const NOT_FOR_QMAILR: &str = ", not by qmailr, as which qmail-remote runs, so ma
 /// it can.
 pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
     let Some(barrier) = barrier_for_qmailr(path)? else { return Ok(None) };
-    let (.., words) = owners(&fs::metadata(path)?);
+    let access = Access::of(&fs::metadata(path)?);
     let done = if path.is_dir() { "entered" } else { "read" };
     let above = if path.canonicalize()? == barrier { String::new() } else { keeps_out(&barrier) };
-    Ok(Some(format!("{words}, cannot be {done}{}{above}", &NOT_FOR_QMAILR[", not".len()..])))
+    Ok(Some(format!("{access}, cannot be {done}{}{above}", &NOT_FOR_QMAILR[", not".len()..])))
 }
 
 fn keeps_out(directory: &Path) -> String {
@@ -76,8 +149,12 @@ pub fn has_qmailr() -> bool {
 }
 
 /// The group of that user; that of qmail's manual where there is no such user.
-pub fn qmail_group() -> String {
-    ids_of(QMAILR).map_or("qmail".to_owned(), |(_, gid)| name_of("/etc/group", gid))
+fn qmail_gid() -> Option<u32> {
+    ids_of(QMAILR).map(|(_, gid)| gid).or_else(|| id_of("/etc/group", "qmail"))
+}
+
+fn qmail_group() -> String {
+    qmail_gid().map_or("qmail".to_owned(), |gid| name_of("/etc/group", gid))
 }
 
 fn barrier_for_qmailr(path: &Path) -> io::Result<Option<PathBuf>> {
@@ -87,13 +164,6 @@ fn barrier_for_qmailr(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The names of owner and group, and `mode 0640 root:qmail`.
-fn owners(file: &Metadata) -> (String, String, String) {
-    let (owner, group) = (name_of("/etc/passwd", file.uid()), name_of("/etc/group", file.gid()));
-    let words = format!("mode {:04o} {owner}:{group}", file.mode() & 0o7777);
-    (owner, group, words)
-}
-
 /// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group.
 fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
     Ok(barrier(path, who)?.is_none())
@@ -101,18 +171,10 @@ fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
 
 /// What keeps them out: the file or directory itself, or one above it, by its mode. None: they can read, or enter, it.
 fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> {
-    let allows = |file: &Metadata, bit: u32| {
-        let shift = match who {
-            Some((uid, _)) if uid == file.uid() => 6,
-            Some((_, gid)) if gid == file.gid() => 3,
-            _ => 0,
-        };
-        file.mode() >> shift & bit != 0
-    };
     let path = path.canonicalize()?;
     for at in path.ancestors() {
         let file = fs::metadata(at)?;
-        if !allows(&file, if file.is_dir() { 0o1 } else { 0o4 }) {
+        if !Access::of(&file).allows(who, if file.is_dir() { 0o1 } else { 0o4 }) {
             return Ok(Some(at.to_owned()));
         }
     }
@@ -131,6 +193,11 @@ fn name_of(file: &str, id: u32) -> String {
     let id = id.to_string();
     let found = lines(file).into_iter().find(|fields| fields.get(2) == Some(&id));
     found.and_then(|fields| fields.into_iter().next()).unwrap_or(id)
+}
+
+/// The number that belongs to a name.
+fn id_of(file: &str, name: &str) -> Option<u32> {
+    lines(file).into_iter().find(|fields| fields[0] == name)?.get(2)?.parse().ok()
 }
 
 /// The user's number and that of its group.

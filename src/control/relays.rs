@@ -124,7 +124,7 @@ pub fn is_for(entry: &str, name: &str) -> bool {
 }
 
 /// An IP address in any of its forms.
-fn address(text: &str) -> Option<IpAddr> {
+pub fn address(text: &str) -> Option<IpAddr> {
     let bare = match text.split_at_checked("IPv6:".len()) {
         Some((tag, bare)) if tag.eq_ignore_ascii_case("IPv6:") => bare,
         _ => text,
@@ -192,7 +192,7 @@ pub fn meant<'a>(entry: &str, names: &[&'a str], there: &[String]) -> Option<&'a
 }
 
 /// The user and the password in `relays/HOST`; with a client certificate, the password or both may be missing.
-pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
+fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
     let user_file = format!("{directory}/user");
     let password_file = format!("{directory}/password");
     let user = control.first_line(&user_file)?;

@@ -1,5 +1,5 @@
 //! All tests in Rust that plain `cargo test` runs. What stdout and the wire can show is no test here but a case of
-//! tests/compliance; docs/testing.md says what belongs where.
+//! tests/compliance; docs/dev/testing.md says what belongs where.
 
 #[macro_use]
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! What a delivery costs, ours and others' beside it, into docs/cost.md. `script/bench` builds and runs it.
+//! What a delivery costs, ours and others' beside it, into docs/dev/cost.md. `script/bench` builds and runs it.
 
 #[path = "bench/clients.rs"]
 mod clients;

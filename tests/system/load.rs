@@ -1,7 +1,7 @@
 //! A mail to a list of 2,000, as qmail-rspawn sends it: a process for each, 100 at a time, through Debian's Postfix over STARTTLS
 //! with AUTH. All arrive, each once, and no process is large.
 //!
-//! `cargo test --test system load:: -- --nocapture` prints what docs/testing.md has. Needs root and what support/chroot.rs needs.
+//! `cargo test --test system load:: -- --nocapture` prints what docs/dev/testing.md has. Needs root and what support/chroot.rs needs.
 
 use crate::support::Home;
 use crate::support::postfix::postfix;

@@ -31,6 +31,9 @@ fn arguments() {
         (&["example.org", "a@example.net", "b@example.org"], "unexpected argument \"b@example.org\""),
         (&["--config", "example.org"], "--config stands alone"),
         (&["--json", "--convert"], "--convert stands alone"),
+        (&["--convert", "--write", "example.org"], "--convert stands alone"),
+        (&["--write", "example.org"], "--write goes with --convert only"),
+        (&["--config", "--write"], "--write goes with --convert only"),
         (&["friend@example.org"], "HOST is only what stands behind the @"),
     ] {
         let checked = run(command(&home, arguments));

@@ -1,6 +1,6 @@
 //! What the system denies: memory, descriptors, calls, disk; signals and clocks that are not as usual. What can be ridden out
 //! changes nothing. Whatever else happens, qmail-rspawn reads a K only where the server has taken the message, and never reads
-//! a D. docs/testing.md tells how many runs that is.
+//! a D. docs/dev/testing.md tells how many runs that is.
 
 use crate::support::faults::{Bench, Kind, MESSAGE, RECIPIENTS, Run, SENDER, wrong};
 use crate::support::names::Names;

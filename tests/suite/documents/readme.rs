@@ -4,6 +4,8 @@
 use crate::support::text::{parts, read};
 use qmail_remote::cause;
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 /// Texts that README need not explain.
 const NONE_NEEDED: [(&str, &str); 7] = [
@@ -85,8 +87,37 @@ fn the_japanese_readme_is_the_same() {
     let theirs = texts(section(&japanese, JAPANESE_SECTION));
     let [ours, theirs] = [ours, theirs].map(|texts| texts.into_iter().collect::<BTreeSet<_>>());
     assert_eq!(theirs, ours, "texts of reports, and names");
-    for link in ["](docs/migrating.md)", "](docs/design.md)", "](docs/stock-behaviour.md)", "](include/qmail_auth.h)"] {
+    for link in
+        ["](docs/migrating.md)", "](docs/dev/design.md)", "](docs/stock-behaviour.md)", "](include/qmail_auth.h)"]
+    {
         assert!(english.contains(link) && japanese.contains(link), "{link}");
     }
     assert!(english.contains("](README.ja.md)") && japanese.contains("](README.md)"));
+}
+
+/// In the tree, and those of README to other documents in the package, too.
+#[test]
+fn each_link_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let assets = read("Cargo.toml");
+    let mut count = 0;
+    for directory in ["", "docs", "docs/dev"] {
+        let entries = fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().file_name());
+        for name in entries.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md")) {
+            let document = fs::read_to_string(root.join(directory).join(&name)).unwrap();
+            for link in document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+                let file = link.split('#').next().unwrap();
+                if file.is_empty() || file.contains("://") {
+                    continue;
+                }
+                count += 1;
+                assert!(root.join(directory).join(file).is_file(), "{directory}/{name} has a link to {link}");
+                if let (true, Some((directory, _))) = (name.starts_with("README"), file.rsplit_once('/')) {
+                    let asset = format!("[\"{directory}/*.md\", \"usr/share/doc/qmail-remote-auth/{directory}/\"");
+                    assert!(directory == "include" || assets.contains(&asset), "{file} is not in the package");
+                }
+            }
+        }
+    }
+    assert!(count > 20, "{count} links");
 }

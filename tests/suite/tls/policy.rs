@@ -1,4 +1,4 @@
-//! TLS, the policy: every cell of the tables of docs/design.md.
+//! TLS, the policy: every cell of the tables of docs/dev/design.md.
 
 use crate::support::Delivered;
 use crate::support::certificate::Authority;

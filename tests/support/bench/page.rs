@@ -1,9 +1,9 @@
-//! Tables, and the part of docs/cost.md that has them, between two marks.
+//! Tables, and the part of docs/dev/cost.md that has them, between two marks.
 
 use std::fmt;
 use std::fs;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dev/cost.md");
 const BEGIN: &str = "<!-- script/bench writes from here -->\n";
 const END: &str = "<!-- to here -->\n";
 

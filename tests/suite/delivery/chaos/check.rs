@@ -1,4 +1,4 @@
-//! What must hold of a run, whatever the server did. The rules are those of docs/design.md, written down once more.
+//! What must hold of a run, whatever the server did. The rules are those of docs/dev/design.md, written down once more.
 
 use super::plan::{Login, PASSWORD, Plan, SENDER};
 use super::server::ENDLESS;
@@ -107,7 +107,7 @@ pub fn leak(octets: &[u8]) -> Option<String> {
     pieces.chain(base64).find(|form| text.contains(&form.to_lowercase())).map(str::to_owned)
 }
 
-/// What may be shown on a connection, from the tables of docs/design.md.
+/// What may be shown on a connection, from the tables of docs/dev/design.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leave {
     /// Nothing goes out, the mail neither.
