@@ -2,10 +2,11 @@
 
 mod chaos;
 mod faults;
+mod long_message;
 mod machine;
 mod next_address;
 mod offsets;
 mod parameters;
 mod process;
-mod replies;
+
 mod smuggling;
