@@ -61,7 +61,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments control dns greeting logins message own parameters pipelining relays replies routes senders tcpto
+    addresses arguments control dns greeting logins message next own parameters pipelining relays replies routes senders smtputf8 tcpto
 }
 
 #[test]

@@ -2,11 +2,9 @@
 
 mod chaos;
 mod faults;
-mod long_message;
 mod machine;
+mod message;
 mod next_address;
 mod offsets;
-mod parameters;
 mod process;
-
 mod smuggling;

@@ -1,9 +1,11 @@
-//! A long message: refused while it goes out, or read again as another.
+//! The message on descriptor 0: no whole file, long and refused while it goes out, another when it is read again.
 
 use crate::support::server::{Action, Event, Log, Rules, Server};
 use crate::support::{Delivered, Home, run_with};
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 const RECIPIENTS: [&str; 2] = ["one@example.org", "two@example.org"];
 
@@ -91,4 +93,34 @@ fn a_message_that_reads_differently_the_second_time() {
             assert!(delivered.verdict().starts_with(says), "{name}: {delivered:?}");
         }
     }
+}
+
+/// A message on a pipe or a device, which may have no end, is sent unmeasured; one that was read in part already is measured and
+/// sent from there.
+#[test]
+fn messages_that_are_no_whole_file() {
+    let server = Server::start(Rules { auth_required: false, ..Rules::offering(&["SIZE", "8BITMIME"]) });
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    let mut piped = home.command("a@example.net", &["b@example.org"]);
+    let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("by pipe \u{fc}\n".as_bytes()).unwrap();
+    assert!(String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).starts_with("r\0K"));
+
+    let file = home.control("message", "Received: by another\nthe rest\n");
+    let mut shell = Command::new("sh");
+    shell.env_clear().env("QMAILHOME", home.path()).env("PATH", "/usr/bin:/bin");
+    shell.args(["-c", "read -r first; exec \"$@\"", "sh"]).arg(crate::support::program());
+    let output = shell
+        .args(["example.org", "a@example.net", "b@example.org"])
+        .stdin(std::fs::File::open(file).unwrap())
+        .output();
+    assert!(String::from_utf8_lossy(&output.unwrap().stdout).starts_with("r\0K"));
+    let mut device = home.command("a@example.net", &["b@example.org"]);
+    let output = device.stdin(std::fs::File::open("/dev/null").unwrap()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("r\0K"));
+    let log = server.finish();
+    let mails: Vec<_> =
+        log.commands().into_iter().filter(|command| command.starts_with("MAIL")).map(|c| c.to_string()).collect();
+    assert_eq!(mails, ["MAIL FROM:<a@example.net>", "MAIL FROM:<a@example.net> SIZE=10", "MAIL FROM:<a@example.net>"]);
+    assert_eq!(log.messages[1].content, b"the rest\n");
 }
