@@ -4,7 +4,6 @@ use super::server::{Action, Event, Log, Rules, Server};
 use super::{Delivered, Home};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::time::Duration;
 
 /// What is sent.
 pub const MESSAGE: &[u8] = b"Subject: login\n\nhello\n";
