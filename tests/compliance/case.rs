@@ -125,15 +125,32 @@ pub fn cases(file: &str) -> Result<Vec<Case>, toml::de::Error> {
     let mut all = Vec::new();
     for case in cases {
         let Value::Table(mut case) = case else { return Err(Error::custom("a case is a table")) };
-        let rows = match case.remove("rows") {
-            Some(rows) => rows.try_into()?,
-            None => vec![toml::Table::new()],
-        };
-        for row in rows {
+        let several = case.remove("rows").map_or(Ok(Rows::Of(vec![toml::Table::new()])), Value::try_into)?;
+        for row in several.all() {
             all.push(filled(Value::Table(case.clone()), &row).try_into()?);
         }
     }
     Ok(all)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Rows {
+    Of(Vec<toml::Table>),
+    /// Each of the first with each of the second, and so on.
+    Product(Vec<Vec<toml::Table>>),
+}
+
+impl Rows {
+    fn all(self) -> Vec<toml::Table> {
+        match self {
+            Rows::Of(rows) => rows,
+            Rows::Product(factors) => factors.into_iter().fold(vec![toml::Table::new()], |all, rows| {
+                let pairs = all.iter().flat_map(|one| rows.iter().map(move |row| (one.clone(), row.clone())));
+                pairs.map(|(one, row)| one.into_iter().chain(row).collect()).collect()
+            }),
+        }
+    }
 }
 
 /// The value with the row's in it: `{name}` in a text, and in a list in the place of one.
@@ -161,17 +178,25 @@ fn filled_text(mut text: String, row: &toml::Table) -> String {
     for (name, value) in row.iter().filter_map(|(name, value)| Some((name, value.as_str()?))) {
         text = text.replace(&format!("{{{name}}}"), value);
     }
-    let mut pieces = text.split('{');
-    let mut done = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (inside, rest) = piece.split_once('}').unwrap_or((piece, ""));
-        match inside.split_once(' ').map(|(word, what)| (word, word.parse(), what)) {
-            Some((_, Ok(count), what)) => done.extend([&what.repeat(count), rest]),
-            Some(("base64", _, what)) => done.extend([&STANDARD.encode(octets(what)), rest]),
-            _ => done.extend(["{", piece]),
-        }
+    // From the inside out.
+    while let Some((begin, end, new)) = braces(&text) {
+        text.replace_range(begin..end, &new);
     }
-    done
+    text
+}
+
+/// Where the first `{1000 x}` or `{base64 x}` stands that has no braces inside it, and what it stands for.
+fn braces(text: &str) -> Option<(usize, usize, String)> {
+    text.match_indices('}').find_map(|(end, _)| {
+        let begin = text[..end].rfind('{')?;
+        let (word, what) = text[begin + 1..end].split_once(' ')?;
+        let new = match (word, word.parse()) {
+            (_, Ok(count)) => what.repeat(count),
+            ("base64", _) => STANDARD.encode(octets(what)),
+            _ => return None,
+        };
+        Some((begin, end + 1, new))
+    })
 }
 
 /// The lines with `{usual}` and `{data}` replaced.
@@ -197,8 +222,19 @@ pub fn text(octets: &[u8]) -> String {
     octets.iter().map(|octet| char::from(*octet)).collect()
 }
 
+/// Whether all lines are as expected.
+pub fn all_fit(expected: &[String], lines: &[String]) -> bool {
+    let Some((first, others)) = expected.split_first() else { return lines.is_empty() };
+    let fits_now =
+        |first: &str| lines.split_first().is_some_and(|(line, rest)| fits(first, line) && all_fit(others, rest));
+    match first.strip_prefix("{maybe}") {
+        Some(first) => all_fit(others, lines) || fits_now(first),
+        None => fits_now(first),
+    }
+}
+
 /// Whether the text is as expected; `{any}` stands for anything in one line.
-pub fn fits(expected: &str, text: &str) -> bool {
+fn fits(expected: &str, text: &str) -> bool {
     let Some((before, after)) = expected.split_once("{any}") else { return expected == text };
     let Some(rest) = text.strip_prefix(before) else { return false };
     let line = rest.find('\n').unwrap_or(rest.len());

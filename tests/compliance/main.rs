@@ -19,11 +19,12 @@
 //!   program is to say `EHLO`, HELO is expected.
 //! * `tcpto`: queue/lock/tcpto, if it is to exist. `runs`: for what is random.
 //! * `stock`: `why` and in what stock differs on purpose. `only_ours`: why no other program can run the case.
-//! * `rows`: the case is several, one for each. A row's values stand where the case has their names in braces; a list stands for
-//!   lines.
+//! * `rows`: the case is several, one for each; or, if these are lists of rows, one for each of their combinations. A row's
+//!   values stand where the case has their names in braces; a list stands for lines.
 //!
 //! A character in a case is one octet, so those of UTF-8 are written singly; `{1000 x}` is x a thousand times, `{base64 x}` is
-//! x in base64. In `stdout` and `wire`, `{any}` is anything up to the end of the line.
+//! x in base64. In `stdout` and `wire`, `{any}` is anything up to the end of the line, and a line of `wire` behind `{maybe}` may
+//! have been on its way when the server closed, and so be there or not.
 
 #[macro_use]
 #[path = "../support/mod.rs"]
@@ -61,7 +62,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments control dns greeting logins message own parameters relays replies routes senders tcpto
+    addresses arguments control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Runs cases and compares.
 
-use super::case::{Case, Stock, Tcpto, cases, expand, fits, octets, text};
+use super::case::{Case, Stock, Tcpto, all_fit, cases, expand, octets, text};
 use super::server::{Connection, Servers};
 use super::{DIRECTORY, USUAL_SERVER, support};
 use crate::support::names::Names;
@@ -104,7 +104,7 @@ fn differs(case: &Case, stock: &Stock) -> bool {
 }
 
 fn compare(what: &str, expected: &[String], found: &[String]) -> Result<(), String> {
-    if expected.len() == found.len() && expected.iter().zip(found).all(|(expected, found)| fits(expected, found)) {
+    if all_fit(expected, found) {
         return Ok(());
     }
     Err(format!("  {what} expected: {expected:#?}\n  {what} found: {found:#?}"))

@@ -4,7 +4,6 @@ use super::server::{Action, Event, Log, Rules, Server};
 use super::{Delivered, Home};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::time::Duration;
 
 /// What is sent.
 pub const MESSAGE: &[u8] = b"Subject: login\n\nhello\n";
@@ -38,25 +37,7 @@ pub fn deliver(rules: Rules) -> (Delivered, Log) {
     deliver_by(Server::start(rules), "myuser secretpass")
 }
 
-/// The server saw a login by this mechanism, and the message.
-pub fn assert_delivered(case: &str, rules: Rules, mechanism: &str) -> Log {
-    let (delivered, log) = deliver(rules);
-    assert_eq!(delivered.letters(), "rK", "{case}: {delivered:?}");
-    assert_eq!(log.logins(), [format!("{mechanism} myuser")], "{case}");
-    assert_eq!(log.messages.len(), 1, "{case}");
-    assert_eq!(log.messages[0].content, MESSAGE, "{case}");
-    log
-}
-
 /// The report is Z and says this; MAIL was never sent; no secret is told.
-pub fn assert_deferred(case: &str, rules: Rules, says: &[&str]) -> Log {
-    let (delivered, log) = deliver(rules);
-    assert_without_mail(case, &delivered, &log, says);
-    assert!(delivered.elapsed < Duration::from_secs(15), "{case}: a timeout of 20 s was waited for");
-    log
-}
-
-/// The same, of what a program has done.
 pub fn assert_without_mail(case: &str, delivered: &Delivered, log: &Log, says: &[&str]) {
     let verdict = delivered.verdict();
     assert_eq!(delivered.letters(), "Z", "{case}: {verdict}");

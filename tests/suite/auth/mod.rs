@@ -5,4 +5,3 @@ mod client;
 mod ehlo;
 mod memory;
 mod secrets;
-mod servers;

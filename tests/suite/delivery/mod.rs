@@ -3,9 +3,8 @@
 mod chaos;
 mod faults;
 mod machine;
+mod message;
 mod next_address;
 mod offsets;
-mod parameters;
 mod process;
-mod replies;
 mod smuggling;

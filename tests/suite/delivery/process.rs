@@ -1,7 +1,8 @@
 //! The process: its descriptors, its signals, its clock, and what it does when both sides speak at once.
 
+use crate::support::login::deliver;
 use crate::support::namespace::inside;
-use crate::support::server::{Rules, Server, unread};
+use crate::support::server::{Action, Event, Rules, Server, unread};
 use crate::support::{Delivered, Home, program, run};
 use std::fs;
 use std::io::{Read, Write};
@@ -243,6 +244,17 @@ fn a_message_that_is_waited_for() {
         assert!(delivered.verdict().contains(expected), "{}", delivered.verdict());
         assert_eq!(delivered.letters(), if said.starts_with(b"552") { "rD" } else { "rZ" });
     }
+}
+
+/// The relay closes as soon as it has made its offer. Whether our AUTH still went out is a matter of luck; that it is told is not.
+#[test]
+fn an_offer_and_the_end_at_once() {
+    let (delivered, log) = deliver(Rules::default().hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("EHLO") => Action::reply_and_close("250-a\r\n250 AUTH PLAIN"),
+        _ => Action::Default,
+    }));
+    let says = if log.saw("AUTH") { "tried PLAIN (connection closed)" } else { "closed the connection before a login" };
+    assert!(delivered.verdict().starts_with('Z') && delivered.verdict().contains(says), "{}", delivered.verdict());
 }
 
 /// control/outgoingip is where connections come from; where it is none of ours the mail waits.
