@@ -7,90 +7,90 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The one thing to do next.
+/* The one thing to do next. */
 enum qmail_auth_what {
-  // Look up the MX records of `name`.
+  /* Look up the MX records of `name`. */
   QMAIL_AUTH_WHAT_MX,
-  // Look up the addresses of `name`.
+  /* Look up the addresses of `name`. */
   QMAIL_AUTH_WHAT_ADDRESSES,
-  // Tell the addresses of this machine.
+  /* Tell the addresses of this machine. */
   QMAIL_AUTH_WHAT_OWN_ADDRESSES,
-  // Lock the file `name`, tell what is in it, write the change, unlock it.
+  /* Lock the file `name`, tell what is in it, write the change, unlock it. */
   QMAIL_AUTH_WHAT_TCPTO,
-  // Connect to `address` and `port` until `deadline`, from `source` if it has a length.
+  /* Connect to `address` and `port` until `deadline`, from `source` if it has a length. */
   QMAIL_AUTH_WHAT_CONNECT,
-  // Receive, and send what the kernel takes of `octets`, until `deadline`.
+  /* Receive, and send what the kernel takes of `octets`, until `deadline`. */
   QMAIL_AUTH_WHAT_IO,
-  // Read the whole message and go back to its start.
+  /* Read the whole message and go back to its start. */
   QMAIL_AUTH_WHAT_MEASURE,
-  // Read on in the message, and receive, until `deadline`.
+  /* Read on in the message, and receive, until `deadline`. */
   QMAIL_AUTH_WHAT_MESSAGE,
-  // Send `octets` if the kernel takes them at once, and close.
+  /* Send `octets` if the kernel takes them at once, and close. */
   QMAIL_AUTH_WHAT_CLOSE,
-  // Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
+  /* Write `octets` to the report pipe, whole, and exit 0. After a check there are none. */
   QMAIL_AUTH_WHAT_DONE,
-  // Write `octets` to descriptor 1, whole. Only a check wants this.
-  QMAIL_AUTH_WHAT_PRINT,
+  /* Write `octets` to descriptor 1, whole. Only a check wants this. */
+  QMAIL_AUTH_WHAT_PRINT
 };
 
-// Why a lookup came to nothing.
+/* Why a lookup came to nothing. */
 enum qmail_auth_missing {
-  // There is no such name, or it has nothing of what was asked for.
+  /* There is no such name, or it has nothing of what was asked for. */
   QMAIL_AUTH_MISSING_NONE,
-  // Nobody knows now.
-  QMAIL_AUTH_MISSING_UNKNOWN,
+  /* Nobody knows now. */
+  QMAIL_AUTH_MISSING_UNKNOWN
 };
 
-// One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
-// nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it.
+/* One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
+   nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it. */
 struct qmail_auth_delivery;
 
-// An IP address.
+/* An IP address. */
 struct qmail_auth_address {
-  // 4 or 16: how many octets count.
+  /* 4 or 16: how many octets count. */
   uint32_t len;
-  // The interface of a link-local IPv6 address, else 0.
+  /* The interface of a link-local IPv6 address, else 0. */
   uint32_t scope;
-  // In network order.
+  /* In network order. */
   uint8_t octets[16];
 };
 
-// What is wanted. Pointers are good until the next call with the same delivery.
+/* What is wanted. Pointers are good until the next call with the same delivery. */
 struct qmail_auth_want {
-  // Which of the members below count.
+  /* Which of the members below count. */
   enum qmail_auth_what what;
-  // A number, not in network order.
+  /* A number, not in network order. */
   uint16_t port;
-  // To connect to.
+  /* To connect to. */
   struct qmail_auth_address address;
-  // To connect from.
+  /* To connect from. */
   struct qmail_auth_address source;
-  // NUL-terminated.
+  /* NUL-terminated. */
   const char *name;
-  // To send or write.
+  /* To send or write. */
   const char *octets;
-  // How many there are.
+  /* How many there are. */
   size_t len;
-  // Milliseconds of the monotonic clock.
+  /* Milliseconds of the monotonic clock. */
   uint64_t deadline;
 };
 
-// A record to write into queue/lock/tcpto.
+/* A record to write into queue/lock/tcpto. */
 struct qmail_auth_change {
-  // 16, or 0: there is nothing to write.
+  /* 16, or 0: there is nothing to write. */
   size_t len;
-  // The place in the file.
+  /* The place in the file. */
   size_t offset;
-  // What to write there.
+  /* What to write there. */
   uint8_t octets[16];
 };
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
-// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
+/* Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
+   the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files. */
 struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
                                                     const char *const *argv,
                                                     const char *qmailhome,
@@ -98,80 +98,80 @@ struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
                                                     const char *execfn,
                                                     uint32_t pid);
 
-// What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal.
+/* What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal. */
 void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
 
-// Frees a delivery, and clears its secrets. Does nothing for NULL.
+/* Frees a delivery, and clears its secrets. Does nothing for NULL. */
 void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
 
-// The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference.
+/* The resolver's answer about the MX records, whole. `seed` decides between mail exchangers of one preference. */
 void qmail_auth_delivery_mx(struct qmail_auth_delivery *delivery, const char *answer, size_t len, uint64_t seed);
 
-// Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none.
+/* Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none. */
 int qmail_auth_answer_has(const char *answer, size_t len, uint16_t kind);
 
-// The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text.
+/* The lookup, of MX records or of addresses, came to nothing. `why` is the resolver's text. */
 void qmail_auth_delivery_not_found(struct qmail_auth_delivery *delivery,
                                    enum qmail_auth_missing missing,
                                    const char *why);
 
-// This machine has this address. NULL: all have been told.
+/* This machine has this address. NULL: all have been told. */
 void qmail_auth_delivery_own_address(struct qmail_auth_delivery *delivery, const struct qmail_auth_address *address);
 
-// The addresses of this machine cannot be found out.
+/* The addresses of this machine cannot be found out. */
 void qmail_auth_delivery_own_addresses_failed(struct qmail_auth_delivery *delivery, int error);
 
-// The name has these addresses, to be tried in this order. None counts as not resolved.
+/* The name has these addresses, to be tried in this order. None counts as not resolved. */
 void qmail_auth_delivery_resolved(struct qmail_auth_delivery *delivery,
                                   const struct qmail_auth_address *addresses,
                                   size_t count);
 
-// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be read. `unix_time` is in seconds. Sets `change`.
+/* What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be read. `unix_time` is in seconds. Sets `change`. */
 void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
                                const char *octets,
                                size_t len,
                                uint64_t unix_time,
                                struct qmail_auth_change *change);
 
-// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
+/* There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by. */
 void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);
 
-// There is no connection to it.
+/* There is no connection to it. */
 void qmail_auth_delivery_not_connected(struct qmail_auth_delivery *delivery, int error);
 
-// The wanted source is no address of this machine.
+/* The wanted source is no address of this machine. */
 void qmail_auth_delivery_not_bound(struct qmail_auth_delivery *delivery, int error);
 
-// The server said this. What it said must be told before what was sent after it.
+/* The server said this. What it said must be told before what was sent after it. */
 void qmail_auth_delivery_received(struct qmail_auth_delivery *delivery, uint64_t now, const char *octets, size_t len);
 
-// The server closed, or receiving failed.
+/* The server closed, or receiving failed. */
 void qmail_auth_delivery_closed(struct qmail_auth_delivery *delivery);
 
-// The kernel took this many of the wanted octets.
+/* The kernel took this many of the wanted octets. */
 void qmail_auth_delivery_sent(struct qmail_auth_delivery *delivery, uint64_t now, size_t count);
 
-// Sending failed. Go on receiving: what the server has said is wanted to its end.
+/* Sending failed. Go on receiving: what the server has said is wanted to its end. */
 void qmail_auth_delivery_send_failed(struct qmail_auth_delivery *delivery);
 
-// The deadline passed, with nothing to receive and nothing taken.
+/* The deadline passed, with nothing to receive and nothing taken. */
 void qmail_auth_delivery_timed_out(struct qmail_auth_delivery *delivery);
 
-// The next piece of the message; its end for `len` 0.
+/* The next piece of the message; its end for `len` 0. */
 void qmail_auth_delivery_message(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
 
-// The message cannot be read twice, so it is not measured.
+/* The message cannot be read twice, so it is not measured. */
 void qmail_auth_delivery_not_measured(struct qmail_auth_delivery *delivery);
 
-// The message cannot be read.
+/* The message cannot be read. */
 void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);
 
-// The connection is closed on our side.
+/* The connection is closed on our side. */
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);
 
-// Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
-// the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
-// is to say is written.
+/* Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
+   the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
+   is to say is written. */
 struct qmail_auth_delivery *qmail_auth_check_new(int argc,
                                                  const char *const *argv,
                                                  const char *qmailhome,
@@ -180,11 +180,11 @@ struct qmail_auth_delivery *qmail_auth_check_new(int argc,
                                                  uint32_t uid,
                                                  int *status);
 
-// The exit status of a check that is done: 0 when the mail would go out, else 1.
+/* The exit status of a check that is done: 0 when the mail would go out, else 1. */
 int qmail_auth_check_status(const struct qmail_auth_delivery *check);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}  /* extern "C" */
+#endif  /* __cplusplus */
 
 #endif  /* QMAIL_AUTH_DELIVERY_H */

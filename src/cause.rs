@@ -5,6 +5,7 @@
 
 pub mod tls;
 
+use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
 use std::error::Error;
 use std::net::IpAddr;
@@ -81,7 +82,7 @@ texts! {
         Certificate { why: String } => " The relay's certificate: {why}.",
         TlsBrokeOff { why: String } => " TLS broke off: {why}.",
         TlsFailedBefore { why: String } => " Before that: TLS failed: {why}.",
-        LoginBefore { user: User, relay: String, attempts: String } =>
+        LoginBefore { user: User, relay: String, attempts: Attempts } =>
             " Before that: login as {user} at {relay}: {attempts}.",
     }
 }
@@ -260,7 +261,7 @@ texts! {
     }
 }
 
-/// All texts, each with its `{fields}`.
+/// All texts, each with its `{fields}`, and those that the login has.
 pub fn texts() -> Vec<&'static str> {
     [
         Cause::TEXTS,
@@ -286,5 +287,9 @@ pub fn texts() -> Vec<&'static str> {
         FileError::TEXTS,
         LookupCause::TEXTS,
     ]
-    .concat()
+    .into_iter()
+    .flatten()
+    .copied()
+    .chain(qmail_auth::cause::texts())
+    .collect()
 }

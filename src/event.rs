@@ -80,7 +80,7 @@ pub enum Event<'a> {
     /// The login begins: which mechanisms will be tried.
     Mechanisms(Choice<'a>),
     /// The login is done, by this mechanism. None: by the client certificate alone.
-    LoggedIn(Option<Mechanism>),
+    LoggedIn(Option<&'a Mechanism>),
     /// The connection was lost while the reply to this command was awaited. With milliseconds: nothing came for so long. None: the relay
     /// closed it.
     Lost(Option<Command>, Option<u64>),

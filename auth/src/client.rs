@@ -1,4 +1,4 @@
-//! The AUTH machine: which mechanism to try, what to answer, when to stop (RFC 4954 section 4).
+//! The client of AUTH: which mechanism to try, when to stop (RFC 4954 section 4). What is said within a try is the mechanism's.
 //!
 //! It speaks in lines without line end. On each connection [`Client::begin`] gives the first line; each reply goes to
 //! [`Client::step`], the end of the connection to [`Client::closed`]. What it remembers over connections is what keeps a
@@ -6,14 +6,15 @@
 //! try that showed the password was answered 535.
 
 pub mod choice;
+mod why;
 
+use crate::cause::{Attempts, Cause};
 use crate::detect::Offer;
+use crate::login::{Login, LoginKind};
 use crate::mask::Mask;
-use crate::mechanisms::Mechanism;
-use crate::mechanisms::cram_md5;
-use crate::mechanisms::plain::{plain, plain_length};
+use crate::mechanisms::{self, Cancel, Exchange, Mechanism, Response};
 use crate::secret::Secret;
-use crate::{Login, LoginKind, base64_secret};
+use crate::{base64_length, base64_secret};
 
 /// Some servers close after three failures, so no connection sees more than two tries.
 const TRIES_ON_A_CONNECTION: usize = 2;
@@ -33,35 +34,40 @@ pub enum Permission {
 
 /// What to do next.
 pub enum Step {
-    /// Send this line and the line end, then give the reply to [`Client::step`].
+    /// Send this line and the line end, then give the reply to [`Client::step`]. It may be empty.
     Send(Secret),
-    /// Go on with the mail: the relay accepted the login, or the client certificate is all there is to show and it offers
-    /// nothing that asks for it again.
+    /// Go on with the mail: the relay accepted the login, or the TLS client certificate is the only login and EXTERNAL is not
+    /// offered.
     Proceed,
     /// Close, connect to the same relay again, and [`Client::begin`] there. The text is that of [`Step::Failed`], for when
     /// no connection can be made.
-    Reconnect(String),
-    /// There is no login now: the relay puts it off, or what it says has no place in one. The text is as that of
+    Reconnect(Attempts),
+    /// There is no login now: the relay defers it, or what it says has no place in one. The text is as that of
     /// [`Step::Failed`].
-    Deferred(String),
-    /// There is no login, and the set-up is to be looked at. The text says why and what to do, without naming relay or user.
-    Failed(String),
+    Deferred(Attempts),
+    /// There is no login, and somebody has to look at the set-up. The text says why and what to do, without naming relay or user.
+    Failed(Attempts),
 }
 
-/// How one try ended: with a reply code, or the relay closed.
+/// How one try ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
+    /// By a 235 that the mechanism accepts.
+    LoggedIn,
+    /// By another reply, or by a 235 that it does not accept.
     Code(u16),
+    /// The relay closed.
     Closed,
 }
 
 struct Try {
-    mechanism: Mechanism,
-    /// PLAIN with its initial response; the other form is bare.
+    mechanism: &'static Mechanism,
+    /// None: cancelled, or over.
+    exchange: Option<Box<dyn Exchange>>,
+    /// It stood in the AUTH command.
     initial_response: bool,
     /// The `334` replies answered.
     answers: usize,
-    cancelled: bool,
     end: Option<End>,
     /// The relay was closing already, because of a refusal before: it has not refused this mechanism.
     lost: bool,
@@ -70,24 +76,27 @@ struct Try {
 impl Try {
     /// No reply to the AUTH command has come.
     fn is_unanswered(&self) -> bool {
-        self.end.is_none() && self.answers == 0 && !self.cancelled
+        self.exchange.is_some() && self.answers == 0
     }
 
     fn showed_password(&self) -> bool {
-        match self.mechanism {
-            Mechanism::Plain => self.initial_response || self.answers > 0,
-            Mechanism::Login => self.answers > 1,
-            Mechanism::CramMd5 | Mechanism::External => false,
-        }
+        let responses = usize::from(self.initial_response) + self.answers;
+        self.mechanism.shows_password.is_some_and(|response| responses >= response)
+    }
+
+    /// It may be the initial response that the relay does not know.
+    fn is_refused_for_its_form(&self) -> bool {
+        let is_about_syntax = matches!(self.end, Some(End::Code(500 | 501 | 502 | 504 | 555)));
+        self.initial_response && self.answers == 0 && is_about_syntax
     }
 }
 
-/// The machine. It lives as long as the message, over all connections.
+/// The client. It lives as long as the message, over all connections.
 pub struct Client {
     login: Login,
     source: Option<String>,
-    configured: Option<Vec<Mechanism>>,
-    order: Vec<Mechanism>,
+    configured: Option<Vec<&'static Mechanism>>,
+    order: Vec<&'static Mechanism>,
     offer: Offer,
     permission: Permission,
     over_tls: bool,
@@ -95,6 +104,8 @@ pub struct Client {
     tries_allowed: usize,
     tries_here: usize,
     connections: usize,
+    /// [`Cancel::NotProven`] was seen.
+    is_distrusted: bool,
     mask: Mask,
     /// It may repeat a secret.
     refusal: Secret,
@@ -103,7 +114,7 @@ pub struct Client {
 impl Client {
     /// One for this login that tries mechanisms in the order configured, and no others, if one is. `source` is where the login
     /// stands, for reports: `control/smtproutes line 1`.
-    pub fn new(login: Login, source: Option<String>, configured: Option<Vec<Mechanism>>) -> Client {
+    pub fn new(login: Login, source: Option<String>, configured: Option<Vec<&'static Mechanism>>) -> Client {
         let mask = match &login {
             Login::Password(login) => Mask::new(&login.user, &login.password),
             Login::Certificate { .. } => Mask::default(),
@@ -120,6 +131,7 @@ impl Client {
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
             connections: 0,
+            is_distrusted: false,
             mask,
             refusal: Secret::default(),
         }
@@ -133,18 +145,6 @@ impl Client {
     /// Where that stands. None: nothing says.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
-    }
-
-    /// The octets for the user and the password; of a certificate the identity alone.
-    fn words(&self) -> (&[u8], &[u8]) {
-        match &self.login {
-            Login::Password(login) => (&login.user, &login.password),
-            Login::Certificate { identity } => (identity.as_deref().unwrap_or_default(), &[]),
-        }
-    }
-
-    fn is_by_certificate(&self) -> bool {
-        self.login.kind() == LoginKind::Certificate
     }
 
     /// What must not be shown of a server's words, now and in all later replies.
@@ -164,17 +164,16 @@ impl Client {
 
     /// Starts on a new connection whose EHLO reply made this offer.
     pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
-        let usual: &[Mechanism] = if over_tls { &Mechanism::OVER_TLS } else { &Mechanism::IN_CLEAR };
-        self.order = self.configured.as_deref().unwrap_or(usual).to_vec();
-        let by_certificate = self.is_by_certificate();
-        self.order.retain(|mechanism| (*mechanism == Mechanism::External) == by_certificate);
+        self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(over_tls));
+        let kind = self.login.kind();
+        self.order.retain(|mechanism| mechanism.kind() == Some(kind));
         self.end_try(End::Closed); // nothing of the connection before is answered on this one
         self.offer = offer;
         self.permission = permission;
         self.over_tls = over_tls;
         self.tries_here = 0;
         self.connections += 1;
-        if self.is_by_certificate() && self.usable().next().is_none() {
+        if kind == LoginKind::Certificate && self.usable().next().is_none() {
             return Step::Proceed;
         }
         self.next()
@@ -184,14 +183,12 @@ impl Client {
     pub fn step(&mut self, code: u16, text: &[u8]) -> Step {
         match code {
             334 => return self.answer(text),
+            235 => return self.conclude(text),
             221 | 421 if self.is_good_bye() => return self.hang_up(End::Code(code)),
             _ => self.end_try(End::Code(code)),
         }
         match code {
-            235 if self.accepted().is_some() => Step::Proceed,
-            400..=499 => {
-                Step::Deferred(self.why("the relay puts the login off; it is tried again with the next delivery"))
-            }
+            400..=499 => Step::Deferred(self.no_login(Cause::Deferred)),
             500..=599 => self.next(),
             _ => self.out_of_place(),
         }
@@ -206,8 +203,8 @@ impl Client {
         self.hang_up(End::Closed)
     }
 
-    /// A 221, a 421 or the end of the connection is now about a refusal before on this connection: nothing but the AUTH
-    /// command of the try under way can have reached the relay.
+    /// The server is hanging up over the refusal before: on this connection nothing but the AUTH command of the try under way can
+    /// have reached it since. So is a 221, a 421 or the end of the connection now to be understood.
     pub fn is_good_bye(&self) -> bool {
         self.tries_here > 1 && self.tries.last().is_some_and(Try::is_unanswered)
     }
@@ -222,51 +219,63 @@ impl Client {
         self.next()
     }
 
-    /// The mechanism that the relay accepted.
-    pub fn accepted(&self) -> Option<Mechanism> {
-        self.tries.iter().find(|t| t.end == Some(End::Code(235)) && !t.cancelled).map(|t| t.mechanism)
-    }
-
-    /// What was tried in vain: nothing before the first try, and nothing after a login.
-    pub fn story(&self) -> Option<String> {
-        (self.accepted().is_none() && !self.tries.is_empty()).then(|| format!("tried {}", self.tried()))
+    /// The mechanism that the relay accepted, and that accepted the relay.
+    pub fn accepted(&self) -> Option<&'static Mechanism> {
+        self.tries.iter().find(|t| t.end == Some(End::LoggedIn)).map(|t| t.mechanism)
     }
 
     fn end_try(&mut self, end: End) {
         let made = self.tries.len();
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
         last.end = Some(end);
-        if last.showed_password() && [End::Code(535), End::Code(221), End::Code(421), End::Closed].contains(&end) {
+        last.exchange = None; // it has the login
+        if last.showed_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
         }
     }
 
-    /// Answers a `334`. Its text counts for a challenge only: prompts are empty, mistyped or no base64 at all.
-    fn answer(&mut self, text: &[u8]) -> Step {
-        let (user, password) = self.words();
-        let (user, password) = (Secret::from(user), Secret::from(password));
-        let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return self.out_of_place() };
-        let answer = match (last.mechanism, last.answers) {
-            _ if last.cancelled => return self.out_of_place(),
-            (Mechanism::Plain, 0) => Some(plain(&user, &password)), // also where the initial response was ignored
-            (Mechanism::Login | Mechanism::External, 0) => {
-                self.mask.add_sent(Secret::from(&user[..]), user.len());
-                Some(base64_secret(&user)) // for EXTERNAL, whose initial response was ignored
+    /// Takes a 235. It is a login where it ends an exchange that accepts it, and nothing else is one.
+    fn conclude(&mut self, text: &[u8]) -> Step {
+        let exchange = self.tries.last_mut().and_then(|last| last.exchange.as_mut());
+        match exchange.map(|exchange| exchange.accepts(text)) {
+            Some(true) => {
+                self.end_try(End::LoggedIn);
+                Step::Proceed
             }
-            (Mechanism::Login, 1) => Some(base64_secret(&password)),
-            (Mechanism::CramMd5, 0) => cram_md5::answer(&user, &password, text).ok().map(|answer| {
-                let base64 = base64_secret(&answer);
-                self.mask.add_sent(answer, user.len() + 1); // who has the digest can try passwords against it
-                base64
-            }),
-            _ => None,
-        };
-        let Some(answer) = answer else {
-            last.cancelled = true;
-            return Step::Send(Secret::from(&b"*"[..])); // RFC 4954 section 4: the relay answers 501
-        };
-        last.answers += 1;
-        Step::Send(answer)
+            Some(false) => {
+                self.end_try(End::Code(235));
+                self.is_distrusted = true;
+                self.next()
+            }
+            None => {
+                self.end_try(End::Code(235));
+                self.out_of_place()
+            }
+        }
+    }
+
+    /// Answers a `334`.
+    fn answer(&mut self, challenge: &[u8]) -> Step {
+        let Some(last) = self.tries.last_mut() else { return self.out_of_place() };
+        let Some(exchange) = &mut last.exchange else { return self.out_of_place() };
+        match exchange.respond(challenge) {
+            Ok(response) => {
+                last.answers += 1;
+                Step::Send(self.masked_later(response))
+            }
+            Err(cancel) => {
+                last.exchange = None;
+                self.is_distrusted |= cancel == Cancel::NotProven;
+                Step::Send(Secret::from(&b"*"[..])) // RFC 4954 section 4: the relay answers 501
+            }
+        }
+    }
+
+    /// The base64 of what is now sent; the relay may repeat it.
+    fn masked_later(&mut self, Response { octets, open }: Response) -> Secret {
+        let base64 = base64_secret(&octets);
+        self.mask.add_sent(octets, open);
+        base64
     }
 
     /// The next try, or why there is none.
@@ -274,8 +283,8 @@ impl Client {
         if self.accepted().is_some() {
             return self.out_of_place();
         }
-        let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed {
+        let Some((mechanism, bare, exchange)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
+        if self.tries.len() >= self.tries_allowed || self.is_distrusted {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {
@@ -285,130 +294,52 @@ impl Client {
         self.tries_here += 1;
         let mut line = Secret::with_room(COMMAND_LINE);
         line.add(b"AUTH ");
-        line.add(mechanism.name().as_bytes());
-        let (user, password) = self.words();
-        let (user, password) = (Secret::from(user), Secret::from(password));
-        let fits = line.len() + 1 + plain_length(&user, &password) + 2 <= COMMAND_LINE;
-        let initial_response = mechanism == Mechanism::Plain && !bare && fits;
-        if initial_response {
+        line.add(mechanism.name.as_bytes());
+        let fits = |response: &Response| line.len() + 1 + base64_length(response.octets.len()) + 2 <= COMMAND_LINE;
+        let initial =
+            exchange.initial_response().filter(|response| !mechanism.has_bare_form || !bare && fits(response));
+        let initial_response = initial.is_some();
+        if let Some(response) = initial {
             line.add(b" ");
-            line.add(&plain(&user, &password));
-        }
-        if mechanism == Mechanism::External {
-            line.add(b" ");
-            match &user[..] {
+            match &self.masked_later(response)[..] {
                 [] => line.add(b"="), // RFC 4954 section 4: an initial response of no octets
-                identity => {
-                    self.mask.add_sent(Secret::from(identity), identity.len());
-                    line.add(&base64_secret(identity));
-                }
+                base64 => line.add(base64),
             }
         }
-        self.tries.push(Try { mechanism, initial_response, answers: 0, cancelled: false, end: None, lost: false });
+        let exchange = Some(exchange);
+        self.tries.push(Try { mechanism, exchange, initial_response, answers: 0, end: None, lost: false });
         Step::Send(line)
     }
 
-    /// The first mechanism that is configured, offered, permitted and not yet tried; when there is none, PLAIN in its
-    /// bare form, if what the relay refused may have been the initial response. The second is true for the bare form.
-    fn candidate(&self) -> Option<(Mechanism, bool)> {
-        let tried = |mechanism| self.tries.iter().any(|t| t.mechanism == mechanism && !t.lost);
-        if let Some(mechanism) = self.permitted().find(|mechanism| !tried(*mechanism)) {
-            return Some((mechanism, false));
-        }
-        let mut plain = self.tries.iter().filter(|t| t.mechanism == Mechanism::Plain);
-        let syntax = |end| [500, 501, 502, 504, 555].map(|code| Some(End::Code(code))).contains(&end);
-        let again = plain.all(|t| t.initial_response && t.answers == 0 && syntax(t.end));
-        self.permitted().find(|mechanism| *mechanism == Mechanism::Plain && again).map(|mechanism| (mechanism, true))
+    /// The first mechanism that is configured, offered, permitted and not yet tried, with a new exchange; when there is none, one
+    /// that has a bare form, if what the relay refused may have been the initial response. The second is true for the bare form.
+    fn candidate(&self) -> Option<(&'static Mechanism, bool, Box<dyn Exchange>)> {
+        let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
+            self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
+        };
+        let new = self.permitted().find(|mechanism| all_tries(mechanism, |t| t.lost));
+        let again =
+            |mechanism: &&Mechanism| mechanism.has_bare_form && all_tries(mechanism, Try::is_refused_for_its_form);
+        let (mechanism, bare) = match new {
+            Some(mechanism) => (mechanism, false),
+            None => (self.permitted().find(again)?, true),
+        };
+        Some((mechanism, bare, mechanism.exchange(&self.login)?))
     }
 
-    fn usable(&self) -> impl Iterator<Item = Mechanism> + '_ {
-        let offered = |mechanism: &Mechanism| self.offer.names.iter().any(|name| name == mechanism.name());
+    fn usable(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        let offered = |mechanism: &&Mechanism| self.offer.names.iter().any(|name| name == mechanism.name);
         self.order.iter().copied().filter(offered)
     }
 
-    fn permitted(&self) -> impl Iterator<Item = Mechanism> + '_ {
+    fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         self.usable().filter(|mechanism| match self.permission {
             Permission::Any => true,
-            Permission::ChallengeOnly => !mechanism.shows_password(),
+            Permission::ChallengeOnly => mechanism.shows_password.is_none(),
         })
     }
 
-    fn nothing_left(&self) -> String {
-        let usable: Vec<_> = self.usable().map(Mechanism::name).collect();
-        let source = self.source.as_deref();
-        if !self.tries.is_empty() {
-            let about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
-            let hint = match (self.permission, self.over_tls) {
-                (Permission::Any, _) => "",
-                (_, true) => ", and the password must not be shown to a relay whose certificate does not verify",
-                (_, false) => ", without leave to send the password in clear",
-            };
-            match self.tries.iter().any(about_password) {
-                true if self.is_by_certificate() => {
-                    self.why("check the client certificate, and whom the relay knows it for")
-                }
-                true => {
-                    let place = source.map_or_else(String::new, |source| format!(" in {source}"));
-                    self.why(&format!("check user and password{place}{hint}"))
-                }
-                false => self.why(&format!("the relay refused each way to log in{hint}")),
-            }
-        } else if !self.offer.offered {
-            self.why("the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS")
-        } else if self.permitted().next().is_some() {
-            self.why("the relay closed the connection before a login")
-        } else if usable.is_empty() {
-            let usable: Vec<_> = self.order.iter().map(|mechanism| mechanism.name()).collect();
-            let usable = list(&usable, usable.len());
-            self.why(&format!("none of what the relay offers can be used; usable would be: {usable}"))
-        } else {
-            let user = String::from_utf8_lossy(self.words().0);
-            self.why(&match (self.over_tls, source) {
-                (true, _) => "the password must not be shown to a relay whose certificate does not verify".to_owned(),
-                (false, None) => "the password must not go out without TLS that is verified".to_owned(),
-                (false, Some(source)) => {
-                    format!("the password must not go out in clear; to allow it write the user as -{user} in {source}")
-                }
-            })
-        }
-    }
-
     fn out_of_place(&self) -> Step {
-        Step::Deferred(self.why("the relay's reply has no place in a login"))
-    }
-
-    /// What was offered and tried, and then this.
-    fn why(&self, why: &str) -> String {
-        // The relay's own words: a hostile one could offer what was sent to it before.
-        let shown = |name: &String| String::from_utf8_lossy(&self.mask.apply(name.as_bytes())).into_owned();
-        let offered: Vec<String> = self.offer.names.iter().take(SHOWN + 1).map(shown).collect();
-        format!("offered {}; tried {}; {why}", list(&offered, self.offer.names.len()), self.tried())
-    }
-
-    fn tried(&self) -> String {
-        let tries: Vec<String> =
-            self.tries.iter().map(|t| format!("{} ({})", t.mechanism.name(), t.outcome())).collect();
-        list(&tries, tries.len())
-    }
-}
-
-impl Try {
-    fn outcome(&self) -> String {
-        match self.end {
-            Some(End::Code(code)) => code.to_string(),
-            Some(End::Closed) => "connection closed".to_owned(),
-            None => "no answer".to_owned(),
-        }
-    }
-}
-
-/// Words for a report: no more than a line's worth, since a server may offer thousands.
-const SHOWN: usize = 20;
-
-fn list<S: AsRef<str>>(words: &[S], of: usize) -> String {
-    match words.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "nothing".to_owned(),
-        shown if of > SHOWN => format!("{shown} and {} more", of - SHOWN),
-        shown => shown,
+        Step::Deferred(self.no_login(Cause::OutOfPlace))
     }
 }

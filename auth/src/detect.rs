@@ -1,21 +1,8 @@
 //! The mechanisms that the AUTH lines of an EHLO reply offer (RFC 4954 section 3).
 
-use crate::bits::*;
+use crate::mechanisms::{AUTH_OFFERED, MECHANISMS};
 use crate::reply::keywords;
 use std::collections::BTreeSet;
-
-const BITS: [(u32, &str); 10] = [
-    (AUTH_PLAIN, "PLAIN"),
-    (AUTH_LOGIN, "LOGIN"),
-    (AUTH_CRAM_MD5, "CRAM-MD5"),
-    (AUTH_SCRAM_SHA_1, "SCRAM-SHA-1"),
-    (AUTH_SCRAM_SHA_256, "SCRAM-SHA-256"),
-    (AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS"),
-    (AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS"),
-    (AUTH_XOAUTH2, "XOAUTH2"),
-    (AUTH_OAUTHBEARER, "OAUTHBEARER"),
-    (AUTH_EXTERNAL, "EXTERNAL"),
-];
 
 /// The mechanisms that an EHLO reply offers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -51,11 +38,11 @@ pub fn offer(reply: &[u8]) -> Offer {
     Offer::of(lines.map(|(_, parameters)| parameters))
 }
 
-/// The mechanisms of an EHLO reply as a set of [`super::bits`].
+/// The mechanisms of an EHLO reply as a set of bits: those of the [table](MECHANISMS), and [`AUTH_OFFERED`].
 pub fn detect(reply: &[u8]) -> u32 {
     let offer = offer(reply);
-    let known = BITS.iter().filter(|(_, name)| offer.names.iter().any(|offered| offered == name));
-    known.fold(if offer.offered { AUTH_OFFERED } else { 0 }, |set, (bit, _)| set | bit)
+    let known = MECHANISMS.iter().filter(|mechanism| offer.names.iter().any(|offered| offered == mechanism.name));
+    known.fold(if offer.offered { AUTH_OFFERED } else { 0 }, |set, mechanism| set | mechanism.bit)
 }
 
 /// A word as a mechanism's name in upper case: 1 to 20 of A-Z, 0-9, hyphen and underscore (RFC 4422 section 3.1).
@@ -67,6 +54,7 @@ fn mechanism_name(word: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mechanisms;
     use crate::reply::{REPLY_LINES, REPLY_OCTETS};
 
     #[test]
@@ -90,6 +78,6 @@ mod tests {
 
         let long = [&b"250-host\r\n250-AUTH LOGIN "[..], &b"X ".repeat(REPLY_OCTETS), b"PLAIN\r\n250 OK\r\n"].concat();
         assert_eq!(offer(&long).names, ["LOGIN", "X"]);
-        assert_eq!(detect(&long), AUTH_OFFERED | AUTH_LOGIN);
+        assert_eq!(detect(&long), AUTH_OFFERED | mechanisms::usable("LOGIN").unwrap().bit);
     }
 }

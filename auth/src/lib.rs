@@ -1,6 +1,6 @@
 //! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each one sends.
 
-pub mod bits;
+pub mod cause;
 pub mod client;
 pub mod detect;
 pub mod ffi;
@@ -12,8 +12,7 @@ pub mod secret;
 mod texts;
 
 pub use login::{Login, LoginKind, PasswordLogin};
-pub use mechanisms::cram_md5::{ChallengeError, cram_md5};
-pub use mechanisms::plain::plain;
+pub use mechanisms::cram_md5::cram_md5;
 
 use crate::secret::Secret;
 

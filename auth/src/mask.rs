@@ -32,7 +32,11 @@ impl Mask {
 
     /// Masks the base64 of this, too, whole or in pieces; and so itself without its first octets, so many as are `open`.
     pub fn add_sent(&mut self, octets: Secret, open: usize) {
-        self.sent.push((octets, open));
+        let is_known =
+            *octets == *self.message || **octets == *self.password() || self.sent.iter().any(|(o, _)| **o == *octets);
+        if !is_known {
+            self.sent.push((octets, open));
+        }
     }
 
     fn password(&self) -> &[u8] {

@@ -2,7 +2,7 @@
 //!
 //! What stands in it is read in wire form and as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
 
-use std::fmt;
+use crate::texts;
 
 /// A reply is read up to this many octets.
 pub const REPLY_OCTETS: usize = 64 * 1024;
@@ -87,21 +87,12 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Why the octets are no reply.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ReplyError {
-    /// A line without a code, or with another code than the line before.
-    Malformed,
-    /// Over 64 KiB or 512 lines.
-    TooLong,
-}
-
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ReplyError::Malformed => "it sent what is no SMTP reply",
-            ReplyError::TooLong => "it sent a reply without end",
-        })
+texts! {
+    /// Why the octets are no reply: a line is without a code, or has another one than the line before; it is over 64 KiB or 512 lines.
+    #[derive(Debug, PartialEq, Eq)]
+    pub enum ReplyError {
+        Malformed => "it sent what is no SMTP reply",
+        TooLong => "it sent a reply without end",
     }
 }
 
@@ -169,6 +160,14 @@ impl ReplyReader {
     }
 }
 
+/// The code of a whole reply: that of its first line, which each other line that is not cut has, too. None: it is not one.
+pub fn code_of(reply: &[u8]) -> Option<u16> {
+    let first = code(reply.split(|c| *c == b'\n').next()?.trim_ascii_end())?;
+    let mut others =
+        reply.split_inclusive(|c| *c == b'\n').filter(|line| line.ends_with(b"\n")).map(<[u8]>::trim_ascii_end);
+    others.all(|line| line.is_empty() || code(line) == Some(first)).then_some(first)
+}
+
 /// The code of a line: three digits, then the end, a blank or a hyphen.
 fn code(line: &[u8]) -> Option<u16> {
     let (digits, rest) = line.split_first_chunk::<3>()?;
@@ -204,6 +203,22 @@ mod tests {
                 assert_eq!(reader.read(&mut &octets[..cut]), None);
                 assert_eq!(reader.read(&mut &octets[cut..]).unwrap().unwrap(), reply);
             }
+        }
+    }
+
+    #[test]
+    fn the_code_of_a_reply_as_a_c_program_keeps_it() {
+        for (reply, code) in [
+            (&b"235 ok\n"[..], Some(235)),
+            (b"334-a\r\n334\r\n", Some(334)),
+            (b"535-cut\n53", Some(535)),
+            (b"334", Some(334)),
+            (b"235-a\n535 b\n", None),
+            (b"23", None),
+            (b"", None),
+            (b"\n", None),
+        ] {
+            assert_eq!(code_of(reply), code, "{reply:?}");
         }
     }
 

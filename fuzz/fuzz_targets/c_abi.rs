@@ -3,9 +3,9 @@
 //! buffer, flags, and a text.
 #![no_main]
 
-use qmail_auth::ffi::machine::{
-    AUTH_FLAG_CLEAR_ALLOWED, AUTH_FLAG_TLS_VERIFIED, auth_begin, auth_free, auth_machine, auth_mask, auth_new,
-    auth_step, auth_why,
+use qmail_auth::ffi::client::{
+    AUTH_FLAG_CLEAR_ALLOWED, AUTH_FLAG_TLS_VERIFIED, auth_begin, auth_client, auth_closed, auth_free, auth_mask,
+    auth_new, auth_step, auth_why,
 };
 use qmail_auth::ffi::parts::{auth_cram, auth_detect, auth_login, auth_plain};
 use std::ffi::{CStr, CString, c_char};
@@ -45,7 +45,7 @@ struct Caller {
     secrets: Secrets,
     /// The answers of logins.
     sent: Secrets,
-    auth: *mut auth_machine,
+    auth: *mut auth_client,
     /// The last auth_begin had a flag.
     permitted: bool,
     /// AUTH commands. None: one of them was perhaps not sent.
@@ -101,15 +101,18 @@ impl Caller {
                 self.step(auth, n, &out);
             }
             b's' => {
-                let code = text.get(..3).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
-                let code: i32 = code.unwrap_or(i32::from(flags as i8));
-                let (n, out) =
-                    with_buffer(size, has(1), |out| unsafe { auth_step(auth, code, start, length, out, size) });
-                if code < 0 {
+                let (n, out) = with_buffer(size, has(1), |out| unsafe { auth_step(auth, start, length, out, size) });
+                assert!(n != 0 || text.starts_with(b"235"));
+                self.step(auth, n, &out);
+            }
+            b'x' => {
+                let line_sent = has(4);
+                let n = unsafe { auth_closed(auth, line_sent.into()) };
+                if !line_sent {
                     self.tries = None;
                 }
-                assert!(n != 0 || code == 235);
-                self.step(auth, n, &out);
+                assert!(if auth.is_null() { n == NULL } else { (-13..=-11).contains(&n) }, "{n}");
+                self.step(auth, n, &[]);
             }
             b'm' => {
                 let mut shown = text.to_vec();
@@ -132,14 +135,18 @@ impl Caller {
     }
 
     /// What auth_begin or auth_step gave.
-    fn step(&mut self, auth: *mut auth_machine, n: isize, out: &[u8]) {
-        assert!((-6..=510).contains(&n));
+    fn step(&mut self, auth: *mut auth_client, n: isize, out: &[u8]) {
+        assert!((-13..=-11).contains(&n) || [NULL, SPACE].contains(&n) || (0..=512).contains(&n), "{n}");
         if n < 0 {
             if n == SPACE || n == NULL {
                 self.tries = None;
             }
             return self.why(auth);
         }
+        if n == 0 {
+            return;
+        }
+        let out = out.strip_suffix(b"\r\n").expect("a line");
         assert!(out.iter().all(|c| (b' '..=b'~').contains(c)), "{}", out.escape_ascii());
         assert!(self.permitted || !self.secrets.is_in(out), "{}", out.escape_ascii());
         if !out.starts_with(b"AUTH ") && !matches!(out, b"" | b"*") {
@@ -151,7 +158,7 @@ impl Caller {
         }
     }
 
-    fn why(&self, auth: *const auth_machine) {
+    fn why(&self, auth: *const auth_client) {
         let why = unsafe { CStr::from_ptr(auth_why(auth)) }.to_bytes();
         assert!(!why.iter().any(u8::is_ascii_control) && !self.secrets.is_in(why), "{}", why.escape_ascii());
     }

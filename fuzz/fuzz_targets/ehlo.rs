@@ -2,8 +2,8 @@
 //! octets of the input say where it is cut.
 #![no_main]
 
-use qmail_auth::bits::*;
 use qmail_auth::detect::{detect, offer};
+use qmail_auth::mechanisms::{AUTH_OFFERED, MECHANISMS};
 use qmail_auth::reply::{ReplyReader, keywords};
 use qmail_remote::smtp::ehlo::Capabilities;
 use support::Server;
@@ -35,19 +35,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
 });
 
-const NAMES: [(u32, &str); 10] = [
-    (AUTH_PLAIN, "PLAIN"),
-    (AUTH_LOGIN, "LOGIN"),
-    (AUTH_CRAM_MD5, "CRAM-MD5"),
-    (AUTH_SCRAM_SHA_1, "SCRAM-SHA-1"),
-    (AUTH_SCRAM_SHA_256, "SCRAM-SHA-256"),
-    (AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS"),
-    (AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS"),
-    (AUTH_XOAUTH2, "XOAUTH2"),
-    (AUTH_OAUTHBEARER, "OAUTHBEARER"),
-    (AUTH_EXTERNAL, "EXTERNAL"),
-];
-
 fn compare(reply: &[u8]) {
     let upper = |keyword: &[u8]| keyword.iter().map(|c| char::from(c.to_ascii_uppercase())).collect::<String>();
     let found: Vec<String> = keywords(reply).map(|(keyword, _)| upper(keyword)).collect();
@@ -56,6 +43,7 @@ fn compare(reply: &[u8]) {
     let (expected, found) = (mechanisms(reply), offer(reply));
     assert_eq!(found.names, expected);
     assert_eq!(found.offered, offers(reply, "AUTH"));
-    let bits = NAMES.iter().filter(|(_, name)| expected.iter().any(|offered| offered == name)).map(|(bit, _)| bit);
+    let bits =
+        MECHANISMS.iter().filter(|known| expected.iter().any(|offered| offered == known.name)).map(|known| known.bit);
     assert_eq!(detect(reply), bits.sum::<u32>() + if found.offered { AUTH_OFFERED } else { 0 });
 }

@@ -10,7 +10,7 @@ use crate::control::senders::{self, Sender};
 use crate::control::{Credentials, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
-use qmail_auth::{Login, LoginKind};
+use qmail_auth::{Login, LoginKind, mechanisms};
 use std::path::Path;
 
 /// What there is to say about the control files of this home, a line each; and whether they put mail off.
@@ -152,7 +152,7 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
         said += &format!(", client certificate {certificate} with key {key}");
     }
     if let Some(mechanisms) = mechanisms {
-        let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+        let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name).collect();
         said += &format!(", mechanisms {} ({directory}/mechanisms)", names.join(", "));
     }
     notes.say(said);
@@ -167,11 +167,17 @@ fn say_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
         _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
-        TlsPolicy::Encrypt => "no certificate is checked, so whoever stands between can read the password and the mail",
-        TlsPolicy::May => {
-            "without TLS that verifies the login is by CRAM-MD5 alone, and the mail can be read on its way"
+        TlsPolicy::Encrypt => {
+            "no certificate is checked, so whoever stands between can read the password and the mail".to_owned()
         }
-        TlsPolicy::None => "there is no TLS, so the login is by CRAM-MD5 alone, and the mail can be read on its way",
+        TlsPolicy::May => format!(
+            "without TLS that verifies the login is by {} alone, and the mail can be read on its way",
+            that_hide_the_password()
+        ),
+        TlsPolicy::None => format!(
+            "there is no TLS, so the login is by {} alone, and the mail can be read on its way",
+            that_hide_the_password()
+        ),
     };
     notes.warn(&format!("{source}: {directory}/tls: {risk}"));
 }
@@ -216,6 +222,13 @@ fn between_the_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes)
             line.source
         ));
     }
+}
+
+/// The mechanisms by which a password is proven and not shown.
+fn that_hide_the_password() -> String {
+    let order = mechanisms::order(false).into_iter();
+    let names = order.filter(|mechanism| mechanism.shows_password.is_none()).map(|mechanism| mechanism.name);
+    names.collect::<Vec<_>>().join(" or ")
 }
 
 fn user(login: &Login) -> String {

@@ -146,7 +146,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         Event::Mechanisms(choice) => vec![mechanisms(choice)],
         Event::LoggedIn(mechanism) => {
             let (how, name) = match mechanism {
-                Some(mechanism) => (format!("done by {}", mechanism.name()), mechanism.name()),
+                Some(mechanism) => (format!("done by {mechanism}"), mechanism.name),
                 None => ("by the client certificate alone, which was asked for".to_owned(), "certificate"),
             };
             vec![Fact::new("logged_in", "login", how).with("by", name.into()).good(true)]
@@ -308,7 +308,7 @@ fn certificate(session: &View) -> Option<Fact> {
 }
 
 fn mechanisms(choice: &Choice) -> Fact {
-    let order: Vec<String> = choice.order().iter().map(|mechanism| mechanism.name().to_owned()).collect();
+    let order: Vec<String> = choice.order().iter().map(|mechanism| mechanism.name.to_owned()).collect();
     let passed_over: Vec<String> = choice.passed_over().iter().map(|(name, why)| format!("{name} ({why})")).collect();
     let text = match choice.is_offered() {
         true if passed_over.is_empty() => format!("to try: {}", listed(&order)),

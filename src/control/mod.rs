@@ -49,7 +49,7 @@ pub struct Route {
     /// What control/relays and control/tlscafile say of TLS.
     pub security: Security,
     /// control/relays/HOST/mechanisms: what to try, in this order.
-    pub mechanisms: Option<Vec<Mechanism>>,
+    pub mechanisms: Option<Vec<&'static Mechanism>>,
 }
 
 impl Route {

@@ -6,7 +6,7 @@ use super::{Credentials, Route};
 use crate::cause::ControlCause;
 use crate::policy::PemFile;
 use qmail_auth::Login;
-use qmail_auth::mechanisms::Mechanism;
+use qmail_auth::mechanisms::{self, Mechanism};
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
@@ -49,8 +49,8 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
             String::from_utf8_lossy(&word).parse().map_err(|why| ControlError::of(&format!("{directory}/tls"), why))?;
     }
     if let Some(names) = control.first_line(&format!("{directory}/mechanisms"))? {
-        let known = mechanisms(&names).ok_or_else(|| {
-            let names = Mechanism::OVER_TLS.map(Mechanism::name).join(", ");
+        let known = known_mechanisms(&names).ok_or_else(|| {
+            let names = mechanisms::order(true).iter().map(|mechanism| mechanism.name).collect::<Vec<_>>().join(", ");
             ControlError::of(&format!("{directory}/mechanisms"), ControlCause::NoMechanism { names })
         })?;
         route.mechanisms = Some(known);
@@ -214,8 +214,8 @@ pub fn login(control: &Control, directory: &str, has_certificate: bool) -> Resul
 }
 
 /// Names with blanks between. One that this program does not know is passed over, as it can be another version's.
-fn mechanisms(names: &[u8]) -> Option<Vec<Mechanism>> {
+fn known_mechanisms(names: &[u8]) -> Option<Vec<&'static Mechanism>> {
     let names = std::str::from_utf8(names).ok()?;
-    let known: Vec<Mechanism> = names.split_ascii_whitespace().filter_map(Mechanism::from_name).collect();
+    let known: Vec<_> = names.split_ascii_whitespace().filter_map(mechanisms::usable).collect();
     (!known.is_empty()).then_some(known)
 }

@@ -203,7 +203,7 @@ impl Running {
             }
             (Stage::Talk(session, since), Happened::Disconnected(now)) => {
                 let (ending, mail) = session.into_ending();
-                let has_tried = mail.auth.as_ref().is_some_and(|auth| auth.story().is_some());
+                let has_tried = mail.auth.as_ref().is_some_and(|auth| auth.attempts().is_some());
                 self.stage = Stage::Connect(mail);
                 self.ended(ending, has_tried, now.saturating_sub(since))
             }

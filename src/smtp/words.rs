@@ -37,7 +37,7 @@ pub struct Words<'a> {
 impl Words<'_> {
     /// The server has taken the message. The last line says how it was sent, for whoever reads logs.
     pub fn accepted(&self, reply: &Reply) -> Verdict {
-        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name(), auth.login().user()))) {
+        let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name, auth.login().user()))) {
             None => LoggedIn::No,
             Some((mechanism, None)) => LoggedIn::ByMechanism { mechanism },
             Some((mechanism, Some(user))) => {
@@ -222,7 +222,7 @@ impl Words<'_> {
 
     /// TLS or a login that was tried in vain before is perhaps why.
     fn before(&self) -> String {
-        let attempts = self.auth.and_then(|auth| Some((user(auth), auth.story()?)));
+        let attempts = self.auth.and_then(|auth| Some((user(auth), auth.attempts()?)));
         let login = attempts.map_or_else(String::new, |(user, attempts)| {
             Note::LoginBefore { user, relay: self.relay.shown.clone(), attempts }.to_string()
         });

@@ -1,9 +1,9 @@
-/* A qmail-remote.c in miniature, for tests/suite/library/smtp_auth.rs: what the code of docs/linking.md uses of a classic
+/* A qmail-remote.c in miniature, for tests/suite/library/contrib.rs: what the code of docs/linking.md uses of a classic
    one, in its shape (one static text of 5000 octets for the server's words, a code read from it, one way to quit), and the calls where that
    page has them. linking.c is that code, as it stands there.
 
    host FLAGS once|again: the environment's HOST_ROUTE is `port user password`. `again` connects a second time after
-   AUTH_ERROR_RECONNECT; `once` has one connection, and reading never returns when that is lost. With HOST_FORGETS in the
+   AUTH_END_RECONNECT; `once` has one connection, and reading never returns when that is lost. With HOST_FORGETS in the
    environment it does not mask what it prints. */
 
 #include <netinet/in.h>
@@ -179,9 +179,9 @@ static void smtp(unsigned flags)
     if (once) {
         login(flags);
     } else {
-        int n = smtp_auth(&auth_io, smtptext.s, smtptext.len, user, password, flags);
+        int n = qmail_auth_login(&auth_io, smtptext.s, smtptext.len, user, password, flags);
 
-        if (n == AUTH_ERROR_RECONNECT)
+        if (n == AUTH_END_RECONNECT)
             return;
         if (n != 0)
             no_login(n);

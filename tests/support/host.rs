@@ -1,4 +1,4 @@
-//! tests/c/host.c: a host of the shape of a classic qmail-remote.c, with c-glue/smtp_auth.c and the code of docs/linking.md.
+//! tests/c/host.c: a host of the shape of a classic qmail-remote.c, with contrib/qmail_auth_login.c and the code of docs/linking.md.
 
 use super::login::assert_without_mail;
 use super::server::{Log, Rules, Server};
@@ -26,17 +26,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Each of them, for a login with leave to show the password.
+    /// Each of them, for a login with permission to show the password.
     pub fn all() -> [Host; 2] {
         static PROGRAMS: OnceLock<[PathBuf; 2]> = OnceLock::new();
         let programs = PROGRAMS.get_or_init(|| {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("smtp_auth");
+            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contrib");
             fs::create_dir_all(&directory).unwrap();
             fs::write(directory.join("linking.c"), linking()).unwrap();
             let compile = |name: &str, flags: &[&str]| {
                 let program = directory.join(name);
-                let includes = ["-D_DEFAULT_SOURCE", "-Ic-glue", "-I", directory.to_str().unwrap()];
-                c::compile(&["tests/c/host.c", "c-glue/smtp_auth.c"], &[&includes, flags].concat(), &program);
+                let includes = ["-D_DEFAULT_SOURCE", "-Icontrib", "-I", directory.to_str().unwrap()];
+                c::compile(&["tests/c/host.c", "contrib/qmail_auth_login.c"], &[&includes, flags].concat(), &program);
                 program
             };
             [compile("host", &["-O2"]), compile("host-sanitized", &c::SANITIZERS)]

@@ -1,9 +1,11 @@
-//! Which mechanisms the machine will try, and why not the others, for whoever asks before the login.
+//! Which mechanisms a client will try, and why not the others, for whoever asks before the login.
 
 use super::{Client, Permission};
-use crate::mechanisms::Mechanism;
+use crate::cause::PassedOver;
+use crate::login::LoginKind;
+use crate::mechanisms::{self, Mechanism};
 
-/// The machine as it may be shown: nothing here gives the password, and the relay's words are masked.
+/// The client as it may be shown: nothing here gives the password, and the relay's words are masked.
 #[derive(Clone, Copy)]
 pub struct Choice<'a>(&'a Client);
 
@@ -21,39 +23,39 @@ impl Choice<'_> {
     }
 
     /// What will be tried, as long as the relay refuses, in this order.
-    pub fn order(&self) -> Vec<Mechanism> {
+    pub fn order(&self) -> Vec<&'static Mechanism> {
         self.0.permitted().collect()
     }
 
     /// The others that the relay offers, then those that it does not offer, each with the reason.
-    pub fn passed_over(&self) -> Vec<(String, &'static str)> {
-        let Choice(auth) = self;
-        let names = &auth.offer.names;
-        let is_offered = |mechanism: Mechanism| names.iter().any(|name| name == mechanism.name());
-        let shown = |name: &String| String::from_utf8_lossy(&auth.mask.apply(name.as_bytes())).into_owned();
+    pub fn passed_over(&self) -> Vec<(String, PassedOver)> {
+        let Choice(client) = self;
+        let names = &client.offer.names;
+        let is_offered = |mechanism: &Mechanism| names.iter().any(|name| name == mechanism.name);
+        let shown = |name: &String| String::from_utf8_lossy(&client.mask.apply(name.as_bytes())).into_owned();
         let offered = names.iter().filter_map(|name| Some((shown(name), self.why_not(name)?)));
-        let missing = auth.order.iter().filter(|mechanism| !is_offered(**mechanism));
-        offered.chain(missing.map(|mechanism| (mechanism.name().to_owned(), "the relay does not offer it"))).collect()
+        let missing = client.order.iter().filter(|mechanism| !is_offered(mechanism));
+        offered.chain(missing.map(|mechanism| (mechanism.name.to_owned(), PassedOver::NotOffered))).collect()
     }
 
-    fn why_not(&self, name: &str) -> Option<&'static str> {
-        let Choice(auth) = self;
-        let Some(mechanism) = Mechanism::from_name(name) else { return Some("this program does not know it") };
-        let by_certificate = auth.is_by_certificate();
-        if (mechanism == Mechanism::External) != by_certificate {
-            return Some(if by_certificate { "there is no password" } else { "the login is a password" });
+    fn why_not(&self, name: &str) -> Option<PassedOver> {
+        let Choice(client) = self;
+        let Some(mechanism) = mechanisms::usable(name) else { return Some(PassedOver::Unknown) };
+        let kind = client.login.kind();
+        if mechanism.kind() != Some(kind) {
+            return Some(match kind {
+                LoginKind::Password => PassedOver::NoCertificate,
+                LoginKind::Certificate => PassedOver::NoPassword,
+            });
         }
-        if !auth.order.contains(&mechanism) {
-            return Some("the file mechanisms of the relay does not name it");
+        if !client.order.contains(&mechanism) {
+            return Some(PassedOver::NotConfigured);
         }
-        match (auth.permission, auth.over_tls) {
-            (Permission::ChallengeOnly, true) if mechanism.shows_password() => {
-                Some("it shows the password, and the certificate does not verify")
-            }
-            (Permission::ChallengeOnly, false) if mechanism.shows_password() => {
-                Some("it shows the password, and there is no TLS")
-            }
-            _ => None,
+        match (client.permission, client.over_tls) {
+            _ if mechanism.shows_password.is_none() => None,
+            (Permission::Any, _) => None,
+            (Permission::ChallengeOnly, true) => Some(PassedOver::NotVerified),
+            (Permission::ChallengeOnly, false) => Some(PassedOver::InClear),
         }
     }
 }

@@ -4,10 +4,10 @@
 //! process by a signal (`panic = "abort"`), which qmail-rspawn defers.
 #![allow(unsafe_code)] // the only place: see Cargo.toml
 
-pub mod machine;
+pub mod client;
 pub mod parts;
 
-use std::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char};
 
 /// The octets at `start`, or none for NULL.
 ///
@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_char};
 /// `start` is NULL or points to `len` octets that stay as they are while the slice is used.
 pub unsafe fn octets<'a>(start: *const c_char, len: usize) -> Option<&'a [u8]> {
     // SAFETY: not NULL, and the caller vouches for the rest. No object is larger than isize::MAX.
-    (!start.is_null() && len <= isize::MAX as usize).then(|| unsafe { std::slice::from_raw_parts(start.cast(), len) })
+    (!start.is_null() && len <= isize::MAX as usize).then(|| unsafe { core::slice::from_raw_parts(start.cast(), len) })
 }
 
 /// The octets of a C string without its NUL, or none for NULL.

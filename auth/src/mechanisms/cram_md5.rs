@@ -1,26 +1,35 @@
 //! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
 
+use super::{Cancel, Exchange, Response, decoded};
+use crate::login::PasswordLogin;
 use crate::secret::{self, Secret};
 use crate::{base64_secret, hex};
-use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
-/// The server's challenge is no base64.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ChallengeError;
+/// The user and the password, until the challenge was answered.
+struct CramMd5(Option<(Vec<u8>, Secret)>);
 
-/// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came; one server adds words
-/// behind a blank, so it ends at the first one, but for blanks at its beginning.
-pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, ChallengeError> {
+pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
+    Box::new(CramMd5(Some((login.user.clone(), Secret::from(&login.password[..])))))
+}
+
+impl Exchange for CramMd5 {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
+        let (user, password) = self.0.take().ok_or(Cancel::NoAnswer)?;
+        let octets = answer(&user, &password, challenge).ok_or(Cancel::NoAnswer)?;
+        Ok(Response { octets, open: user.len() + 1 }) // who has the digest can try passwords against it
+    }
+}
+
+/// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came. None: it is not base64.
+pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret> {
     answer(user, password, challenge).map(|answer| base64_secret(&answer))
 }
 
 /// What that says.
-pub fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, ChallengeError> {
-    let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());
-    let base64 = challenge[start..].split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
-    let challenge = base64::engine::general_purpose::STANDARD.decode(base64).map_err(|_| ChallengeError)?;
+fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret> {
+    let challenge = decoded(challenge)?;
     let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
     mac.update(&challenge);
     let mut digest = mac.finalize().into_bytes();
@@ -30,7 +39,7 @@ pub fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Result<Secret, 
     answer.add(b" ");
     digest.iter().for_each(|octet| answer.add(&hex(*octet)));
     secret::clear_array(&mut digest);
-    Ok(answer)
+    Some(answer)
 }
 
 #[cfg(test)]
@@ -50,8 +59,8 @@ mod tests {
     #[test]
     fn a_challenge_that_is_no_base64() {
         for bad in [&b"Username:"[..], b"PDE4O", b"=", b"PDE4\xff"] {
-            assert_eq!(cram_md5(b"tim", b"x", bad).err(), Some(ChallengeError), "{bad:?}");
+            assert_eq!(cram_md5(b"tim", b"x", bad).map(|answer| answer.to_vec()), None, "{bad:?}");
         }
-        assert!(cram_md5(b"tim", b"x", b"").is_ok()); // an empty challenge is base64 of nothing
+        assert!(cram_md5(b"tim", b"x", b"").is_some()); // an empty challenge is base64 of nothing
     }
 }

@@ -1,20 +1,29 @@
 //! PLAIN (RFC 4616): NUL user NUL password, with an empty authorization identity, since servers refuse a filled one.
 
+use super::{Cancel, Exchange, Response};
+use crate::login::PasswordLogin;
 use crate::secret::Secret;
-use crate::{base64_length, base64_secret};
 
-/// The base64 to send for PLAIN, as initial response or as answer to the empty challenge.
-pub fn plain(user: &[u8], password: &[u8]) -> Secret {
-    base64_secret(&message(user, password))
+/// The message, until a challenge was answered with it.
+struct Plain(Option<Secret>);
+
+pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
+    Box::new(Plain(Some(message(&login.user, &login.password))))
 }
 
-/// How long that is.
-pub fn plain_length(user: &[u8], password: &[u8]) -> usize {
-    base64_length(user.len() + password.len() + 2)
+impl Exchange for Plain {
+    fn initial_response(&self) -> Option<Response> {
+        self.0.as_deref().map(|message| Response::open(Secret::from(&message[..])))
+    }
+
+    /// Also where the server has ignored the initial response.
+    fn respond(&mut self, _: &[u8]) -> Result<Response, Cancel> {
+        self.0.take().map(Response::open).ok_or(Cancel::NoAnswer)
+    }
 }
 
-/// What it says.
-pub fn message(user: &[u8], password: &[u8]) -> Secret {
+/// What PLAIN says.
+pub(crate) fn message(user: &[u8], password: &[u8]) -> Secret {
     let mut message = Secret::with_room(user.len() + password.len() + 2);
     [b"\0", user, b"\0", password].into_iter().for_each(|part| message.add(part));
     message
@@ -22,8 +31,12 @@ pub fn message(user: &[u8], password: &[u8]) -> Secret {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::base64_secret;
+
     #[test]
     fn rfc_4616_example() {
-        assert_eq!(*super::plain(b"tim", b"tanstaaftanstaaf"), b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm"); // RFC 4616 section 4
+        let base64 = base64_secret(&message(b"tim", b"tanstaaftanstaaf"));
+        assert_eq!(*base64, b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm"); // RFC 4616 section 4
     }
 }

@@ -151,7 +151,7 @@ fn a_wrong_password_is_reported_at_once() {
 fn put_off() {
     for place in ["AUTH", "ANSWER"] {
         let rules = Rules::default().answering(&[(place, "454 4.7.0 Temporary authentication failure")]);
-        let log = assert_deferred(place, rules, &["CRAM-MD5 (454)", "puts the login off", "454 4.7.0 Temporary"]);
+        let log = assert_deferred(place, rules, &["CRAM-MD5 (454)", "defers the login", "454 4.7.0 Temporary"]);
         assert_eq!(log.auth_tries(), 1, "a 4xx is not answered with another try");
     }
     let cancelled = [("AUTH CRAM-MD5", "334 not base64!"), ("ANSWER CRAM-MD5 *", "235 ok")];
@@ -245,7 +245,7 @@ fn a_good_bye_after_a_refusal() {
     }
     // At the first AUTH, or in the middle of a login, it is a 4xx like others.
     for place in ["AUTH", "ANSWER"] {
-        let log = assert_deferred(place, Rules::default().answering(&[(place, "421 busy")]), &["puts the login off"]);
+        let log = assert_deferred(place, Rules::default().answering(&[(place, "421 busy")]), &["defers the login"]);
         assert_eq!(log.connections.len(), 1);
     }
     // What it said is told.

@@ -186,11 +186,7 @@ fn logins_that_fail() {
             "Remote host said: 535 5.7.8",
         ],
     );
-    broken(
-        "454",
-        answering("AUTH", "454 4.7.0 Temporary authentication failure"),
-        &["puts the login off", "454 4.7.0"],
-    );
+    broken("454", answering("AUTH", "454 4.7.0 Temporary authentication failure"), &["defers the login", "454 4.7.0"]);
     broken("530", answering("AUTH", "530 5.7.0 Must issue a STARTTLS command first"), &["530 5.7.0 Must issue"]);
     broken("534", answering("AUTH", "534 5.7.9 use an app password"), &["534 5.7.9 use an app password"]);
     broken(

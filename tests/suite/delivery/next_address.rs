@@ -173,7 +173,7 @@ fn each_is_told_of() {
 fn a_login_or_mail_is_tried_at_one_address() {
     let ends: [End; 7] = [
         ("login refused", |talk| talk.relay("535 5.7.8 no\r\n"), "login failed as myuser"),
-        ("login put off", |talk| talk.relay("454 4.7.0 later\r\n"), "the relay puts the login off"),
+        ("login put off", |talk| talk.relay("454 4.7.0 later\r\n"), "the relay defers the login"),
         ("no reply", |talk| talk.relay("what?\r\n"), "it sent what is no SMTP reply"),
         ("silence", |talk| talk.delivery.happened(Happened::TimedOut), "connection died"),
         (

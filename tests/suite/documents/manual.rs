@@ -3,7 +3,7 @@
 //! Needs mandoc(1), of the Debian package of that name. Where groff(1) is there it must have nothing to say either.
 
 use crate::support::c;
-use crate::support::text::{read, source, sources, texts_of_reports};
+use crate::support::text::{read, source, sources};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -101,7 +101,7 @@ fn every_control_file_has_its_place() {
 fn the_program_says_so() {
     let page = read("debian/qmail-remote-auth.8").replace("\\\n", "");
     let diagnostics = section(&page, ".Sh DIAGNOSTICS", ".Sh ");
-    let said = texts_of_reports().join("\n");
+    let said = qmail_remote::cause::texts().join("\n");
     let texts: Vec<&str> =
         diagnostics.lines().filter_map(|line| line.strip_prefix(".It Sy \"")?.strip_suffix('"')).collect();
     assert!(texts.len() > 50, "{texts:?}");
@@ -116,11 +116,12 @@ fn the_program_says_so() {
 fn every_prototype_and_constant_is_there() {
     let page = read("debian/qmail-auth.3");
     let header = read("include/qmail_auth.h");
-    let code: Vec<&str> = header.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code: String = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
+    let code: Vec<&str> = code.lines().collect();
 
     let joined = code.iter().copied().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" ");
     let prototypes =
-        joined.split([';', '{', '}', '"', '/']).filter(|text| text.contains(" auth_") && text.contains('('));
+        joined.split([';', '{', '}', '"', '/']).filter(|text| text.contains("auth_") && text.contains('('));
     let of_header: BTreeSet<String> = prototypes.map(plain).collect();
     assert!(of_header.len() >= 4, "{of_header:?}");
     let mut of_page = BTreeSet::new();

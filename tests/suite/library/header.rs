@@ -1,14 +1,46 @@
-//! Both C headers are what the Rust sources say. `UPDATE=1 cargo test --test suite header::` writes them.
+//! Both C headers are what the Rust sources say, in a C that any compiler takes. `UPDATE=1 cargo test --test suite header::` writes
+//! them.
+//!
+//! cbindgen makes them of src/ffi and auth/src/ffi. The head comments are here; the version is that of Cargo.toml; the AUTH_ bits are
+//! made of the table of mechanisms, so that a row there is all that a new one needs.
 
+use crate::support::c;
+use qmail_auth::mechanisms::{AUTH_OFFERED, MECHANISMS};
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs};
+
+const HEAD: &str = "\
+/* SMTP AUTH for C programs. To link: -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says; with a glibc
+   before 2.34 also -lutil -lrt -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 where it runs.
+
+   No function keeps a pointer, calls back or touches a descriptor. All may be called from several threads at once. Where there is
+   no memory the process ends by a signal, with a line on descriptor 2.
+
+   auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones before it are its
+   parts, for programs that decide for themselves. A result below 0 is never a success: an auth_error, or, of a whole login, an
+   auth_end.
+
+   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any. auth_begin
+   believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:
+   - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They are for TLS
+     whose certificate was verified for the server's name, or for a connection that stays on this machine. CRAM-MD5 does not show
+     the password, but an eavesdropper can try passwords against it.
+   - If anything follows the 220 to STARTTLS before the handshake, close the connection: it may have been put there on the way.
+   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the old one offered
+     is to be forgotten (RFC 3207 section 4.2).
+   - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the client certificate
+     for EXTERNAL is the caller's to show.
+   The program qmail-remote of the same source does all of this by itself.
+
+   Made by cbindgen from parts.rs and client.rs of auth/src/ffi, and from auth/src/mechanisms.rs: do not edit. */";
 
 fn check(path: &str, sources: &[&str], config: cbindgen::Config) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let builder = sources.iter().fold(cbindgen::Builder::new(), |builder, source| builder.with_src(root.join(source)));
     let mut made = Vec::new();
     builder.with_config(config).generate().unwrap().write(&mut made);
-    let made = strip_safety_sections(&String::from_utf8(made).unwrap());
+    let made = c89(&String::from_utf8(made).unwrap());
     if env::var_os("UPDATE").is_some() {
         fs::write(root.join(path), &made).unwrap();
     }
@@ -16,51 +48,67 @@ fn check(path: &str, sources: &[&str], config: cbindgen::Config) {
     assert!(committed == made, "{path} is stale; UPDATE=1 cargo test --test suite header:: writes it");
 }
 
-/// `# Safety` is for Rust callers, and says what a C programmer takes for granted.
-fn strip_safety_sections(header: &str) -> String {
-    let mut kept = String::new();
-    let mut in_safety = false;
-    for line in header.lines() {
-        in_safety = (in_safety || line == "// # Safety") && line.starts_with("//");
-        if !in_safety {
-            kept += line;
-            kept.push('\n');
-        } else if kept.ends_with("\n//\n") {
-            kept.truncate(kept.len() - "//\n".len());
+/// The header without what C89 lacks: comments to the end of a line, a comma behind the last enumerator. And without the sections
+/// `# Safety`, which are for Rust callers and say what a C programmer takes for granted.
+fn c89(header: &str) -> String {
+    let mut made = String::new();
+    let mut lines = header.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(first) = comment(line) {
+            let mut text = vec![first];
+            text.extend(std::iter::from_fn(|| lines.next_if(|line| comment(line).is_some()).and_then(comment)));
+            let safety = text.iter().position(|line| *line == "# Safety").unwrap_or(text.len());
+            let text = text[..safety].join("\n").trim_end().to_owned();
+            assert!(!text.contains("*/"), "{text}");
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let text: Vec<String> =
+                text.lines().map(|line| format!("{indent}   {line}").trim_end().to_owned()).collect();
+            made += &format!("{indent}/* {} */\n", text.join("\n").trim_start());
+            continue;
+        }
+        if line.starts_with('}') && made.ends_with(",\n") {
+            made.replace_range(made.len() - 2.., "\n");
+        }
+        match line.split_once("// ") {
+            Some((code, comment)) => made += &format!("{code}/* {comment} */\n"),
+            None => made += &format!("{line}\n"),
         }
     }
-    kept
+    made
+}
+
+/// What a line says that is nothing but a comment.
+fn comment(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("//").map(|text| text.strip_prefix(' ').unwrap_or(text))
 }
 
 fn config(path: &str) -> cbindgen::Config {
     cbindgen::Config::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+/// What the header has from elsewhere than the functions.
+fn constants() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("/* As in 1.2.3: whole, and its numbers. */\n#define QMAIL_AUTH_VERSION \"{version}\"\n");
+    for (name, number) in ["MAJOR", "MINOR", "PATCH"].into_iter().zip(version.split('.')) {
+        text += &format!("#define QMAIL_AUTH_VERSION_{name} {number}\n");
+    }
+    text += "\n/* Of auth_detect: an AUTH line was there, even an empty one. */\n";
+    text += &format!("#define AUTH_OFFERED {AUTH_OFFERED:#05x}\n\n");
+    text += "/* Of auth_detect: the mechanisms by their registered names. */\n";
+    for mechanism in &MECHANISMS {
+        text += &format!("#define AUTH_{} {:#05x}\n", mechanism.name.replace('-', "_"), mechanism.bit);
+    }
+    text.trim_end().to_owned()
+}
+
 #[test]
 fn the_public_header() {
     let mut public = config("cbindgen.toml");
-    public.header = Some(
-        "/* SMTP AUTH for C programs: link libqmail_auth.a. No function keeps a pointer, writes to a descriptor or calls\n   \
-         back. All may be called from several threads at once. Out of memory ends the process by a signal.\n\n   \
-         auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones\n   \
-         before it are its parts, for programs that decide for themselves.\n\n   \
-         TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any.\n   \
-         auth_begin believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:\n   \
-         - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They\n     \
-           are for TLS whose certificate was verified for the server's name, or for a connection that stays on this\n     \
-           machine. CRAM-MD5 does not show the password, but an eavesdropper can try passwords against it.\n   \
-         - Octets received behind the 220 to STARTTLS, before the handshake, are to end the connection: anybody on the way\n     \
-           can have put them there.\n   \
-         - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the\n     \
-           old one offered is to be forgotten (RFC 3207 section 4.2).\n   \
-         - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the\n     \
-           client certificate for EXTERNAL is the caller's to show.\n   \
-         The program qmail-remote of the same source does all of this by itself.\n\n   \
-         Made by cbindgen from auth/src/bits.rs, parts.rs and machine.rs of auth/src/ffi: do not edit. */"
-            .to_owned(),
-    );
+    public.header = Some(HEAD.to_owned());
     public.include_guard = Some("QMAIL_AUTH_H".to_owned());
-    check("include/qmail_auth.h", &["auth/src/bits.rs", "auth/src/ffi/parts.rs", "auth/src/ffi/machine.rs"], public);
+    public.after_includes = Some(format!("\n{}", constants()));
+    check("include/qmail_auth.h", &["auth/src/ffi/parts.rs", "auth/src/ffi/client.rs"], public);
 }
 
 #[test]
@@ -77,3 +125,69 @@ fn the_header_of_c_glue() {
         private,
     );
 }
+
+/// The login that the header shows, in a program: with a server that accepts it, and with one that closes.
+#[test]
+fn the_example_of_the_header_logs_in() {
+    let header = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/qmail_auth.h")).unwrap();
+    let lines = header.lines().skip_while(|line| !line.contains("struct auth_client *auth = auth_new("));
+    let example: Vec<&str> = lines.take_while(|line| !line.starts_with("struct auth_client;")).collect();
+    let program = format!("{PROGRAM}    {}\n    auth_free(auth);\n}}\n", example.join("\n").replace("*/", "").trim());
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("example.c"), program).unwrap();
+    for standard in ["-std=c89", "-std=gnu89", "-std=c99", "-std=c11"] {
+        c::compile(&[path("example.c").to_str().unwrap()], &[standard], &path("example"));
+    }
+    let run = |argument: &str| Command::new(path("example")).arg(argument).output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&run("accepts")), "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n");
+    let said = "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\nlogin failed: offered PLAIN; tried PLAIN (connection closed); \
+                the relay refused each way to log in\n";
+    assert_eq!(String::from_utf8_lossy(&run("closes")), said);
+    let said = "login failed: offered PLAIN; tried nothing; the relay closed the connection before a login\n";
+    assert_eq!(String::from_utf8_lossy(&run("is gone")), said);
+}
+
+const PROGRAM: &str = r#"#include <stdio.h>
+#include <string.h>
+#include "qmail_auth.h"
+
+struct text {
+    const char *s;
+    size_t len;
+};
+
+static const struct text ehlo = {"250-host\n250 AUTH PLAIN\n", 24};
+static struct text reply;
+static const char *server;
+static char line[512];
+
+static int send_octets(const char *octets, size_t len)
+{
+    if (strcmp(server, "is gone") == 0)
+        return -1;
+    fwrite(octets, 1, len, stdout);
+    return 0;
+}
+
+static int read_reply(struct text *text)
+{
+    text->s = "235 2.7.0 ok\n";
+    text->len = strlen(text->s);
+    return strcmp(server, "accepts") == 0 ? 0 : -1;
+}
+
+static void login(void);
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(auth_version(), QMAIL_AUTH_VERSION) != 0)
+        return 1;
+    server = argv[1];
+    login();
+    return 0;
+}
+
+static void login(void)
+{
+"#;

@@ -1,23 +1,25 @@
-//! c-glue/smtp_auth.c in a host of the shape of a classic qmail-remote.c (tests/c/host.c), compiled strictly and once more with
+//! contrib/qmail_auth_login.c in a host of the shape of a classic qmail-remote.c (tests/c/host.c), compiled strictly and once more with
 //! sanitizers: each server sees a login and a mail, or the report is Z and MAIL was never sent; and no secret is told.
 
 use crate::support::ehlo;
 use crate::support::host::{Host, TLS_VERIFIED};
 use crate::support::login::{asking_for_the_user, assert_no_secret, assert_not_repeated, repeating_the_login};
 use crate::support::server::{Action, Event, Rules, Session};
+use qmail_auth::LoginKind;
+use qmail_auth::mechanisms::{self, Mechanism};
 
 #[test]
 fn the_story() {
     for host in Host::all() {
         let offer = || Rules::offering(&["AUTH CRAM-MD5 PLAIN LOGIN"]);
-        let log = host.assert_mail("in clear by leave", offer(), "CRAM-MD5");
+        let log = host.assert_mail("in clear by permission", offer(), "CRAM-MD5");
         let after_login = log.commands().split_off(3);
         assert_eq!(after_login[..2], ["MAIL FROM:<sender@example.net>", "RCPT TO:<recipient@example.org>"]);
         let host = Host { flags: TLS_VERIFIED, ..host };
         let log = host.assert_mail("over TLS", offer(), "PLAIN");
         assert_eq!(log.commands()[1..3], ["AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz", "MAIL FROM:<sender@example.net>"]);
         let host = Host { flags: 0, ..host };
-        host.assert_mail("in clear without leave", offer(), "CRAM-MD5");
+        host.assert_mail("in clear without permission", offer(), "CRAM-MD5");
         let says = ["login failed: offered PLAIN, LOGIN; tried nothing; the password must not go out without TLS"];
         let log = host.assert_no_mail("nothing but in clear", Rules::offering(&["AUTH PLAIN LOGIN"]), &says);
         assert_eq!(log.auth_tries(), 0);
@@ -73,11 +75,12 @@ fn an_ehlo_reply_that_is_cut() {
             }
         }
     }
+    let is_usable = |name: &str| mechanisms::usable(name).and_then(Mechanism::kind) == Some(LoginKind::Password);
     for row in ehlo::rows() {
         let host = &Host::all()[0];
-        let usable = row.mechanisms.iter().any(|name| ["PLAIN", "LOGIN", "CRAM-MD5"].contains(name));
+        let usable = row.mechanisms.iter().any(|name| is_usable(name));
         let rules = Rules { ehlo_raw: Some(row.reply.clone()), ..Rules::default() }.answering(&[("AUTH", "454 later")]);
-        let says = if usable { "login was put off: " } else { "login failed: " };
+        let says = if usable { "login was deferred: " } else { "login failed: " };
         host.assert_no_mail(row.id, rules, &[says]);
     }
 }
@@ -125,7 +128,7 @@ fn forms_of_the_exchange() {
         let rules = Rules::offering(&["AUTH PLAIN"]).login("myuser", &long[8..]);
         let log = Host { login: long, ..host }.assert_mail("long", rules, "PLAIN");
         assert_eq!(log.commands()[1], "AUTH PLAIN");
-        // Too long for smtp_auth.
+        // Too long for qmail_auth_login.
         let long = format!(" myuser {}", "p".repeat(4000)).leak();
         let says = ["user and password are too long for this program"];
         Host { login: long, ..host }.assert_no_mail("too long", Rules::offering(&["AUTH PLAIN"]), &says);
@@ -169,7 +172,7 @@ fn put_off() {
     for host in Host::all() {
         let later = "454 4.7.0 Temporary authentication failure";
         for place in ["AUTH", "ANSWER"] {
-            let says = ["login was put off: ", "CRAM-MD5 (454); the relay puts the login off", later];
+            let says = ["login was deferred: ", "CRAM-MD5 (454); the relay defers the login", later];
             let log = host.assert_no_mail(place, Rules::default().answering(&[(place, later)]), &says);
             assert_eq!(log.auth_tries(), 1, "a 4xx is not answered with another try");
             let log = host.assert_no_mail(place, Rules::default().answering(&[(place, "421 busy")]), &says[..1]);
@@ -187,7 +190,7 @@ fn put_off() {
             ("334 without end", Rules::offering(&["AUTH LOGIN"]).answering(&[("AUTH", "334 a"), ("ANSWER", "334 a")])),
         ];
         for (case, rules) in out_of_place {
-            let log = host.assert_no_mail(case, rules, &["login was put off: ", "has no place in a login"]);
+            let log = host.assert_no_mail(case, rules, &["login was deferred: ", "has no place in a login"]);
             assert_eq!(log.auth_tries(), 1, "{case}");
         }
     }

@@ -1,7 +1,6 @@
-/* SMTP AUTH for a qmail-remote.c of your own: a loop over the machine of libqmail_auth.a. It is not part of the program
-   qmail-remote of the same source, which has another loop around the same machine. */
+/* SMTP AUTH for a qmail-remote.c of your own: a loop over libqmail_auth.a. */
 
-#include "smtp_auth.h"
+#include "qmail_auth_login.h"
 
 /* A user and a password of 2900 octets together fit in any form. */
 #define LINE 4096
@@ -13,8 +12,8 @@ static void clear(volatile char *octets, size_t len)
         octets[--len] = 0;
 }
 
-int smtp_auth(const struct smtp_auth_io *io, const char *ehlo, size_t len, const char *user, const char *password,
-              unsigned flags)
+int qmail_auth_login(const struct qmail_auth_io *io, const char *ehlo, size_t len, const char *user,
+                     const char *password, unsigned flags)
 {
     char line[LINE];
     ptrdiff_t n;
@@ -25,9 +24,13 @@ int smtp_auth(const struct smtp_auth_io *io, const char *ehlo, size_t len, const
     while (n > 0) {
         char *text = NULL;
         size_t size = 0;
-        int code = io->send(line, (size_t)n) == 0 ? io->reply(&text, &size) : -1;
 
-        n = auth_step(*io->auth, code, text, size, line, sizeof line);
+        if (io->send(line, (size_t)n) != 0)
+            n = auth_closed(*io->auth, 0);
+        else if (io->reply(&text, &size) != 0)
+            n = auth_closed(*io->auth, 1);
+        else
+            n = auth_step(*io->auth, text, size, line, sizeof line);
         auth_mask(*io->auth, text, size);
     }
     clear(line, sizeof line);

@@ -1,0 +1,95 @@
+//! Each text that a login has for a report, as types: what was tried, why it came to nothing, what to do.
+
+use crate::reply::ReplyError;
+use crate::texts;
+
+texts! {
+    /// What came of the tries.
+    pub enum Attempts {
+        NoLogin { offered: String, tried: String, cause: Cause } => "offered {offered}; tried {tried}; {cause}",
+        Before { tried: String } => "tried {tried}",
+    }
+}
+
+texts! {
+    /// Why there is no login, and what to do.
+    pub enum Cause {
+        CheckPassword { limit: Limit } => "check user and password{limit}",
+        CheckPasswordIn { source: String, limit: Limit } => "check user and password in {source}{limit}",
+        CheckCertificate => "check the client certificate, and which user the relay knows it for",
+        AllRefused { limit: Limit } => "the relay refused each way to log in{limit}",
+        NoAuth => "the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS",
+        Closed => "the relay closed the connection before a login",
+        NoneUsable { usable: String } => "none of what the relay offers can be used; usable would be: {usable}",
+        NotVerified => "the password must not be shown to a relay whose certificate does not verify",
+        InClear => "the password must not go out without TLS that is verified",
+        InClearFrom { user: String, source: String } =>
+            "the password must not go out in clear; to allow it write the user as -{user} in {source}",
+        Deferred => "the relay defers the login; it is tried again with the next delivery",
+        OutOfPlace => "the relay's reply has no place in a login",
+        NotProven => "the relay could not prove that it knows the password; nothing more is sent to it",
+    }
+}
+
+texts! {
+    /// Why not all mechanisms were permitted, if they were not.
+    #[allow(clippy::empty_docs)]
+    pub enum Limit {
+        None => "",
+        NotVerified => ", and the password must not be shown to a relay whose certificate does not verify",
+        InClear => ", without permission to send the password in clear",
+    }
+}
+
+texts! {
+    /// How a try ended, behind the mechanism.
+    pub enum Outcome {
+        Code { code: u16 } => "{code}",
+        Closed => "connection closed",
+        NoAnswer => "no answer",
+    }
+}
+
+texts! {
+    /// Names, if any.
+    pub enum Names {
+        None => "nothing",
+        All { names: String } => "{names}",
+        Some { names: String, more: usize } => "{names} and {more} more",
+    }
+}
+
+texts! {
+    /// Why a mechanism will not be tried, as qmail-remote-check says it.
+    pub enum PassedOver {
+        NotOffered => "the relay does not offer it",
+        Unknown => "this program does not know it",
+        NoPassword => "there is no password",
+        NoCertificate => "the login is a password",
+        NotConfigured => "the file mechanisms of the relay does not name it",
+        NotVerified => "it shows the password, and the certificate does not verify",
+        InClear => "it shows the password, and there is no TLS",
+    }
+}
+
+texts! {
+    /// Why a call of a C program came to nothing.
+    pub enum Call {
+        Null => "a pointer is NULL, or a length is more than any object has",
+        TooLong => "user and password are too long for this program",
+    }
+}
+
+/// All of them, but for those of [`Call`].
+pub fn texts() -> impl Iterator<Item = &'static str> {
+    let texts = [
+        Attempts::TEXTS,
+        Cause::TEXTS,
+        Limit::TEXTS,
+        Outcome::TEXTS,
+        Names::TEXTS,
+        PassedOver::TEXTS,
+        ReplyError::TEXTS,
+    ];
+    texts.into_iter().flatten().copied()
+}

@@ -1,0 +1,83 @@
+//! Why a client has not logged in, in words: what was offered, what was tried, and what to do.
+
+use super::{Client, End, Permission, Try};
+use crate::cause::{Attempts, Cause, Limit, Names, Outcome};
+use crate::login::Login;
+
+impl Client {
+    /// What was tried in vain: nothing before the first try, and nothing after a login.
+    pub fn attempts(&self) -> Option<Attempts> {
+        (self.accepted().is_none() && !self.tries.is_empty()).then(|| Attempts::Before { tried: self.tried() })
+    }
+
+    /// The last word where no try is left.
+    pub(super) fn nothing_left(&self) -> Attempts {
+        self.no_login(match (self.permission, self.over_tls) {
+            _ if self.is_distrusted => Cause::NotProven,
+            (Permission::Any, _) if !self.tries.is_empty() => self.refused(Limit::None),
+            (Permission::ChallengeOnly, true) if !self.tries.is_empty() => self.refused(Limit::NotVerified),
+            (Permission::ChallengeOnly, false) if !self.tries.is_empty() => self.refused(Limit::InClear),
+            _ if !self.offer.offered => Cause::NoAuth,
+            _ if self.permitted().next().is_some() => Cause::Closed,
+            _ if self.usable().next().is_none() => {
+                let usable: Vec<_> = self.order.iter().map(|mechanism| mechanism.name).collect();
+                Cause::NoneUsable { usable: list(&usable, usable.len()) }
+            }
+            (_, true) => Cause::NotVerified,
+            (_, false) => match (&self.source, self.login.user()) {
+                (Some(source), Some(user)) => {
+                    Cause::InClearFrom { user: String::from_utf8_lossy(user).into_owned(), source: source.clone() }
+                }
+                _ => Cause::InClear,
+            },
+        })
+    }
+
+    /// The relay has refused each mechanism that was permitted.
+    fn refused(&self, limit: Limit) -> Cause {
+        let is_about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
+        match (&self.login, &self.source) {
+            _ if !self.tries.iter().any(is_about_password) => Cause::AllRefused { limit },
+            (Login::Certificate { .. }, _) => Cause::CheckCertificate,
+            (Login::Password(_), Some(source)) => Cause::CheckPasswordIn { source: source.clone(), limit },
+            (Login::Password(_), None) => Cause::CheckPassword { limit },
+        }
+    }
+
+    /// The story of all tries, and the cause of its end.
+    pub(super) fn no_login(&self, cause: Cause) -> Attempts {
+        // The relay's own words: a hostile one could offer what was sent to it before.
+        let shown = |name: &String| String::from_utf8_lossy(&self.mask.apply(name.as_bytes())).into_owned();
+        let offered: Vec<String> = self.offer.names.iter().take(SHOWN + 1).map(shown).collect();
+        Attempts::NoLogin { offered: list(&offered, self.offer.names.len()), tried: self.tried(), cause }
+    }
+
+    fn tried(&self) -> String {
+        let tries: Vec<String> = self.tries.iter().map(|t| format!("{} ({})", t.mechanism, t.outcome())).collect();
+        list(&tries, tries.len())
+    }
+}
+
+impl Try {
+    fn outcome(&self) -> Outcome {
+        match self.end {
+            Some(End::LoggedIn) => Outcome::Code { code: 235 },
+            Some(End::Code(code)) => Outcome::Code { code },
+            Some(End::Closed) => Outcome::Closed,
+            None => Outcome::NoAnswer,
+        }
+    }
+}
+
+/// Words for a report: no more than a line's worth, since a server may offer thousands.
+const SHOWN: usize = 20;
+
+fn list<S: AsRef<str>>(words: &[S], of: usize) -> String {
+    let names = words.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match of.checked_sub(SHOWN) {
+        _ if names.is_empty() => Names::None,
+        None | Some(0) => Names::All { names },
+        Some(more) => Names::Some { names, more },
+    }
+    .to_string()
+}
