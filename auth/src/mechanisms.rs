@@ -3,7 +3,7 @@
 //! To add one: its file, which says what it sends, and its row. All that names mechanisms reads the table: `auth_detect` and the
 //! bits of the header, the orders, control/relays/HOST/mechanisms, qmail-remote-check.
 
-pub mod cram_md5;
+pub(crate) mod cram_md5;
 mod external;
 mod login;
 pub(crate) mod plain;

@@ -11,11 +11,12 @@ const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_eh", "-lutil", "-lrt", "-lpthread", 
 /// For [`compile`]: a mistake with memory, a leak too, or what C leaves undefined is another exit status than 0.
 pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
-/// The archive, built if need be. `cargo test` leaves none, so this asks cargo again: its lock is free while tests run.
+/// The archive, built if need be, as whoever wants it builds it: at the top, with no package named. `cargo test` leaves none, so this
+/// asks cargo again: its lock is free while tests run.
 pub fn archive() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "qmail-auth", "--offline", "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--lib", "--offline", "--target-dir"]).arg(target);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     if profile == "release" {
