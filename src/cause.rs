@@ -234,6 +234,8 @@ texts! {
     }
 }
 
+impl Error for ControlCause {}
+
 texts! {
     /// A file is not one that can be read.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,4 +296,19 @@ pub fn texts() -> Vec<&'static str> {
     .copied()
     .chain(qmail_auth::cause::texts())
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn all_are_listed() {
+        let list = include_str!("cause.rs");
+        let sources = [list, include_str!("cause/tls.rs")].concat();
+        let names: Vec<&str> =
+            sources.split("\n    pub enum ").skip(1).filter_map(|behind| behind.split(' ').next()).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names {
+            assert!(list.contains(&format!("{name}::TEXTS,\n")), "{name} is not in texts()");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{FileError, User};
 use qmail_auth::texts;
+use std::error::Error;
 
 texts! {
     /// Nothing may go over this connection.
@@ -56,6 +57,8 @@ texts! {
         Library { why: String } => "{why}",
     }
 }
+
+impl Error for TlsCause {}
 
 texts! {
     /// What is wrong with a PEM file.
