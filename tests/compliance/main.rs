@@ -62,7 +62,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
+    addresses arguments clear control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
         ("silent.odd.example", _) => return None,
         ("null-mx.odd.example", MX) => vec![(MX, vec![0, 0, 0])],
         ("null-mx.odd.example", A) => vec![(A, Ipv4Addr::new(192, 0, 2, 7).octets().to_vec())],
+        ("null-among-mx.odd.example", MX) => vec![mx(0, ""), mx(10, "b.example")],
+        ("no-names-mx.odd.example", MX) => vec![mx(10, "a b.example"), mx(10, "a\\.b.example"), mx(20, "")],
         // A resolver gives the whole chain at once, as far as it exists.
         ("alias-of-mx.odd.example", MX) => vec![cname("target.odd.example"), mx(10, "a.example")],
         ("alias-of-host.odd.example", A) => {

@@ -1,6 +1,5 @@
 //! Logins: what is sent for one, to which servers, and that no secret of it gets out.
 
-mod clear;
 mod client;
 mod ehlo;
 mod memory;

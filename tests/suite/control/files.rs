@@ -43,7 +43,7 @@ fn a_fifo() {
     let fifo = home.control("relays/relay/mechanisms", "PLAIN\n").with_file_name("tls");
     assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
     let error = settings(&home, "example.org").err().unwrap();
-    assert_eq!(error, "control/relays/relay/tls: a FIFO, which would be waited for");
+    assert_eq!(error, "control/relays/relay/tls: is a FIFO");
 }
 
 /// Of the times only those of a second can be waited for.

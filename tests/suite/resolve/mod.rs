@@ -1,5 +1,6 @@
 //! Where a mail goes: DNS, the order of addresses, tcpto.
 
+mod addresses;
 mod resolution;
 mod resolver;
 mod tcpto;

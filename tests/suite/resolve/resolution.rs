@@ -6,7 +6,6 @@ use qmail_remote::delivery::Delivery;
 use qmail_remote::want::{Address, Happened, NotFound, Want};
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 
 /// What the resolver knows: the MX records of the domain, None for a failure; the addresses of each host, likewise.
 struct Dns<'a> {
@@ -76,171 +75,12 @@ fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, Str
     panic!("no end");
 }
 
-const NO_HOST: &str = "DSorry, I couldn't find any host named example.org. (#5.1.2)\n\0";
 const NO_EXCHANGE: &str = "DSorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n\0";
 const LOCAL: &str = "DSorry. Although I'm listed as a best-preference MX or A for that host,\n\
                      it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n\0";
 const NOT_NOW: &str = "ZSorry, I couldn't find any host by that name. (#4.1.2) ";
 const NO_CONNECTION: &str =
     "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1) mail exchanger of example.org: ";
-
-#[test]
-fn searches() {
-    let one: (&str, Option<&[&str]>) = ("one.example.", Some(&["192.0.2.1", "2001:db8::1"]));
-    let two: (&str, Option<&[&str]>) = ("two.example.", Some(&["192.0.2.2"]));
-    let fails: (&str, Option<&[&str]>) = ("fails.example.", None);
-    let own: (&str, Option<&[&str]>) = ("own.example.", Some(&["192.0.2.9", "192.0.2.100"]));
-    let own6: (&str, Option<&[&str]>) = ("own6.example.", Some(&["2001:db8::100"]));
-    let itself: (&str, Option<&[&str]>) = ("example.org.", Some(&["192.0.2.7"]));
-    let mapped: (&str, Option<&[&str]>) = ("mapped.example.", Some(&["::ffff:192.0.2.100"]));
-    let loopback: (&str, Option<&[&str]>) = ("loopback.example.", Some(&["127.0.0.53"]));
-    let address: (&str, Option<&[&str]>) = ("192.0.2.77", Some(&["192.0.2.77"]));
-    let hosts = [address, one, two, fails, own, own6, itself, mapped, loopback];
-    let home = Home::new();
-    type Case<'a> = (&'a str, Option<&'a [(u16, &'a str)]>, &'a [&'a str], &'a str);
-    let cases: &[Case] = &[
-        (
-            "the lowest first",
-            Some(&[(20, "two.example"), (10, "one.example")]),
-            &["192.0.2.1", "2001:db8::1", "192.0.2.2"],
-            NO_CONNECTION,
-        ),
-        ("no MX", Some(&[]), &["192.0.2.7"], NO_CONNECTION),
-        ("nobody knows", None, &[], NOT_NOW),
-        (
-            "null MX",
-            Some(&[(0, ".")]),
-            &[],
-            "DSorry, I couldn't find a mail exchanger or IP address. (#5.4.4) It says by a null MX ",
-        ),
-        ("null MX among others", Some(&[(0, "."), (10, "two.example")]), &["192.0.2.2"], NO_CONNECTION),
-        ("hosts without addresses", Some(&[(10, "none.example"), (20, "no_ne.example")]), &[], NO_EXCHANGE),
-        ("one without", Some(&[(10, "none.example"), (20, "two.example")]), &["192.0.2.2"], NO_CONNECTION),
-        ("a host that nobody knows now", Some(&[(10, "fails.example"), (20, "none.example")]), &[], NOT_NOW),
-        (
-            "one nobody knows, one known",
-            Some(&[(10, "fails.example"), (20, "two.example")]),
-            &["192.0.2.2"],
-            NO_CONNECTION,
-        ),
-        ("a name for no host", Some(&[(10, "a b.example"), (10, "a\\.b.example"), (20, "")]), &[], NO_EXCHANGE),
-        ("ours is the best", Some(&[(10, "own.example"), (20, "two.example")]), &[], LOCAL),
-        ("ours is as good", Some(&[(10, "own.example"), (10, "two.example")]), &[], LOCAL),
-        (
-            "ours is worse",
-            Some(&[(5, "two.example"), (10, "own.example"), (20, "one.example")]),
-            &["192.0.2.2"],
-            NO_CONNECTION,
-        ),
-        ("ours by IPv6", Some(&[(5, "two.example"), (10, "own6.example")]), &["192.0.2.2"], NO_CONNECTION),
-        ("ours in another form", Some(&[(10, "mapped.example"), (20, "two.example")]), &[], LOCAL),
-        ("this machine by whatever name", Some(&[(10, "loopback.example")]), &[], LOCAL),
-        (
-            "ours is the best, a worse one that nobody knows now",
-            Some(&[(5, "own.example"), (10, "fails.example")]),
-            &[],
-            LOCAL,
-        ),
-        (
-            "ours is there twice",
-            Some(&[(5, "two.example"), (10, "own.example"), (15, "one.example"), (20, "own6.example")]),
-            &["192.0.2.2"],
-            NO_CONNECTION,
-        ),
-        (
-            "an address for a name",
-            Some(&[(5, "192.0.2.77"), (10, "two.example")]),
-            &["192.0.2.77", "192.0.2.2"],
-            NO_CONNECTION,
-        ),
-        // The better one cannot be had now; that ours is the next is no reason to bounce.
-        (
-            "ours, and a better one that nobody knows now",
-            Some(&[(5, "fails.example"), (10, "own.example")]),
-            &[],
-            NOT_NOW,
-        ),
-    ];
-    for (case, mx, expected, report) in cases {
-        let (tried, said) = deliver(&home, "example.org", &Dns { mx: *mx, hosts: &hosts }, 1);
-        assert_eq!(&tried, expected, "{case}");
-        assert!(said.starts_with(report), "{case}: {said}");
-    }
-    let none = Dns { mx: Some(&[]), hosts: &[] };
-    assert_eq!(deliver(&home, "example.org", &none, 1).1, NO_HOST);
-    // An alias of a name that has no MX exists, so stock says something else.
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut alias = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-    alias.happened(Happened::Mx(&answer(&[]), 1));
-    assert_eq!(alias.want(0), Want::Addresses("example.org."));
-    alias.happened(Happened::NotFound(NotFound::None, "no address"));
-    assert_eq!(alias.want(0), Want::Done(NO_EXCHANGE.as_bytes()));
-    assert!(
-        deliver(&home, "example.org", &Dns { mx: Some(&[]), hosts: &[("example.org.", None)] }, 1)
-            .1
-            .starts_with(NOT_NOW)
-    );
-    let (tried, said) = deliver(&home, "example.org.", &Dns { mx: Some(&[]), hosts: &hosts }, 1);
-    assert_eq!(
-        (&tried[..], said.contains("192.0.2.7: connection refused")),
-        (&["192.0.2.7".to_owned()][..], true),
-        "{said}"
-    );
-}
-
-/// Literals need no lookup. What can be no host's name gets none, since it would mean something else to the resolver.
-#[test]
-fn hosts_that_are_not_looked_up() {
-    let home = Home::new();
-    let nobody = Dns { mx: None, hosts: &[] };
-    for (host, expected) in [
-        ("[192.0.2.5]", "192.0.2.5"),
-        ("192.0.2.5", "192.0.2.5"),
-        ("[IPv6:2001:db8::5]", "2001:db8::5"),
-        ("[ipv6:2001:DB8:0::5]", "2001:db8::5"),
-    ] {
-        assert_eq!(deliver(&home, host, &nobody, 1).0, [expected], "{host}");
-    }
-    for host in [
-        "[192.0.2.100]",
-        "[IPv6:2001:db8::100]",
-        "[127.0.0.1]",
-        "[127.1.2.3]",
-        "[0.0.0.0]",
-        "[IPv6:::]",
-        "[IPv6:::ffff:192.0.2.100]",
-    ] {
-        assert_eq!(deliver(&home, host, &nobody, 1), (vec![], LOCAL.to_owned()), "{host}");
-    }
-    let long = format!("{}.example", "a".repeat(64));
-    let longer = "a.".repeat(127) + "ab";
-    for host in [
-        "",
-        ".",
-        "..",
-        "a..b",
-        ".a",
-        "a\\.b",
-        "a b",
-        "[192.0.2.300]",
-        "[2001:db8::5]",
-        "[]",
-        "[IPv6:x]",
-        "a@b",
-        &long,
-        &longer,
-    ] {
-        let (tried, said) = deliver(&home, host, &nobody, 1);
-        assert!(tried.is_empty(), "{host}");
-        assert_eq!(said, format!("DSorry, I couldn't find any host named {host}. (#5.1.2)\n\0"));
-    }
-    let said = deliver(&home, "b\u{fc}cher.example", &nobody, 1).1;
-    assert!(
-        said.starts_with("DSorry, I couldn't find any host named b\u{fc}cher.example. (#5.1.2) A non-ASCII domain"),
-        "{said}"
-    );
-    assert!(deliver(&home, "mail_host.example-1.org", &nobody, 1).1.starts_with(NOT_NOW));
-}
 
 /// Each of several exchanges of one preference is the first as often as the others.
 #[test]
@@ -357,17 +197,10 @@ fn the_addresses_of_this_machine_are_not_known() {
     assert_eq!(String::from_utf8_lossy(report), expected);
 }
 
-/// outgoingip: the source of each connection; addresses of the other family cannot be reached from it.
+/// With control/outgoingip, addresses of the other family are left out before it is counted how many there are.
 #[test]
 fn the_address_to_send_from() {
     let home = Home::new();
-    let hosts: &[(&str, Option<&[&str]>)] = &[("example.org.", Some(&["192.0.2.1", "2001:db8::1"]))];
-    let dns = Dns { mx: Some(&[]), hosts };
-    for (source, tried) in [("192.0.2.100", "192.0.2.1"), ("2001:db8::100\n", "2001:db8::1")] {
-        home.control("outgoingip", source);
-        assert_eq!(deliver(&home, "example.org", &dns, 1).0, [tried]);
-    }
-    // They are left out before it is counted how many there are.
     let far: Vec<String> = (1..=64).map(|i| format!("2001:db8::{i}")).chain(["192.0.2.1".to_owned()]).collect();
     let far: Vec<&str> = far.iter().map(String::as_str).collect();
     let far = Dns { mx: Some(&[]), hosts: &[("example.org.", Some(&far))] };
@@ -378,30 +211,6 @@ fn the_address_to_send_from() {
         said.ends_with(": connection refused, more of the other family, left out for control/outgoingip\n\0"),
         "{said}"
     );
-    home.control("outgoingip", "2001:db8::100\n");
-    let only4 = Dns { mx: Some(&[]), hosts: &[("example.org.", Some(&["192.0.2.1"]))] };
-    let said = deliver(&home, "example.org", &only4, 1).1;
-    assert!(
-        said.starts_with("Zcontrol/outgoingip is 2001:db8::100, and no address can be reached from it. (#4.4.1)"),
-        "{said}"
-    );
-    home.control("outgoingip", "eth0\n");
-    let said = deliver(&home, "example.org", &only4, 1).1;
-    assert_eq!(said, "ZUnable to read control files. (#4.3.0) control/outgoingip: no IP address in the first line\n\0");
-    home.control("outgoingip", "\n");
-    assert_eq!(deliver(&home, "example.org", &only4, 1).0, ["192.0.2.1"]);
-
-    home.control("outgoingip", "192.0.2.100\n");
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"", b"b@example.org"], &surroundings);
-    delivery.happened(Happened::OwnAddressesEnd);
-    assert!(delivery.tcpto(b"", 0).is_none());
-    let Want::Connect(connect, _) = delivery.want(0) else { panic!() };
-    assert_eq!(connect.source, Some(IpAddr::from([192, 0, 2, 100])));
-    delivery.happened(Happened::NotBound(&ErrorKind::AddrNotAvailable.into()));
-    let Want::Done(report) = delivery.want(0) else { panic!() };
-    let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.100: address not available. (#4.3.5)\n\0";
-    assert_eq!(String::from_utf8_lossy(report), expected);
 }
 
 /// TLS is asked for by the exchanger's name, and a report says whose exchanger it was.
@@ -435,16 +244,6 @@ fn the_exchanger_is_named() {
         assert_eq!(asked, !shown.starts_with('1'), "{name}");
         assert!(!hello.windows(11).any(|octets| octets == b"one.example"));
     }
-    let mut delivery = connect("two.example");
-    delivery.happened(Happened::Received(0, b"250 hi\r\n"));
-    sent(&mut delivery);
-    delivery.happened(Happened::Received(0, b"530 5.7.0 Authentication required\r\n"));
-    delivery.happened(Happened::Disconnected(0));
-    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
-    let expected = "ZConnected to 192.0.2.2 but it demands a login, and no route leads to two.example (mail exchanger of \
-                    example.org): name a relay in control/smtproutes. (#4.7.0)\n\
-                    Remote host said: 530 5.7.0 Authentication required\n\0";
-    assert_eq!(String::from_utf8_lossy(report), expected);
 }
 
 fn sent(delivery: &mut Delivery) -> Vec<u8> {
@@ -452,61 +251,6 @@ fn sent(delivery: &mut Delivery) -> Vec<u8> {
     let octets = octets.to_vec();
     delivery.happened(Happened::Sent(0, octets.len()));
     octets
-}
-
-/// Where one exchanger takes no non-ASCII addresses another may, so it is asked. D only when all have said no.
-#[test]
-fn the_next_exchanger_is_asked_for_smtputf8() {
-    let home = Home::new();
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    const NO: &[&str] = &["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"];
-    const YES: &[&str] = &["220 hi\r\n", "250-hi\r\n250 SMTPUTF8\r\n"];
-    // What the exchangers say; the last is not known now, if there is no address for it. Nothing said: no connection.
-    type Case<'a> = (&'a [&'a [&'a str]], bool, &'a str);
-    let cases: &[Case] = &[
-        (&[NO, YES], true, "MAIL FROM:<a@example.net> SMTPUTF8\r\n"),
-        (&[NO, NO], true, "DConnected to 192.0.2.2 but it takes no non-ASCII addresses"),
-        (&[NO, &[]], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
-        (&[&[], NO], true, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
-        (&[NO], false, "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"),
-        (&[&["421 busy\r\n"], NO], true, "ZConnected to 192.0.2.1 but greeting failed."),
-        (&[NO, &["421 busy\r\n"]], true, "ZConnected to 192.0.2.2 but greeting failed."),
-    ];
-    for (exchangers, all_known, expected) in cases {
-        let mut delivery =
-            Delivery::new(&[b"example.org", b"a@example.net", "\u{fc}@example.org".as_bytes()], &surroundings);
-        delivery.happened(Happened::Mx(&answer(&[(10, "one.example"), (20, "two.example")]), 1));
-        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]));
-        match all_known {
-            true => delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }])),
-            false => delivery.happened(Happened::NotFound(NotFound::Unknown, "try again")),
-        }
-        delivery.happened(Happened::OwnAddressesEnd);
-        assert!(delivery.tcpto(b"", 0).is_none());
-        let mut mail = Vec::new();
-        for said in *exchangers {
-            if said.is_empty() {
-                delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
-                continue;
-            }
-            delivery.happened(Happened::Connected { now: 0, unix: 0 });
-            for reply in *said {
-                delivery.happened(Happened::Received(0, reply.as_bytes()));
-                if let Want::Io(..) = delivery.want(0) {
-                    mail = sent(&mut delivery);
-                }
-            }
-            if let Want::Close(_) = delivery.want(0) {
-                delivery.happened(Happened::Disconnected(0));
-            }
-        }
-        let outcome = match delivery.want(0) {
-            Want::Done(report) => report.to_vec(),
-            _ => mail,
-        };
-        let outcome = String::from_utf8_lossy(&outcome);
-        assert!(outcome.starts_with(expected), "{exchangers:?}: {outcome}, not {expected}");
-    }
 }
 
 /// A resolver for what needs none costs memory, and may be broken.
