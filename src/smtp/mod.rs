@@ -6,4 +6,3 @@ pub mod data;
 pub mod ehlo;
 pub mod envelope;
 pub mod session;
-mod words;

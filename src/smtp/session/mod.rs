@@ -6,24 +6,28 @@
 //! Replies are matched one to one to commands. A reply whose first octet was in hand before its command was given to
 //! the kernel answers nothing: it ends the delivery with Z, except that an early refusal of the message counts as one.
 
-mod handshake;
+mod greeting;
+mod login;
 mod replies;
+mod reports;
+mod starttls;
 mod transaction;
 
 use super::channel::Channel;
 use super::data::{DotStuffer, Measuring};
 use super::ehlo::Capabilities;
 use super::envelope::{Envelope, Mail, Measured};
-use super::words::Words;
 use crate::cause::AddressFailure;
 use crate::command::Command;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::{RecipientReport, Verdict, os_error};
+use crate::verdict::{About, Fate, Judgement};
 use crate::want::{Happened, Want, out_of_turn};
 use qmail_auth::client::Client;
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
+use reports::Reporter;
 use std::collections::VecDeque;
 use std::mem;
 use std::net::IpAddr;
@@ -221,8 +225,8 @@ impl Session {
         self.auth.as_ref().map(Client::mask)
     }
 
-    fn words(&self) -> Words<'_> {
-        Words {
+    fn reporter(&self) -> Reporter<'_> {
+        Reporter {
             peer: self.peer,
             relay: &self.envelope.relay,
             auth: self.auth.as_ref(),
@@ -247,21 +251,39 @@ impl Session {
         if let Outcome::Decided(_) = self.outcome {
             return self.drop_reply(command, reply);
         }
-        match (command, reply.code, reply.class()) {
-            (Command::EndOfData, _, 4 | 5) => self.message_reply(reply),
-            (Command::Auth, 221 | 421, _) if self.early && self.auth.as_ref().is_some_and(Client::is_good_bye) => {
-                self.login_closed(false);
+        match (command, self.reporter().judge(command, reply)) {
+            // A refusal of the message counts even before its end. All else that comes before its command is sent answers nothing.
+            (Command::EndOfData, Judgement::Mail(Fate::Deferred | Fate::Bounced, about)) if about != About::Unknown => {
+                self.finish(self.reporter().refused(command, reply));
             }
+            (Command::Auth, _) if self.early && self.is_good_bye(reply) => self.login_closed(false),
             _ if self.early => self.out_of_step(reply),
-            (Command::Greeting, ..) => self.greeting_reply(reply),
-            (Command::Ehlo | Command::Helo, ..) => self.hello_reply(command, reply),
-            (Command::StartTls, ..) => self.starttls_reply(reply, behind),
-            (Command::Auth, ..) => self.auth_reply(reply),
-            (Command::Mail, ..) => self.mail_reply(reply),
-            (Command::Rcpt(number), ..) => self.rcpt_reply(number, reply),
-            (Command::Data, ..) => self.data_reply(reply),
-            (Command::EndOfData, ..) => self.message_reply(reply),
+
+            (Command::Greeting, Judgement::Proceed) => self.say_hello(),
+            (Command::Ehlo, Judgement::Proceed) => self.ehlo_reply(reply),
+            (Command::Helo, Judgement::Proceed) => self.secure(),
+            (Command::StartTls, Judgement::Proceed) => self.starttls_accepted(behind),
+            (Command::Auth, _) => self.auth_reply(reply),
+            (Command::Mail, Judgement::Proceed) => self.mail_accepted(),
+            (Command::Rcpt(number), Judgement::Proceed) => self.rcpt_reply(number, reply),
+            (Command::Data, Judgement::Proceed) => self.begin_message(),
+            (Command::EndOfData, Judgement::Mail(Fate::Delivered, _)) => self.finish(self.reporter().accepted(reply)),
+
+            (Command::StartTls, Judgement::NextAddress) => self.starttls_refused(reply),
+            (_, Judgement::NextAddress) => {
+                let (verdict, why) = self.reporter().server_refuses(command, reply);
+                self.end(Ending::NextAddress(verdict, why));
+            }
+            (Command::Mail | Command::Data, Judgement::Mail(_, about)) if about != About::Unknown => {
+                self.finish(self.reporter().refused(command, reply));
+            }
+            (_, Judgement::Mail(..) | Judgement::Proceed) => self.out_of_step(reply),
         }
+    }
+
+    /// The server hangs up over an earlier refusal of the login.
+    fn is_good_bye(&self, reply: &Reply) -> bool {
+        matches!(reply.code, 221 | 421) && self.auth.as_ref().is_some_and(Client::is_good_bye)
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {
@@ -333,7 +355,7 @@ impl Session {
 
     /// A reply to nothing that was asked, or of a kind that has no place there.
     fn out_of_step(&mut self, reply: &Reply) {
-        self.server_failed(AddressFailure::OutOfStep.to_string(), self.words().out_of_step(reply));
+        self.server_failed(AddressFailure::OutOfStep.to_string(), self.reporter().out_of_step(reply));
     }
 
     /// The connection is of no more use, by the server's doing. Before a login or MAIL that says nothing of other addresses.

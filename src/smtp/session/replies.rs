@@ -75,7 +75,7 @@ impl Session {
                         let masked = self.mask().map(|mask| mask.apply_cut(text));
                         self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
                     }
-                    self.server_failed(error.to_string(), self.words().no_reply(&error));
+                    self.server_failed(error.to_string(), self.reporter().no_reply(&error));
                 }
             }
         }
@@ -105,7 +105,7 @@ impl Session {
     fn lost(&mut self, silence: Option<u64>) {
         self.envelope.log.tell(&Event::Lost(self.awaited(), silence));
         let why = if silence.is_some() { AddressFailure::Silent } else { AddressFailure::Died };
-        self.server_failed(why.to_string(), self.words().died());
+        self.server_failed(why.to_string(), self.reporter().died());
     }
 
     /// What the next reply would be to.

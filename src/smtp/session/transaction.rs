@@ -19,7 +19,7 @@ impl Session {
         let non_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
         let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
         if non_ascii && !smtputf8 {
-            let verdict = self.words().non_ascii_address(self.hello_deferred);
+            let verdict = self.reporter().non_ascii_address(self.hello_deferred);
             return match self.envelope.relay.is_direct {
                 true => self.end(Ending::NextAddress(verdict, AddressFailure::NoSmtputf8.to_string())), // another exchanger may know more
                 false => self.finish(verdict),
@@ -52,12 +52,10 @@ impl Session {
         }
     }
 
-    pub(super) fn mail_reply(&mut self, reply: &Reply) {
-        match reply.class() {
-            2 if self.capabilities.pipelining => {}
-            2 => self.send_rcpt(0),
-            4 | 5 => self.finish(self.words().refused(Command::Mail, reply)),
-            _ => self.out_of_step(reply),
+    /// The server has accepted the sender.
+    pub(super) fn mail_accepted(&mut self) {
+        if !self.capabilities.pipelining {
+            self.send_rcpt(0);
         }
     }
 
@@ -66,11 +64,9 @@ impl Session {
         self.send(Command::Rcpt(number), line);
     }
 
+    /// The server has accepted or refused a recipient.
     pub(super) fn rcpt_reply(&mut self, number: usize, reply: &Reply) {
-        if ![2, 4, 5].contains(&reply.class()) {
-            return self.out_of_step(reply);
-        }
-        self.recipients.push(self.words().recipient_report(reply));
+        self.recipients.push(self.reporter().recipient_report(reply));
         if number + 1 < self.envelope.recipients.len() {
             if !self.capabilities.pipelining {
                 self.send_rcpt(number + 1);
@@ -82,15 +78,10 @@ impl Session {
         }
     }
 
-    pub(super) fn data_reply(&mut self, reply: &Reply) {
-        match (reply.code, reply.class()) {
-            (354, _) => {
-                self.sending = Sending::Body(DotStuffer::default());
-                self.unanswered.push_back((Command::EndOfData, u64::MAX));
-            }
-            (_, 4 | 5) => self.finish(self.words().refused(Command::Data, reply)),
-            _ => self.out_of_step(reply),
-        }
+    /// The server wants the message.
+    pub(super) fn begin_message(&mut self) {
+        self.sending = Sending::Body(DotStuffer::default());
+        self.unanswered.push_back((Command::EndOfData, u64::MAX));
     }
 
     /// The message was measured, or never will be.
@@ -139,14 +130,5 @@ impl Session {
     /// The message cannot be read. No dot is sent.
     pub(super) fn message_failed(&mut self, why: &str) {
         self.abandon(Cause::MessageUnreadable { why: why.to_owned() }.into());
-    }
-
-    /// The reply to the dot, or a refusal that comes before it.
-    pub(super) fn message_reply(&mut self, reply: &Reply) {
-        match reply.class() {
-            2 => self.finish(self.words().accepted(reply)),
-            4 | 5 => self.finish(self.words().refused(Command::EndOfData, reply)),
-            _ => self.out_of_step(reply),
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! The reports of a session, put together: a fate of [`crate::verdict`], a text of [`crate::cause`], the server's words, and what was
 //! tried before.
 
-use super::envelope::Relay;
 use crate::cause::tls::{NoTls, TlsNeed};
 use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};
 use crate::command::Command;
 use crate::policy::{Security, TlsPolicy};
 use crate::report::{RecipientReport, Verdict};
+use crate::smtp::envelope::Relay;
 use crate::tls::Session;
 use crate::verdict::account::Trouble;
 use crate::verdict::{self, About, Judgement, LoginState, RecipientFate};
@@ -16,8 +16,8 @@ use qmail_auth::reply::{Reply, ReplyError};
 use std::fmt::Display;
 use std::net::IpAddr;
 
-/// What the reports speak of.
-pub struct Words<'a> {
+/// Makes the verdicts and recipient reports of a session, out of what they speak of.
+pub struct Reporter<'a> {
     /// The address of the server.
     pub peer: IpAddr,
     /// The relay.
@@ -34,7 +34,7 @@ pub struct Words<'a> {
     pub dot_is_sent: bool,
 }
 
-impl Words<'_> {
+impl Reporter<'_> {
     /// The server has taken the message. The last line says how it was sent, for whoever reads logs.
     pub fn accepted(&self, reply: &Reply) -> Verdict {
         let auth = match self.auth.and_then(|auth| Some((auth.accepted()?.name, auth.login().user()))) {
@@ -55,8 +55,6 @@ impl Words<'_> {
     pub fn refused(&self, command: Command, reply: &Reply) -> Verdict {
         let (peer, judgement) = (self.peer, self.judge(command, reply));
         let cause = match (command, judgement.about()) {
-            (Command::Greeting, _) => self.server_refuses(Refusal::Greeting),
-            (Command::Ehlo | Command::Helo, _) => self.server_refuses(Refusal::Hello),
             (Command::StartTls, _) => self.no_tls(NoTls::Refused),
             (_, about @ (About::Login | About::Certificate)) => {
                 Cause::LoginWanted { peer, what: self.login_cause(about), notes: self.before() }
@@ -79,7 +77,8 @@ impl Words<'_> {
         }
     }
 
-    fn judge(&self, command: Command, reply: &Reply) -> Judgement {
+    /// What a reply decides.
+    pub fn judge(&self, command: Command, reply: &Reply) -> Judgement {
         verdict::judge(command, reply, self.login())
     }
 
@@ -93,8 +92,12 @@ impl Words<'_> {
         }
     }
 
-    fn server_refuses(&self, what: Refusal) -> Cause {
-        Cause::ServerRefuses { peer: self.peer, what, notes: self.before() }
+    /// The server does not want us, as it says in its greeting or to EHLO and HELO. And what became of its address.
+    pub fn server_refuses(&self, command: Command, reply: &Reply) -> (Verdict, String) {
+        let what = if command == Command::Greeting { Refusal::Greeting } else { Refusal::Hello };
+        let cause = Cause::ServerRefuses { peer: self.peer, what, notes: self.before() };
+        let why = AddressFailure::Refused { what, code: reply.code }.to_string();
+        (self.with_reply(cause.into(), reply), why)
     }
 
     /// A refusal of the mail may be about something of ours.

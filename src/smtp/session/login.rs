@@ -1,0 +1,65 @@
+//! The login (RFC 4954). The AUTH client decides what to send; here its lines are sent, and its endings become those of the session.
+
+use super::{Ending, Outcome, Session};
+use crate::command::Command;
+use crate::event::Event;
+use crate::smtp::envelope::Goal;
+use qmail_auth::client::{Client, Permission, Step};
+use qmail_auth::mask;
+use qmail_auth::reply::Reply;
+
+impl Session {
+    /// Logs in, or sends the mail where no login is configured.
+    pub(super) fn begin_login(&mut self, permission: Permission) {
+        let offer = std::mem::take(&mut self.capabilities.auth);
+        let over_tls = self.channel.tls().is_some();
+        match &mut self.auth {
+            None => self.send_mail(),
+            Some(auth) => {
+                let step = auth.begin(offer, permission, over_tls);
+                self.envelope.log.tell(&Event::Mechanisms(auth.choice()));
+                match step {
+                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.outcome = Outcome::Checked,
+                    step => self.login(step, None),
+                }
+            }
+        }
+    }
+
+    /// A reply to AUTH or to a line of the login.
+    pub(super) fn auth_reply(&mut self, reply: &Reply) {
+        let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
+        if reply.class() == 5 {
+            auth.keep_refusal(&reply.text);
+        }
+        let step = auth.step(reply.code, reply.last_text());
+        self.login(step, Some(reply));
+    }
+
+    /// The server closed during the login. `line_sent`: the line that it did not answer was sent.
+    pub(super) fn login_closed(&mut self, line_sent: bool) {
+        let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
+        let step = auth.closed(line_sent);
+        self.send_failed();
+        self.unanswered.clear();
+        self.login(step, None);
+    }
+
+    fn login(&mut self, step: Step, reply: Option<&Reply>) {
+        match step {
+            Step::Send(line) => {
+                if !self.write_failed {
+                    self.envelope.log.tell(&Event::SentSecret(mask::open_part(&line)));
+                    self.channel.put_secret_line(&line);
+                }
+                self.expect(Command::Auth);
+            }
+            Step::Proceed => {
+                self.envelope.log.tell(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
+                self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
+            }
+            Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().login_failed(&why, reply))),
+            Step::Deferred(why) | Step::Failed(why) => self.finish(self.reporter().login_failed(&why, reply)),
+        }
+    }
+}
