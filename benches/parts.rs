@@ -13,7 +13,7 @@ use qmail_remote::control::files::Control;
 use qmail_remote::control::routes;
 use qmail_remote::event::Log;
 use qmail_remote::policy::{PemFile, Security, Verification};
-use qmail_remote::smtp::data::{DotStuffer, Measuring};
+use qmail_remote::smtp::data::{DotStuffer, Prescan};
 use qmail_remote::smtp::ehlo::Capabilities;
 use qmail_remote::tls::Session;
 use rustls::{ServerConfig, ServerConnection};
@@ -76,7 +76,7 @@ fn message_dots(bencher: Bencher, line: usize) {
 fn message_measured(bencher: Bencher, line: usize) {
     let piece = piece(line);
     bencher.counter(BytesCount::new(PIECE)).bench_local(|| {
-        let mut measuring = Measuring::default();
+        let mut measuring = Prescan::default();
         measuring.push(black_box(&piece));
         measuring.finish().size
     });

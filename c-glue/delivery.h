@@ -22,7 +22,7 @@ enum qmail_auth_what {
   /* Receive, and send what the kernel takes of `octets`, until `deadline`. */
   QMAIL_AUTH_WHAT_IO,
   /* Read the whole message and go back to its start. */
-  QMAIL_AUTH_WHAT_MEASURE,
+  QMAIL_AUTH_WHAT_PRESCAN,
   /* Read on in the message, and receive, until `deadline`. */
   QMAIL_AUTH_WHAT_MESSAGE,
   /* Send `octets` if the kernel takes them at once, and close. */
@@ -160,8 +160,8 @@ void qmail_auth_delivery_timed_out(struct qmail_auth_delivery *delivery);
 /* The next piece of the message; its end for `len` 0. */
 void qmail_auth_delivery_message(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
 
-/* The message cannot be read twice, so it is not measured. */
-void qmail_auth_delivery_not_measured(struct qmail_auth_delivery *delivery);
+/* The message cannot be read twice, so there is no prescan. */
+void qmail_auth_delivery_not_prescanned(struct qmail_auth_delivery *delivery);
 
 /* The message cannot be read. */
 void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);

@@ -41,7 +41,7 @@ static void receive(struct qmail_auth_delivery *delivery, int s, int in_message)
         qmail_auth_delivery_closed(delivery);
 }
 
-static void give(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
+static void send_some(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     ssize_t n = send(s, want->octets, want->len, MSG_NOSIGNAL);
 
@@ -65,7 +65,7 @@ static void io(struct qmail_auth_delivery *delivery, int s, const struct qmail_a
     else if (ready == -1 && !try_again())
         qmail_auth_delivery_closed(delivery);
     else if (ready == 1 && p.revents == POLLOUT)
-        give(delivery, s, want);
+        send_some(delivery, s, want);
     else if (ready == 1)
         receive(delivery, s, in_message);
 }
@@ -94,14 +94,14 @@ static void read_message(struct qmail_auth_delivery *delivery, int s, const stru
 }
 
 /* Reads the whole message and seeks back to its start, where descriptor 0 can seek. */
-static void measure(struct qmail_auth_delivery *delivery)
+static void prescan(struct qmail_auth_delivery *delivery)
 {
     struct stat file;
     off_t start = lseek(0, 0, SEEK_CUR);
     ssize_t n;
 
     if (start == -1 || fstat(0, &file) == -1 || !S_ISREG(file.st_mode)) { /* a device may have no end */
-        qmail_auth_delivery_not_measured(delivery);
+        qmail_auth_delivery_not_prescanned(delivery);
         return;
     }
     do {
@@ -165,7 +165,7 @@ int run(struct qmail_auth_delivery *delivery)
         case QMAIL_AUTH_WHAT_TCPTO: tcpto(delivery, want.name); break;
         case QMAIL_AUTH_WHAT_CONNECT: s = connect_to(delivery, &want); break;
         case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want, in_message); break;
-        case QMAIL_AUTH_WHAT_MEASURE: measure(delivery); break;
+        case QMAIL_AUTH_WHAT_PRESCAN: prescan(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: in_message = 1; read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_PRINT:

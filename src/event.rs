@@ -126,7 +126,7 @@ impl Log {
 
     /// Passes an event to the sink, if there is one.
     #[inline]
-    pub fn tell(&self, event: &Event) {
+    pub fn notify(&self, event: &Event) {
         if let Some(sink) = &self.0 {
             sink.event(event);
         }

@@ -24,8 +24,8 @@ pub enum Want<'a> {
     /// [`Happened::Sent`], [`Happened::SendFailed`] or [`Happened::TimedOut`].
     Io(&'a [u8], u64),
     /// Read the message to its end and go back to its start: [`Happened::Message`] for each piece, then
-    /// [`Happened::MessageEnd`] or [`Happened::MessageFailed`]; or, where that cannot be done, [`Happened::NotMeasured`].
-    Measure,
+    /// [`Happened::MessageEnd`] or [`Happened::MessageFailed`]; or, where that cannot be done, [`Happened::NotPrescanned`].
+    Prescan,
     /// Read on in the message, and receive, until the deadline: [`Happened::Message`], [`Happened::MessageEnd`],
     /// [`Happened::MessageFailed`], [`Happened::Received`], [`Happened::Closed`] or [`Happened::TimedOut`].
     Message(u64),
@@ -106,8 +106,8 @@ pub enum Happened<'a> {
     MessageEnd,
     /// The message cannot be read.
     MessageFailed(&'a io::Error),
-    /// The message cannot be read twice, so it is not measured.
-    NotMeasured,
+    /// The message cannot be read twice, so there is no prescan.
+    NotPrescanned,
     /// The connection is closed on our side.
     Disconnected(u64),
 }

@@ -164,8 +164,8 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
                 assert!(peers.len() <= 8, "too many connections");
                 delivery.happened(Happened::Connected { now, unix: UNIX });
             }
-            Want::Measure if odd.cannot_be_measured => delivery.happened(Happened::NotMeasured),
-            Want::Measure => {
+            Want::Prescan if odd.cannot_be_measured => delivery.happened(Happened::NotPrescanned),
+            Want::Prescan => {
                 odd.message.iter().for_each(|piece| delivery.happened(Happened::Message(piece)));
                 delivery.happened(Happened::MessageEnd);
             }

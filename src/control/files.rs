@@ -95,7 +95,7 @@ impl Control {
         let path = control.join(name);
         match ask(path.clone()) {
             Ok(found) => {
-                self.log.tell(&Event::File(name, true));
+                self.log.notify(&Event::File(name, true));
                 Ok(Some(found))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -103,7 +103,7 @@ impl Control {
                 match on_the_way.any(|path| path.is_symlink() && !path.exists()) {
                     true => Err(ControlError::of(name, ControlCause::DanglingLink)),
                     false => {
-                        self.log.tell(&Event::File(name, false));
+                        self.log.notify(&Event::File(name, false));
                         Ok(None)
                     }
                 }

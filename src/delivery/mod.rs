@@ -221,7 +221,7 @@ impl Running {
                     let cause = Cause::NoAddressFrom { source: *source, target: target.clone() };
                     return done(&self.log, &cause.into());
                 }
-                self.log.tell(&Event::Addresses(&found));
+                self.log.notify(&Event::Addresses(&found));
                 self.addresses = Addresses::new(found, others);
                 self.tcpto = self.addresses.has_ipv4().then_some(Tcpto::Look);
                 self.stage = Stage::Connect(mail);
@@ -239,7 +239,7 @@ impl Running {
             _ => answered(candidate), // a refusal is an answer, too
         };
         let why = os_error(error);
-        self.log.tell(&Event::NotConnected(ip, &why));
+        self.log.notify(&Event::NotConnected(ip, &why));
         self.addresses.unreachable(&why);
         self.at_next_address()
     }
@@ -264,7 +264,7 @@ impl Running {
             }
             Ending::NextAddress(verdict, why) => {
                 if self.addresses.has_more() {
-                    self.log.tell(&Event::Next(Next::Address, &verdict));
+                    self.log.notify(&Event::Next(Next::Address, &verdict));
                 }
                 // What one defers may be taken later, whatever the others say.
                 if !verdict.bounces() || self.refusal.as_ref().is_none_or(|(refusal, _)| refusal.bounces()) {
@@ -278,7 +278,7 @@ impl Running {
 
     /// To the same address.
     fn reconnect(mut self: Box<Self>, verdict: Verdict, peer: IpAddr) -> State {
-        self.log.tell(&Event::Next(Next::Connection, &verdict));
+        self.log.notify(&Event::Next(Next::Connection, &verdict));
         self.refusal = Some((verdict, peer));
         State::Running(self)
     }
@@ -310,7 +310,7 @@ impl Running {
 
     /// The end. The mail is dropped with all else, and with it the login: its secrets are cleared before anybody has the report.
     fn report(self: Box<Self>, recipients: &[RecipientReport], verdict: &Verdict) -> State {
-        self.log.tell(&Event::End(verdict));
+        self.log.notify(&Event::End(verdict));
         State::Done { report: report::output(recipients, verdict), tcpto: self.plan.tcpto.zip(self.tcpto) }
     }
 }
@@ -334,7 +334,7 @@ fn session(
     // A silent server must leave time for the others.
     let patience = if addresses.has_more() { plan.patience / 4 * 3 } else { plan.patience };
     let connected = Event::Connected { host, address: ip, port: plan.port, source: plan.outgoingip };
-    mail.envelope.log.tell(&connected);
+    mail.envelope.log.notify(&connected);
     Session::new(mail, ip, tls_failure.clone(), patience, now, unix)
 }
 
@@ -348,6 +348,6 @@ fn answered(candidate: &Candidate) -> Option<Tcpto> {
 
 /// The end before there was anything to do with queue/lock/tcpto.
 fn done(log: &Log, verdict: &Verdict) -> State {
-    log.tell(&Event::End(verdict));
+    log.notify(&Event::End(verdict));
     State::Done { report: report::output(&[], verdict), tcpto: None }
 }

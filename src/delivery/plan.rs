@@ -9,7 +9,7 @@ use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
-use crate::smtp::envelope::{Envelope, Goal, Mail, Measured, Relay};
+use crate::smtp::envelope::{Envelope, Facts, Goal, Mail, Relay};
 use qmail_auth::client::Client;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ pub fn plan(
 ) -> Result<(Plan, Mail, Resolution), Verdict> {
     let Arguments { host, sender, recipients } = *arguments;
     let home = home::find(surroundings).ok_or(Cause::NoHome)?;
-    log.tell(&Event::Home(&home));
+    log.notify(&Event::Home(&home));
     let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
     let settings = Settings::read(&Control { home, log: log.clone() }, host, sender)
         .map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
@@ -73,7 +73,7 @@ pub fn plan(
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
     if log.is_on() {
-        tell_route(log, settings.route.as_ref());
+        notify_route(log, settings.route.as_ref());
     }
 
     let (resolution, port, target, relay, auth) = match settings.route {
@@ -98,7 +98,7 @@ pub fn plan(
         sender,
         recipients,
         relay,
-        measured: Measured::No,
+        facts: Facts::NotYet,
         timeout,
         goal,
         log: log.clone(),
@@ -115,15 +115,17 @@ pub fn plan(
     Ok((plan, Mail { envelope, auth }, resolution))
 }
 
-fn tell_route(log: &Log, route: Option<&Route>) {
+fn notify_route(log: &Log, route: Option<&Route>) {
     let Some(Route { host, port, source, credentials, security, .. }) = route else {
-        return log.tell(&Event::NoRoute);
+        return log.notify(&Event::NoRoute);
     };
-    log.tell(&Event::Route { host, port: *port, source, security });
-    log.tell(&credentials.as_ref().map_or(Event::NoCredentials, |Credentials { login, source }| Event::Credentials {
-        user: login.user(),
-        kind: login.kind(),
-        clear_allowed: login.is_allowed_in_clear(),
-        source,
+    log.notify(&Event::Route { host, port: *port, source, security });
+    log.notify(&credentials.as_ref().map_or(Event::NoCredentials, |Credentials { login, source }| {
+        Event::Credentials {
+            user: login.user(),
+            kind: login.kind(),
+            clear_allowed: login.is_allowed_in_clear(),
+            source,
+        }
     }));
 }

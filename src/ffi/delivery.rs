@@ -46,7 +46,7 @@ pub enum qmail_auth_what {
     /// Receive, and send what the kernel takes of `octets`, until `deadline`.
     Io,
     /// Read the whole message and go back to its start.
-    Measure,
+    Prescan,
     /// Read on in the message, and receive, until `deadline`.
     Message,
     /// Send `octets` if the kernel takes them at once, and close.
@@ -162,7 +162,7 @@ pub extern "C" fn qmail_auth_delivery_want(
             wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();
             (qmail_auth_what::Connect, b"")
         }
-        Want::Measure => (qmail_auth_what::Measure, b""),
+        Want::Prescan => (qmail_auth_what::Prescan, b""),
         Want::Io(octets, deadline) => {
             wanted.deadline = deadline;
             (qmail_auth_what::Io, octets)

@@ -34,7 +34,7 @@ pub struct qmail_auth_change {
     pub octets: [u8; 16],
 }
 
-fn tell(delivery: Option<&mut qmail_auth_delivery>, event: Happened) {
+fn happened(delivery: Option<&mut qmail_auth_delivery>, event: Happened) {
     if let Some(delivery) = delivery {
         delivery.machine.happened(event);
     }
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_mx(
 ) {
     // SAFETY: the contract of this function.
     let answer = unsafe { octets(answer, len) }.unwrap_or_default();
-    tell(delivery, Happened::Mx(answer, seed));
+    happened(delivery, Happened::Mx(answer, seed));
 }
 
 /// Whether the resolver's answer has a record of this type, or cannot be understood: 0 proves that there is none.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_not_found(
         qmail_auth_missing::None => NotFound::None,
         qmail_auth_missing::Unknown => NotFound::Unknown,
     };
-    tell(delivery, Happened::NotFound(kind, &why));
+    happened(delivery, Happened::NotFound(kind, &why));
 }
 
 /// This machine has this address. NULL: all have been told.
@@ -92,13 +92,16 @@ pub extern "C" fn qmail_auth_delivery_own_address(
     delivery: Option<&mut qmail_auth_delivery>,
     address: Option<&qmail_auth_address>,
 ) {
-    tell(delivery, address.map_or(Happened::OwnAddressesEnd, |address| Happened::OwnAddress(to_address(address).ip)));
+    happened(
+        delivery,
+        address.map_or(Happened::OwnAddressesEnd, |address| Happened::OwnAddress(to_address(address).ip)),
+    );
 }
 
 /// The addresses of this machine cannot be found out.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_own_addresses_failed(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
-    tell(delivery, Happened::OwnAddressesFailed(&Error::from_raw_os_error(error)));
+    happened(delivery, Happened::OwnAddressesFailed(&Error::from_raw_os_error(error)));
 }
 
 /// The name has these addresses, to be tried in this order. None counts as not resolved.
@@ -113,7 +116,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_resolved(
 ) {
     // SAFETY: the contract of this function.
     let found = if addresses.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(addresses, count) } };
-    tell(delivery, Happened::Resolved(found.iter().map(to_address).collect()));
+    happened(delivery, Happened::Resolved(found.iter().map(to_address).collect()));
 }
 
 /// What is in queue/lock/tcpto, from its start; `len` 0 where it cannot be read. `unix_time` is in seconds. Sets `change`.
@@ -143,19 +146,19 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
 /// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_connected(delivery: Option<&mut qmail_auth_delivery>, now: u64, unix_time: u64) {
-    tell(delivery, Happened::Connected { now, unix: unix_time });
+    happened(delivery, Happened::Connected { now, unix: unix_time });
 }
 
 /// There is no connection to it.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_not_connected(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
-    tell(delivery, Happened::NotConnected(&Error::from_raw_os_error(error)));
+    happened(delivery, Happened::NotConnected(&Error::from_raw_os_error(error)));
 }
 
 /// The wanted source is no address of this machine.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_not_bound(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
-    tell(delivery, Happened::NotBound(&Error::from_raw_os_error(error)));
+    happened(delivery, Happened::NotBound(&Error::from_raw_os_error(error)));
 }
 
 /// The server said this. What it said must be told before what was sent after it.
@@ -171,31 +174,31 @@ pub unsafe extern "C" fn qmail_auth_delivery_received(
 ) {
     // SAFETY: the contract of this function.
     let said = unsafe { self::octets(octets, len) }.unwrap_or_default();
-    tell(delivery, Happened::Received(now, said));
+    happened(delivery, Happened::Received(now, said));
 }
 
 /// The server closed, or receiving failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_closed(delivery: Option<&mut qmail_auth_delivery>) {
-    tell(delivery, Happened::Closed);
+    happened(delivery, Happened::Closed);
 }
 
 /// The kernel took this many of the wanted octets.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_sent(delivery: Option<&mut qmail_auth_delivery>, now: u64, count: usize) {
-    tell(delivery, Happened::Sent(now, count));
+    happened(delivery, Happened::Sent(now, count));
 }
 
 /// Sending failed. Go on receiving: what the server has said is wanted to its end.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_send_failed(delivery: Option<&mut qmail_auth_delivery>) {
-    tell(delivery, Happened::SendFailed);
+    happened(delivery, Happened::SendFailed);
 }
 
 /// The deadline passed, with nothing to receive and nothing taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_timed_out(delivery: Option<&mut qmail_auth_delivery>) {
-    tell(delivery, Happened::TimedOut);
+    happened(delivery, Happened::TimedOut);
 }
 
 /// The next piece of the message; its end for `len` 0.
@@ -210,26 +213,26 @@ pub unsafe extern "C" fn qmail_auth_delivery_message(
 ) {
     // SAFETY: the contract of this function.
     match unsafe { self::octets(octets, len) } {
-        None => tell(delivery, Happened::MessageFailed(&Error::other("no buffer"))),
-        Some([]) => tell(delivery, Happened::MessageEnd),
-        Some(piece) => tell(delivery, Happened::Message(piece)),
+        None => happened(delivery, Happened::MessageFailed(&Error::other("no buffer"))),
+        Some([]) => happened(delivery, Happened::MessageEnd),
+        Some(piece) => happened(delivery, Happened::Message(piece)),
     }
 }
 
-/// The message cannot be read twice, so it is not measured.
+/// The message cannot be read twice, so there is no prescan.
 #[unsafe(no_mangle)]
-pub extern "C" fn qmail_auth_delivery_not_measured(delivery: Option<&mut qmail_auth_delivery>) {
-    tell(delivery, Happened::NotMeasured);
+pub extern "C" fn qmail_auth_delivery_not_prescanned(delivery: Option<&mut qmail_auth_delivery>) {
+    happened(delivery, Happened::NotPrescanned);
 }
 
 /// The message cannot be read.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_message_failed(delivery: Option<&mut qmail_auth_delivery>, error: c_int) {
-    tell(delivery, Happened::MessageFailed(&Error::from_raw_os_error(error)));
+    happened(delivery, Happened::MessageFailed(&Error::from_raw_os_error(error)));
 }
 
 /// The connection is closed on our side.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_disconnected(delivery: Option<&mut qmail_auth_delivery>, now: u64) {
-    tell(delivery, Happened::Disconnected(now));
+    happened(delivery, Happened::Disconnected(now));
 }

@@ -1,7 +1,7 @@
 //! The message on the wire (RFC 5321 sections 2.3.8 and 4.5.2): line ends, dots and bare CR, in one automaton.
 //!
-//! A receiver may take CRLF, LF or CR for a line's end. So none of them may leave here but as CRLF, and a dot is doubled
-//! after each: then no receiver sees the end of the data before ours, whatever the message holds.
+//! A receiver may take CRLF, LF or CR for a line end. So each of them is sent as CRLF, and a dot after any of them is doubled: then no
+//! receiver sees the end of the data before ours, whatever the message holds (SMTP smuggling).
 
 const FINAL_DOT: &[u8] = b".\r\n";
 
@@ -9,8 +9,8 @@ const FINAL_DOT: &[u8] = b".\r\n";
 #[derive(Default)]
 pub struct DotStuffer {
     state: State,
-    /// Of what was given out so far.
-    measure: Measure,
+    /// Of what was added to `out` so far.
+    facts: MessageFacts,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -18,18 +18,18 @@ enum State {
     #[default]
     LineStart,
     InLine,
-    /// A CR was read. It is a line's end, with the LF that may follow.
+    /// A CR was read. It is a line end, together with an LF that may follow.
     AfterCr,
 }
 
-/// The last line of the message has no end, which qmail refuses to make up.
+/// The last line of the message has no line end. qmail does not add one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PartialFinalLine;
 
 impl DotStuffer {
     /// Adds the next piece of the message to `out`.
     pub fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
-        self.measure.is_8bit |= !piece.is_ascii();
+        self.facts.is_8bit |= !piece.is_ascii();
         let before = out.len();
         let mut dots = 0;
         while let Some(&first) = piece.first() {
@@ -57,7 +57,7 @@ impl DotStuffer {
             };
             piece = piece.get(end + 1..).unwrap_or_default();
         }
-        self.measure.size += (out.len() - before - dots) as u64;
+        self.facts.size += (out.len() - before - dots) as u64;
     }
 
     /// Ends the message: adds the final dot to `out`, or nothing when the last line has no end.
@@ -71,16 +71,16 @@ impl DotStuffer {
         Ok(())
     }
 
-    /// What [`Measuring`] has to say of the same message, at its end.
-    pub fn measure(&self) -> Measure {
+    /// What [`Prescan`] finds in the same message.
+    pub fn facts(&self) -> MessageFacts {
         let unfinished = if self.state == State::AfterCr { 2 } else { 0 };
-        Measure { size: self.measure.size + unfinished, ..self.measure }
+        MessageFacts { size: self.facts.size + unfinished, ..self.facts }
     }
 }
 
 /// What MAIL can say of a message before it is sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Measure {
+pub struct MessageFacts {
     /// Its octets on the wire, without the dots that are doubled and the final one (RFC 1870 section 6.1).
     pub size: u64,
     /// It has octets above 127.
@@ -90,27 +90,27 @@ pub struct Measure {
 /// Measures a message that [`DotStuffer`] is going to send. It only counts: each CR and each LF becomes two octets, but those of a
 /// CRLF are the two.
 #[derive(Default)]
-pub struct Measuring {
-    measure: Measure,
+pub struct Prescan {
+    facts: MessageFacts,
     after_cr: bool,
 }
 
-impl Measuring {
+impl Prescan {
     /// Takes the next piece of the message.
     pub fn push(&mut self, piece: &[u8]) {
         let crs = memchr::memchr_iter(b'\r', piece).count();
         let lfs = memchr::memchr_iter(b'\n', piece).count();
         let within = if crs == 0 { 0 } else { memchr::memmem::find_iter(piece, b"\r\n").count() };
         let crlfs = within + usize::from(self.after_cr && piece.first() == Some(&b'\n'));
-        self.measure.size += (piece.len() + crs + lfs) as u64;
-        self.measure.size -= 2 * crlfs as u64;
-        self.measure.is_8bit |= !piece.is_ascii();
+        self.facts.size += (piece.len() + crs + lfs) as u64;
+        self.facts.size -= 2 * crlfs as u64;
+        self.facts.is_8bit |= !piece.is_ascii();
         self.after_cr = piece.last().map_or(self.after_cr, |last| *last == b'\r');
     }
 
     /// The message is at its end.
-    pub fn finish(self) -> Measure {
-        self.measure
+    pub fn finish(self) -> MessageFacts {
+        self.facts
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn measures() {
+    fn prescans() {
         for (message, size, is_8bit) in [
             (&b""[..], 0, false),
             (b"a\n", 3, false),
@@ -156,9 +156,9 @@ mod tests {
             (b"a\r", 3, false),
             (b"partial", 7, false),
         ] {
-            let mut measuring = Measuring::default();
-            message.chunks(2).for_each(|piece| measuring.push(piece));
-            assert_eq!(measuring.finish(), Measure { size, is_8bit }, "{message:?}");
+            let mut prescan = Prescan::default();
+            message.chunks(2).for_each(|piece| prescan.push(piece));
+            assert_eq!(prescan.finish(), MessageFacts { size, is_8bit }, "{message:?}");
         }
     }
 
@@ -167,20 +167,20 @@ mod tests {
         #[test]
         fn as_it_is_sent(message in prop::collection::vec(prop::sample::select(&b"\r\n.a\xff"[..]), 0..40), cut: prop::sample::Index) {
             let cut = cut.index(message.len() + 1);
-            let (mut stuffer, mut measuring, mut out) = (DotStuffer::default(), Measuring::default(), Vec::new());
+            let (mut stuffer, mut prescan, mut out) = (DotStuffer::default(), Prescan::default(), Vec::new());
             let mut dotted = DotStuffer::default();
             let without_dots: Vec<u8> = message.iter().map(|&octet| if octet == b'.' { b'a' } else { octet }).collect();
             for range in [0..cut, cut..message.len()] {
                 stuffer.push(&without_dots[range.clone()], &mut out);
                 dotted.push(&message[range.clone()], &mut Vec::new());
-                measuring.push(&message[range]);
+                prescan.push(&message[range]);
             }
-            prop_assert_eq!(dotted.measure(), stuffer.measure());
+            prop_assert_eq!(dotted.facts(), stuffer.facts());
             if stuffer.finish(&mut out).is_ok() {
                 out.truncate(out.len() - FINAL_DOT.len());
             }
-            let expected = Measure { size: out.len() as u64, is_8bit: message.contains(&0xff) };
-            prop_assert_eq!((measuring.finish(), dotted.measure()), (expected, expected));
+            let expected = MessageFacts { size: out.len() as u64, is_8bit: message.contains(&0xff) };
+            prop_assert_eq!((prescan.finish(), dotted.facts()), (expected, expected));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
-use super::data::Measure;
+use super::data::MessageFacts;
 use crate::event::Log;
 use crate::policy::Security;
 use qmail_auth::Login;
@@ -22,19 +22,19 @@ pub struct Envelope {
     pub sender: Vec<u8>,
     /// The recipients' paths; at least one.
     pub recipients: Vec<Vec<u8>>,
-    /// Whom to speak to.
+    /// The server that it goes to.
     pub relay: Relay,
-    /// What was found when the message was read before it is sent.
-    pub measured: Measured,
+    /// What is known of the message.
+    pub facts: Facts,
     /// Milliseconds, for each reply and for each write.
     pub timeout: u64,
     /// How far to go.
     pub goal: Goal,
-    /// What is told of all that happens.
+    /// Receives the events.
     pub log: Log,
 }
 
-/// How far a delivery goes. When it has come there, its report is a K.
+/// Where to stop; reaching it is reported as K.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
     /// The mail is sent.
@@ -45,15 +45,15 @@ pub enum Goal {
     LoginKnown,
 }
 
-/// A message is read once before it is sent, where the server wants to know something of it.
+/// What is known of the message. It is read once before it is sent (the prescan), if the server wants to know something of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measured {
-    /// Not yet.
-    No,
-    /// It cannot be read twice.
+pub enum Facts {
+    /// There was no prescan yet.
+    NotYet,
+    /// There is none: the message cannot be read twice.
     Never,
-    /// It was.
-    As(Measure),
+    /// It has been read once.
+    Known(MessageFacts),
 }
 
 /// The server that the mail goes to.
@@ -62,16 +62,16 @@ pub struct Relay {
     pub name: String,
     /// Where it is configured, for reports: `smtp.example.jp:587 (control/smtproutes line 1)`.
     pub shown: String,
-    /// No route names it: the mail goes to the recipient's domain itself.
+    /// No route names it: it is a mail exchanger of the recipient's domain.
     pub is_direct: bool,
-    /// TLS with it.
+    /// What the control files say of TLS with it.
     pub security: Security,
     /// TLS is there from the first octet (RFC 8314 section 3.3), not by STARTTLS.
     pub implicit_tls: bool,
 }
 
 impl Relay {
-    /// Where TLS comes to nothing, the mail goes out over a new connection in clear.
+    /// If TLS fails, the mail goes out over a new connection in clear.
     pub fn falls_back(&self, login: Option<&Login>) -> bool {
         self.security.policy.falls_back(login) && !self.implicit_tls
     }

@@ -1,6 +1,6 @@
 //! Receivers of a message, strict and lax, and the property that must hold with each. A fuzz target checks it, too.
 
-use qmail_remote::smtp::data::{DotStuffer, Measuring, PartialFinalLine};
+use qmail_remote::smtp::data::{DotStuffer, PartialFinalLine, Prescan};
 
 /// What a receiver takes for the end of a line.
 pub type LineEnds = &'static [&'static [u8]];
@@ -62,7 +62,7 @@ fn normal(message: &[u8]) -> Vec<u8> {
 
 /// Panics where a receiver would see an end of the data but ours, or another message.
 pub fn check(pieces: &[Vec<u8>]) {
-    let (mut stuffer, mut measuring, mut wire) = (DotStuffer::default(), Measuring::default(), Vec::new());
+    let (mut stuffer, mut measuring, mut wire) = (DotStuffer::default(), Prescan::default(), Vec::new());
     for piece in pieces {
         stuffer.push(piece, &mut wire);
         measuring.push(piece);

@@ -17,7 +17,7 @@ impl Session {
             None => self.send_mail(),
             Some(auth) => {
                 let step = auth.begin(offer, permission, over_tls);
-                self.envelope.log.tell(&Event::Mechanisms(auth.choice()));
+                self.envelope.log.notify(&Event::Mechanisms(auth.choice()));
                 match step {
                     Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.outcome = Outcome::Checked,
                     step => self.login(step, None),
@@ -49,13 +49,13 @@ impl Session {
         match step {
             Step::Send(line) => {
                 if !self.write_failed {
-                    self.envelope.log.tell(&Event::SentSecret(mask::open_part(&line)));
+                    self.envelope.log.notify(&Event::SentSecret(mask::open_part(&line)));
                     self.channel.put_secret_line(&line);
                 }
                 self.expect(Command::Auth);
             }
             Step::Proceed => {
-                self.envelope.log.tell(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
+                self.envelope.log.notify(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
                 self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
             }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().login_failed(&why, reply))),

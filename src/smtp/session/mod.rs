@@ -14,9 +14,9 @@ mod starttls;
 mod transaction;
 
 use super::channel::Channel;
-use super::data::{DotStuffer, Measuring};
+use super::data::{DotStuffer, Prescan};
 use super::ehlo::Capabilities;
-use super::envelope::{Envelope, Mail, Measured};
+use super::envelope::{Envelope, Facts, Mail};
 use crate::cause::AddressFailure;
 use crate::command::Command;
 use crate::event::Event;
@@ -53,7 +53,7 @@ enum Sending {
     /// It is not begun.
     No,
     /// It is read once before MAIL, for what the server wants to know of it.
-    Measuring(Measuring),
+    Prescan(Prescan),
     /// It is on its way.
     Body(DotStuffer),
     /// It was put in with its final dot, which ends at this place.
@@ -157,7 +157,7 @@ impl Session {
     pub fn want(&mut self) -> Want<'_> {
         match self.sending {
             _ if self.is_over() => Want::Close(self.channel.pending()),
-            Sending::Measuring(_) => Want::Measure,
+            Sending::Prescan(_) => Want::Prescan,
             Sending::Body(_) if !self.write_failed && self.channel.waiting() < LOW_WATER => {
                 Want::Message(self.deadline)
             }
@@ -176,7 +176,7 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
-            Happened::NotMeasured => self.measured(Measured::Never),
+            Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
         }
     }
@@ -214,10 +214,10 @@ impl Session {
     }
 
     /// Tells what the server said, its words masked.
-    fn tell_masked(&self, text: &[u8], event: impl Fn(&[u8]) -> Event) {
+    fn notify_masked(&self, text: &[u8], event: impl Fn(&[u8]) -> Event) {
         if self.envelope.log.is_on() {
             let masked = self.mask().map(|mask| mask.apply(text));
-            self.envelope.log.tell(&event(masked.as_deref().unwrap_or(text)));
+            self.envelope.log.notify(&event(masked.as_deref().unwrap_or(text)));
         }
     }
 
@@ -244,7 +244,7 @@ impl Session {
 
     /// Acts on a reply; `behind` is what was received behind it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
-        self.tell_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
+        self.notify_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
             return self.out_of_step(reply);
         };
@@ -288,7 +288,7 @@ impl Session {
 
     fn send(&mut self, command: Command, line: Vec<u8>) {
         if !self.write_failed {
-            self.envelope.log.tell(&Event::Sent(&line));
+            self.envelope.log.notify(&Event::Sent(&line));
             self.channel.put_line(&line);
         }
         self.expect(command);
@@ -325,7 +325,7 @@ impl Session {
     /// Ends politely where a QUIT can be understood as one: not as a line of a message, and once.
     fn end(&mut self, ending: Ending) {
         let in_message = match self.sending {
-            Sending::No | Sending::Measuring(_) => false,
+            Sending::No | Sending::Prescan(_) => false,
             Sending::Body(_) => true,
             Sending::Dot(dot) => !self.channel.is_sent(dot),
         };
@@ -334,7 +334,7 @@ impl Session {
             self.forget_pending();
         } else {
             if !has_quit {
-                self.envelope.log.tell(&Event::Sent(b"QUIT"));
+                self.envelope.log.notify(&Event::Sent(b"QUIT"));
                 self.channel.put_line(b"QUIT");
             }
             self.channel.put_close();

@@ -34,7 +34,7 @@ impl Session {
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.renew_deadline(now);
             if let Some(session) = self.channel.tls() {
-                self.envelope.log.tell(&Event::Tls(session.view(self.mask())));
+                self.envelope.log.notify(&Event::Tls(session.view(self.mask())));
             }
             if !self.envelope.relay.implicit_tls {
                 self.say_hello();
@@ -73,7 +73,7 @@ impl Session {
                     if self.envelope.log.is_on() {
                         let text = self.reader.text(); // up to where it was no reply any more, so a secret may be cut
                         let masked = self.mask().map(|mask| mask.apply_cut(text));
-                        self.envelope.log.tell(&Event::NoReply(masked.as_deref().unwrap_or(text)));
+                        self.envelope.log.notify(&Event::NoReply(masked.as_deref().unwrap_or(text)));
                     }
                     self.server_failed(error.to_string(), self.reporter().no_reply(&error));
                 }
@@ -103,7 +103,7 @@ impl Session {
     }
 
     fn lost(&mut self, silence: Option<u64>) {
-        self.envelope.log.tell(&Event::Lost(self.awaited(), silence));
+        self.envelope.log.notify(&Event::Lost(self.awaited(), silence));
         let why = if silence.is_some() { AddressFailure::Silent } else { AddressFailure::Died };
         self.server_failed(why.to_string(), self.reporter().died());
     }

@@ -49,7 +49,7 @@ impl Session {
 
     pub(super) fn tls_failed(&mut self, failure: Failure) {
         if let Some(session) = self.channel.tls() {
-            self.envelope.log.tell(&Event::TlsFailed(session.view(self.mask())));
+            self.envelope.log.notify(&Event::TlsFailed(session.view(self.mask())));
         }
         match failure {
             Failure::SetUp(why) => self.abandon(self.reporter().tls_failed(&why)),

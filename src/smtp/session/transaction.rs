@@ -4,18 +4,17 @@ use super::{Ending, Outcome, Sending, Session};
 use crate::cause::{AddressFailure, Cause};
 use crate::command::Command;
 use crate::report::RecipientReport;
-use crate::smtp::data::{DotStuffer, Measuring};
+use crate::smtp::data::{DotStuffer, Prescan};
 use crate::smtp::ehlo::Capabilities;
-use crate::smtp::envelope::{Envelope, Goal, Measured};
+use crate::smtp::envelope::{Envelope, Facts, Goal};
 use crate::want::{Happened, out_of_turn};
 use qmail_auth::reply::Reply;
 use std::mem;
 
 impl Session {
-    /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is measured, if the server wants to
-    /// know something of it.
+    /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is read once, if the server wants to know something of it.
     pub(super) fn send_mail(&mut self) {
-        let Envelope { sender, recipients, measured, .. } = &self.envelope;
+        let Envelope { sender, recipients, facts, .. } = &self.envelope;
         let non_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
         let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
         if non_ascii && !smtputf8 {
@@ -29,16 +28,16 @@ impl Session {
             self.outcome = Outcome::Checked;
             return;
         }
-        if (size || eight_bit_mime) && *measured == Measured::No {
-            self.sending = Sending::Measuring(Measuring::default());
+        if (size || eight_bit_mime) && *facts == Facts::NotYet {
+            self.sending = Sending::Prescan(Prescan::default());
             return;
         }
         let mut line = [b"MAIL FROM:<", &sender[..], b">"].concat();
-        if let Measured::As(measure) = measured {
+        if let Facts::Known(facts) = facts {
             if size {
-                line.extend_from_slice(format!(" SIZE={}", measure.size).as_bytes());
+                line.extend_from_slice(format!(" SIZE={}", facts.size).as_bytes());
             }
-            if eight_bit_mime && measure.is_8bit {
+            if eight_bit_mime && facts.is_8bit {
                 line.extend_from_slice(b" BODY=8BITMIME");
             }
         }
@@ -84,17 +83,17 @@ impl Session {
         self.unanswered.push_back((Command::EndOfData, u64::MAX));
     }
 
-    /// The message was measured, or never will be.
-    pub(super) fn measured(&mut self, measured: Measured) {
+    /// The message was read once, or cannot be.
+    pub(super) fn prescanned(&mut self, facts: Facts) {
         self.sending = Sending::No;
-        self.envelope.measured = measured;
+        self.envelope.facts = facts;
         self.send_mail();
     }
 
     /// The next piece of the message.
     pub(super) fn message(&mut self, piece: &[u8]) {
         match &mut self.sending {
-            Sending::Measuring(measuring) => measuring.push(piece),
+            Sending::Prescan(prescan) => prescan.push(piece),
             Sending::Body(stuffer) => self.channel.put(|octets| stuffer.push(piece, octets)),
             Sending::No | Sending::Dot(_) => out_of_turn(&Happened::Message(piece)),
         }
@@ -103,12 +102,12 @@ impl Session {
     /// The message ends here.
     pub(super) fn message_end(&mut self) {
         let mut stuffer = match mem::replace(&mut self.sending, Sending::No) {
-            Sending::Measuring(measuring) => return self.measured(Measured::As(measuring.finish())),
+            Sending::Prescan(prescan) => return self.prescanned(Facts::Known(prescan.finish())),
             Sending::Body(stuffer) => stuffer,
             Sending::No | Sending::Dot(_) => out_of_turn(&Happened::MessageEnd),
         };
-        match (self.envelope.measured, stuffer.measure()) {
-            (Measured::As(first), second) if first != second => {
+        match (self.envelope.facts, stuffer.facts()) {
+            (Facts::Known(first), second) if first != second => {
                 let cause = Cause::MessageChanged { first: first.size, second: second.size };
                 return self.abandon(cause.into()); // by a failing disk, or somebody who has cut the file
             }

@@ -103,7 +103,7 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
             }
             Want::Connect(..) => delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into())),
             Want::Tcpto(_) => assert!(delivery.tcpto(b"", 0).is_none()),
-            Want::Measure => {
+            Want::Prescan => {
                 MESSAGE.chunks(11).for_each(|piece| delivery.happened(Happened::Message(piece)));
                 delivery.happened(Happened::MessageEnd);
             }
