@@ -6,7 +6,6 @@
 pub mod tls;
 
 use qmail_auth::cause::Attempts;
-use qmail_auth::reply::ReplyError;
 use qmail_auth::texts;
 use std::error::Error;
 use std::net::IpAddr;
@@ -289,7 +288,6 @@ pub fn texts() -> Vec<&'static str> {
         ControlCause::TEXTS,
         FileError::TEXTS,
         LookupCause::TEXTS,
-        ReplyError::TEXTS,
     ]
     .into_iter()
     .flatten()
