@@ -5,6 +5,8 @@ pub mod memory;
 pub mod peer;
 pub mod replies;
 pub mod secrets;
+#[path = "../../tests/support/server_side.rs"]
+pub mod server_side;
 
 /// The pieces of an input: 0xff begins the next.
 pub fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,7 +1,7 @@
 //! The server's side of one connection: what it heard and said, in clear text, and when it had the whole message.
 
-use rustls::{ServerConfig, ServerConnection};
-use std::io::{Read, Write};
+use crate::server_side::ServerSide;
+use rustls::ServerConfig;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -13,69 +13,45 @@ pub struct Peer {
     pub said_before_mail: Option<usize>,
     /// And when the final dot was.
     pub said_before_dot: Option<usize>,
-    tls: Option<ServerConnection>,
+    side: ServerSide,
 }
 
 impl Peer {
     /// With a configuration all is TLS from the first octet.
     pub fn new(config: Option<Arc<ServerConfig>>) -> Peer {
-        let mut tls = config.map(|config| ServerConnection::new(config).unwrap());
-        if let Some(tls) = &mut tls {
-            tls.set_buffer_limit(None); // or it takes no more than 64 KiB at once
-        }
-        Peer { tls, ..Peer::default() }
+        let mut peer = Peer::default();
+        config.into_iter().for_each(|config| peer.side.start_tls(config));
+        peer
     }
 
     pub fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        self.side.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Takes octets of the client's, and answers what TLS has to say to that.
-    pub fn hear(&mut self, mut octets: &[u8]) -> Vec<u8> {
+    pub fn hear(&mut self, octets: &[u8]) -> Vec<u8> {
         let before = self.heard.len();
-        match &mut self.tls {
-            None => self.heard.extend_from_slice(octets),
-            Some(tls) => {
-                while !octets.is_empty() && tls.read_tls(&mut octets).is_ok_and(|count| count > 0) {
-                    let _ = tls.process_new_packets(); // it may be broken by now
-                    let _ = tls.reader().read_to_end(&mut self.heard);
-                }
-            }
-        }
+        let _ = self.side.hear(octets, &mut self.heard); // it may be broken by now
         if self.said_before_mail.is_none() && place(self.beginning(), b"\r\nMAIL FROM:").is_some() {
             self.said_before_mail = Some(self.said.len());
         }
         if self.said_before_dot.is_none() {
             self.look_for_dot(before);
         }
-        self.flush()
+        self.side.say(b"")
     }
 
     /// What goes over the wire for this.
     pub fn say(&mut self, octets: &[u8]) -> Vec<u8> {
         self.said.extend(octets.iter().filter(|c| **c != b'\r'));
-        match &mut self.tls {
-            None => octets.to_vec(),
-            Some(tls) => {
-                tls.writer().write_all(octets).unwrap();
-                self.flush()
-            }
-        }
+        self.side.say(octets)
     }
 
     /// These go over the wire as they are. In clear that is to say them.
     pub fn say_outside_tls(&mut self, octets: &[u8]) {
-        if self.tls.is_none() {
+        if self.side.tls.is_none() {
             self.say(octets);
         }
-    }
-
-    fn flush(&mut self) -> Vec<u8> {
-        let mut wire = Vec::new();
-        while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
-            tls.write_tls(&mut wire).unwrap();
-        }
-        wire
     }
 
     /// All commands up to the message are in it.

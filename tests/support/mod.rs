@@ -25,6 +25,7 @@ pub mod reports;
 pub mod rspawn;
 pub mod script;
 pub mod server;
+pub mod server_side;
 pub mod silent;
 pub mod sink;
 pub mod talk;

@@ -1,10 +1,9 @@
 //! A scripted server without a socket: it answers line by line, in clear or over TLS, and its octets can be cut short or into
 //! pieces. The machine alone and the whole program are both tested against it.
 
-use std::io::{Read, Write};
+use super::server_side::ServerSide;
+use rustls::ServerConfig;
 use std::sync::Arc;
-
-use rustls::{ServerConfig, ServerConnection};
 
 /// What the client says begins with the first, then the server says the second. An empty first is the greeting; `.` is the
 /// end of a message.
@@ -39,38 +38,11 @@ pub const ONE_BY_ONE: Script = &[
     ("QUIT", "221 bye\r\n"),
 ];
 
-/// The first over STARTTLS, where another EHLO reply holds.
-pub const PIPELINED_STARTTLS: Script = &[
-    ("", "220 relay.example ESMTP\r\n"),
-    ("EHLO client.example.net", "250-relay.example\r\n250 STARTTLS\r\n"),
-    ("STARTTLS", "220-go\r\n220 ahead\r\n"),
-    (
-        "EHLO client.example.net",
-        "250-relay.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250 AUTH PLAIN\r\n",
-    ),
-    ("AUTH PLAIN AG15dXNlcgBzZWNyZXRwYXNz", "235 2.7.0 ok\r\n"),
-    ("MAIL FROM:<sender@example.net> SIZE=64", "250 sender ok\r\n"),
-    ("RCPT TO:<one@example.org>", "250 one ok\r\n"),
-    ("RCPT TO:<two@example.org>", "250 two ok\r\n"),
-    ("DATA", "354 go ahead\r\n"),
-    (".", "250-2.0.0 queued\r\n250 as 1234\r\n"),
-    ("QUIT", "221 bye\r\n"),
-];
-
-/// The second over STARTTLS.
-pub const ONE_BY_ONE_STARTTLS: Script = &[
-    ("", "220-relay.example\r\n220 ESMTP\r\n"),
-    ("EHLO client.example.net", "250-PIPELINING\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n"),
-    ("STARTTLS", "220\r\n"),
-    ("EHLO client.example.net", "250-relay.example\r\n250 AUTH CRAM-MD5\r\n"),
-    ("AUTH CRAM-MD5", "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n"),
-    ("", "235 ok\r\n"),
-    ("MAIL FROM:<sender@example.net>", "250 ok\r\n"),
-    ("RCPT TO:<one@example.org>", "250 ok\r\n"),
-    ("DATA", "354 go\r\n"),
-    (".", "250 queued\r\n"),
-    ("QUIT", "221 bye\r\n"),
-];
+/// The same over STARTTLS, where another EHLO reply holds: what the server says to EHLO before it, and to STARTTLS.
+pub fn over_starttls(hello: &'static str, go: &'static str, script: Script) -> Script {
+    let front = [script[0], ("EHLO client.example.net", hello), ("STARTTLS", go)];
+    [&front, &script[1..]].concat().leak()
+}
 
 /// The message of all, as it lies in the queue.
 pub const MESSAGE: &[u8] = b"Subject: offsets\n\n.a line that begins with a dot\n.\nthe end\n";
@@ -93,7 +65,7 @@ pub struct Player {
     /// The place behind each reply that is said.
     places: Vec<usize>,
     config: Option<Arc<ServerConfig>>,
-    tls: Option<ServerConnection>,
+    side: ServerSide,
     /// The final dot was heard.
     pub dot: bool,
 }
@@ -101,8 +73,8 @@ pub struct Player {
 impl Player {
     /// TLS, if there is a configuration for it, begins with STARTTLS where the script has that, else with the first octet.
     pub fn new(script: Script, config: Option<Arc<ServerConfig>>) -> Player {
-        let (said, places) = (Vec::new(), Vec::new());
-        let mut player = Player { script, heard: Vec::new(), next: 0, said, places, config, tls: None, dot: false };
+        let (heard, said, places, side) = (Vec::new(), Vec::new(), Vec::new(), ServerSide::default());
+        let mut player = Player { script, heard, next: 0, said, places, config, side, dot: false };
         if !script.iter().any(|(line, _)| *line == "STARTTLS") {
             player.start_tls();
         }
@@ -121,16 +93,9 @@ impl Player {
     }
 
     /// The client's octets. Panics when they are not those of the script.
-    pub fn hear(&mut self, mut octets: &[u8]) {
-        let Some(tls) = &mut self.tls else {
-            self.heard.extend_from_slice(octets);
-            return self.go_on();
-        };
-        while !octets.is_empty() && tls.read_tls(&mut octets).unwrap() > 0 {
-            tls.process_new_packets().unwrap();
-            let _ = tls.reader().read_to_end(&mut self.heard);
-        }
-        self.take_from_tls();
+    pub fn hear(&mut self, octets: &[u8]) {
+        self.side.hear(octets, &mut self.heard).unwrap();
+        self.say(b"");
         self.go_on();
     }
 
@@ -169,23 +134,15 @@ impl Player {
     fn reply(&mut self) {
         let reply = self.script[self.next].1.as_bytes();
         self.next += 1;
-        match &mut self.tls {
-            None => self.said.extend_from_slice(reply),
-            Some(tls) => tls.writer().write_all(reply).unwrap(),
-        }
-        self.take_from_tls();
+        self.say(reply);
         self.places.push(self.said.len());
     }
 
-    fn start_tls(&mut self) {
-        self.tls = self.config.clone().map(|config| ServerConnection::new(config).unwrap());
+    fn say(&mut self, octets: &[u8]) {
+        self.said.extend(self.side.say(octets));
     }
 
-    fn take_from_tls(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            while tls.wants_write() {
-                tls.write_tls(&mut self.said).unwrap();
-            }
-        }
+    fn start_tls(&mut self) {
+        self.config.iter().for_each(|config| self.side.start_tls(config.clone()));
     }
 }

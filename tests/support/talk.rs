@@ -2,13 +2,14 @@
 
 use super::certificate::{Authority, Identity};
 use super::server::Tls;
+use super::server_side::ServerSide;
 use super::{Home, resolve};
 use qmail_remote::control::home::Surroundings;
 use qmail_remote::delivery::Delivery;
 use qmail_remote::want::{Happened, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ use std::time::SystemTime;
 pub struct Talk {
     pub delivery: Delivery,
     config: Arc<ServerConfig>,
-    pub tls: Option<ServerConnection>,
+    side: ServerSide,
     pub now: u64,
     _home: Home,
 }
@@ -62,7 +63,7 @@ impl Talk {
         let mut delivery = Delivery::new(&arguments, &surroundings);
         resolve(&mut delivery, &["192.0.2.1", "192.0.2.2"]);
         let config = config(versions, identity);
-        let mut talk = Talk { delivery, config, tls: None, now: 0, _home: home };
+        let mut talk = Talk { delivery, config, side: ServerSide::default(), now: 0, _home: home };
         talk.connect();
         talk
     }
@@ -74,7 +75,7 @@ impl Talk {
 
     pub fn connect(&mut self) {
         assert!(matches!(self.delivery.want(self.now), Want::Connect(..)));
-        self.tls = None;
+        self.side = ServerSide::default();
         self.delivery
             .happened(Happened::Connected { now: self.now, unix: SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() });
     }
@@ -98,17 +99,7 @@ impl Talk {
             self.delivery.happened(Happened::Sent(self.now, octets.len()));
         }
         let mut said = Vec::new();
-        match &mut self.tls {
-            None => said = octets,
-            Some(tls) => {
-                let mut octets = &octets[..];
-                while !octets.is_empty() {
-                    tls.read_tls(&mut octets).unwrap();
-                    tls.process_new_packets().unwrap();
-                    let _ = tls.reader().read_to_end(&mut said);
-                }
-            }
-        }
+        self.side.hear(&octets, &mut said).unwrap();
         String::from_utf8(said).unwrap()
     }
 
@@ -120,14 +111,12 @@ impl Talk {
 
     /// The octets of the relay on the wire for this, and for what its TLS has to say.
     pub fn wire(&mut self, text: &str) -> Vec<u8> {
-        let mut octets = text.as_bytes().to_vec();
-        if let Some(tls) = &mut self.tls {
-            tls.writer().write_all(&std::mem::take(&mut octets)).unwrap();
-            while tls.wants_write() {
-                tls.write_tls(&mut octets).unwrap();
-            }
-        }
-        octets
+        self.side.say(text.as_bytes())
+    }
+
+    /// TLS of the relay, once it has begun.
+    pub fn tls(&mut self) -> &mut ServerConnection {
+        self.side.tls.as_mut().unwrap()
     }
 
     /// The relay says this.
@@ -147,7 +136,7 @@ impl Talk {
     }
 
     pub fn begin_tls(&mut self) {
-        self.tls = Some(ServerConnection::new(self.config.clone()).unwrap());
+        self.side.start_tls(self.config.clone());
     }
 
     /// The handshake, up to the EHLO behind it.

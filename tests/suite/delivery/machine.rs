@@ -2,9 +2,7 @@
 //! silenced and cut into two at every octet of what the server says, and taken by the kernel an octet at a time.
 
 use crate::support::certificate::Authority;
-use crate::support::script::{
-    self, MESSAGE, ONE_BY_ONE, ONE_BY_ONE_STARTTLS, PIPELINED, PIPELINED_STARTTLS, Player, Script,
-};
+use crate::support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script, over_starttls};
 use crate::support::server::Tls;
 use crate::support::{Delivered, Home, resolve};
 use qmail_remote::control::home::Surroundings;
@@ -64,8 +62,14 @@ impl Setting {
         [
             Setting::clear(PIPELINED),
             Setting::clear(ONE_BY_ONE),
-            Setting::over_tls(587, PIPELINED_STARTTLS),
-            Setting::over_tls(587, ONE_BY_ONE_STARTTLS),
+            Setting::over_tls(
+                587,
+                over_starttls("250-relay.example\r\n250 STARTTLS\r\n", "220-go\r\n220 ahead\r\n", PIPELINED),
+            ),
+            Setting::over_tls(
+                587,
+                over_starttls("250-PIPELINING\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", "220\r\n", ONE_BY_ONE),
+            ),
             Setting::over_tls(465, PIPELINED),
             Setting::over_tls(465, ONE_BY_ONE),
         ]

@@ -3,7 +3,7 @@
 
 use crate::support::certificate::Authority;
 use crate::support::namespace::inside;
-use crate::support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, PIPELINED_STARTTLS, Player, Script};
+use crate::support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script};
 use crate::support::server::{Tls, unread};
 use crate::support::{Delivered, Home};
 use rustls::ServerConfig;
@@ -203,7 +203,10 @@ fn the_server_says_it_in_two_segments() {
 
 #[test]
 fn over_starttls() {
-    let setting = Setting::over_tls(0, PIPELINED_STARTTLS);
+    let setting = Setting::over_tls(
+        0,
+        script::over_starttls("250-relay.example\r\n250 STARTTLS\r\n", "220-go\r\n220 ahead\r\n", PIPELINED),
+    );
     hangs_up(&setting);
     goes_on(&setting);
 }

@@ -56,7 +56,7 @@ fn close_notify() {
         let mut talk = Talk::new(587, "myuser secretpass");
         talk.starttls();
         talk.handshake();
-        talk.tls.as_mut().unwrap().send_close_notify();
+        talk.tls().send_close_notify();
         let octets = [&talk.wire("")[..], behind].concat();
         talk.delivery.happened(Happened::Received(0, &octets));
         talk.closed();
@@ -68,7 +68,7 @@ fn close_notify() {
     talk.handshake();
     talk.relay("250 a\r\n");
     assert_eq!(talk.client(), "MAIL FROM:<a@example.net>\r\n");
-    talk.tls.as_mut().unwrap().send_close_notify();
+    talk.tls().send_close_notify();
     talk.relay("");
     talk.closed();
     assert!(talk.report().contains("connection died. (#4.4.2)"), "{}", talk.report());
@@ -189,7 +189,7 @@ fn last_words() {
         talk.relay("");
         let alert = talk.closed();
         talk.not_connected();
-        let tls = talk.tls.as_mut().unwrap();
+        let tls = talk.tls();
         tls.read_tls(&mut &alert[..]).unwrap();
         let error = tls.process_new_packets().unwrap_err();
         assert_eq!(error, Error::AlertReceived(AlertDescription::UnknownCA));
@@ -210,7 +210,7 @@ fn last_words() {
         assert_eq!(talk.client(), if pipelining { ".\r\nQUIT\r\n" } else { ".\r\n" });
         talk.relay("250 taken\r\n");
         let last = talk.closed();
-        let tls = talk.tls.as_mut().unwrap();
+        let tls = talk.tls();
         tls.read_tls(&mut &last[..]).unwrap();
         assert!(tls.process_new_packets().unwrap().peer_has_closed());
         let mut said = String::new();
@@ -240,12 +240,12 @@ fn deadlines() {
     talk.starttls();
     talk.handshake();
     talk.now = 11_249;
-    talk.tls.as_mut().unwrap().refresh_traffic_keys().unwrap();
+    talk.tls().refresh_traffic_keys().unwrap();
     talk.relay("");
     talk.client();
     assert_eq!(talk.deadline(), 11_250);
     talk.now = 11_250;
-    talk.tls.as_mut().unwrap().refresh_traffic_keys().unwrap();
+    talk.tls().refresh_traffic_keys().unwrap();
     talk.relay("");
     assert!(matches!(talk.delivery.want(talk.now), Want::Close(_)));
 }

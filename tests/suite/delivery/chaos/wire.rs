@@ -1,8 +1,9 @@
 //! The octets of one connection of the server, in clear or over TLS: whole or in pieces, broken on purpose, and a record of both sides.
 
 use super::plan::{chance, skewed};
+use crate::support::server_side::ServerSide;
 use fastrand::Rng;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 
 pub struct Wire {
     stream: TcpStream,
-    tls: Option<ServerConnection>,
+    side: ServerSide,
     /// Up to where what was heard is understood.
     cursor: usize,
     pub record: Record,
@@ -62,11 +63,11 @@ pub struct Wire {
 impl Wire {
     pub fn new(stream: TcpStream, pieces: bool) -> Wire {
         stream.set_nodelay(true).unwrap();
-        Wire { stream, tls: None, cursor: 0, record: Record::default(), pieces }
+        Wire { stream, side: ServerSide::default(), cursor: 0, record: Record::default(), pieces }
     }
 
     pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+        self.side.tls.is_some()
     }
 
     /// The next line, without its CRLF. None: the client has ended its side, or is gone.
@@ -117,32 +118,18 @@ impl Wire {
         if count == 0 {
             return None;
         }
-        let Some(tls) = &mut self.tls else {
-            self.record.heard.extend_from_slice(&room[..count]);
-            return Some(());
-        };
-        let mut octets = &room[..count];
-        while !octets.is_empty() {
-            tls.read_tls(&mut octets).ok()?;
-            let state = tls.process_new_packets();
-            let _ = tls.reader().read_to_end(&mut self.record.heard); // it ends in WouldBlock
-            state.ok()?;
-        }
-        Some(())
+        self.side.hear(&room[..count], &mut self.record.heard).ok()
     }
 
     /// A handshake; or one with an octet of ours broken, and then the end of our side: it may be a length that is too large.
     pub fn handshake(&mut self, config: &Arc<ServerConfig>, mut flip: bool, rng: &mut Rng) -> Option<()> {
         let early = self.record.heard.split_off(self.cursor);
         self.record.tls_at = Some(self.cursor);
-        let mut tls = ServerConnection::new(config.clone()).unwrap();
-        tls.read_tls(&mut &early[..]).ok()?;
+        self.side.start_tls(config.clone());
+        let mut octets = early;
         loop {
-            let state = tls.process_new_packets();
-            let mut out = Vec::new();
-            while tls.wants_write() {
-                tls.write_tls(&mut out).unwrap();
-            }
+            let state = self.side.hear(&octets, &mut self.record.heard);
+            let mut out = self.side.say(b"");
             let broken = flip && !out.is_empty();
             if broken {
                 flip = false;
@@ -154,26 +141,20 @@ impl Wire {
                 self.end()?;
             }
             state.ok()?;
-            if !tls.is_handshaking() {
-                break;
+            if self.side.tls.as_ref().is_some_and(|tls| !tls.is_handshaking()) {
+                return Some(());
             }
-            let mut room = [0; 1 << 12];
-            let count = self.stream.read(&mut room).ok().filter(|count| *count > 0)?;
-            let mut octets = &room[..count];
-            while !octets.is_empty() {
-                tls.read_tls(&mut octets).ok()?;
-            }
+            octets = vec![0; 1 << 12];
+            let count = self.stream.read(&mut octets).ok().filter(|count| *count > 0)?;
+            octets.truncate(count);
         }
-        let _ = tls.reader().read_to_end(&mut self.record.heard);
-        self.tls = Some(tls);
-        Some(())
     }
 
     /// Says this. None: the client is gone.
     pub fn say(&mut self, octets: &[u8], rng: &mut Rng) -> Option<()> {
         let whole = !self.pieces;
         self.record.said.push(Chunk { octets: octets.to_vec(), heard: self.record.heard.len(), whole });
-        let out = self.encrypted(octets);
+        let out = self.side.say(octets);
         self.send(&out, rng)
     }
 
@@ -181,7 +162,7 @@ impl Wire {
     pub fn say_broken(&mut self, octets: &[u8], how: Break, rng: &mut Rng) -> Option<()> {
         let mut out = match how {
             Break::FatalAlert => self.fatal_alert(),
-            _ => self.encrypted(octets),
+            _ => self.side.say(octets),
         };
         match how {
             Break::FatalAlert => {}
@@ -198,35 +179,17 @@ impl Wire {
 
     /// Says that nothing more comes over TLS.
     pub fn say_close(&mut self, rng: &mut Rng) -> Option<()> {
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = &mut self.side.tls {
             tls.send_close_notify();
         }
-        let out = self.encrypted(b"");
+        let out = self.side.say(b"");
         self.send(&out, rng)
     }
 
     /// What TLS says to a client whose octets cannot be decrypted.
     fn fatal_alert(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        if let Some(tls) = &mut self.tls {
-            tls.read_tls(&mut &b"\x17\x03\x03\0\x05broke"[..]).unwrap();
-            let _ = tls.process_new_packets();
-            while tls.wants_write() {
-                tls.write_tls(&mut out).unwrap();
-            }
-        }
-        out
-    }
-
-    fn encrypted(&mut self, octets: &[u8]) -> Vec<u8> {
-        let Some(tls) = &mut self.tls else { return octets.to_vec() };
-        tls.set_buffer_limit(None);
-        tls.writer().write_all(octets).unwrap();
-        let mut out = Vec::new();
-        while tls.wants_write() {
-            tls.write_tls(&mut out).unwrap();
-        }
-        out
+        let _ = self.side.hear(b"\x17\x03\x03\0\x05broke", &mut Vec::new());
+        self.side.say(b"")
     }
 
     /// Gives these octets to the kernel as they are.
