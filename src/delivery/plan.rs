@@ -1,4 +1,4 @@
-//! What can be said of a delivery before the first system call on the network: the arguments, the control files.
+//! What is known of a delivery before anything is sent: the arguments and the control files.
 
 use crate::cause::{Cause, Target};
 use crate::control::files::Control;
@@ -26,14 +26,13 @@ pub struct Plan {
     pub target: Target,
     /// The address to send from.
     pub outgoingip: Option<IpAddr>,
-    /// queue/lock/tcpto. None: a check, which leaves it alone.
+    /// queue/lock/tcpto. None: a check, which does not use it.
     pub tcpto: Option<PathBuf>,
     /// Process id; staggers the retries of addresses in tcpto.
     pub pid: u32,
     /// Milliseconds that a connection may take.
     pub timeoutconnect: u64,
-    /// For how many milliseconds servers may still be silent before a login or MAIL, all together: one timeoutremote, however many
-    /// addresses there are.
+    /// How many milliseconds servers may still be silent before AUTH or MAIL. All addresses share one timeoutremote.
     pub patience: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The octets of one connection, in clear or over TLS: what is to be sent, how much of it the kernel has taken, and what was
-//! received.
+//! The octets of one connection, in clear or over TLS: what is queued for sending, how much of it the kernel has taken, and the
+//! decryption of what is received.
 
 use crate::tls::{Failure, Session};
 use qmail_auth::secret;
@@ -8,64 +8,64 @@ use std::collections::VecDeque;
 /// What one TLS record can hold (RFC 8446 section 5.1).
 const RECORD: usize = 1 << 14;
 
-/// Octets on their way. A place in the stream that goes out is counted in octets as they were put in. Over TLS what lies before it
-/// has gone out once the kernel has taken all of its record.
+/// A connection's octets. An offset counts the octets queued since the start of the connection, before encryption. Over TLS the octets
+/// before an offset are sent once the kernel has taken the whole record that holds them.
 #[derive(Default)]
 pub struct Channel {
-    /// For the kernel.
+    /// For the kernel, encrypted if there is TLS.
     octets: Vec<u8>,
     /// How many of `octets` the kernel has taken.
     taken: usize,
-    /// How many octets it has taken on this connection in all, as they are on the wire.
+    /// How many octets the kernel has taken on this connection, as they are on the wire.
     sent: u64,
-    /// The place behind all that was put in.
+    /// The offset after all that was queued.
     put: u64,
-    /// The place behind all that has gone out.
+    /// The offset after all that was sent.
     gone: u64,
     holds_secret: bool,
     tls: Option<Box<Session>>,
-    /// What is not yet encrypted. A relay that reads record by record answers each by itself, and its second answer may wait until
-    /// the first is acknowledged (RFC 896): so what is put in between two sends becomes one record.
+    /// Not yet encrypted. All that is queued between two sends becomes one record: a relay that reads record by record answers each
+    /// separately, and its second answer may wait until the first is acknowledged (RFC 896).
     plain: Vec<u8>,
-    /// The records that the kernel has not yet taken: where each ends, as `sent` counts, and the place of that end.
+    /// The records that the kernel has not taken: where each ends, as `sent` counts, and as offsets count.
     records: VecDeque<(u64, u64)>,
 }
 
 impl Channel {
-    /// What is to be sent: all that was put in and has not gone out.
+    /// The octets to send now.
     pub fn pending(&mut self) -> &[u8] {
         self.encrypt();
         &self.octets[self.taken..]
     }
 
-    /// How many octets that is, but for what TLS adds to them.
+    /// How many octets that is, without what TLS adds.
     pub fn waiting(&self) -> usize {
         self.octets.len() - self.taken + self.plain.len()
     }
 
-    /// The place behind all that was put in so far.
+    /// The offset after all that is queued so far.
     pub fn end(&self) -> u64 {
         self.put
     }
 
-    /// The kernel has taken all before this place.
+    /// The kernel has taken all octets before this offset.
     pub fn is_sent(&self, place: u64) -> bool {
         self.gone >= place
     }
 
-    /// From here on all is TLS.
+    /// From here on everything is encrypted.
     pub fn start_tls(&mut self, session: Session) {
         self.tls = Some(Box::new(session));
         self.take_from_tls();
     }
 
-    /// The TLS session, if all is TLS by now.
+    /// The TLS session, once it is started.
     pub fn tls(&self) -> Option<&Session> {
         self.tls.as_deref()
     }
 
-    /// Decrypts what was received, behind what is in `plain`, which holds what was said before a failure also. What TLS
-    /// itself has to answer, the alert about a failure too, is then among what is to be sent.
+    /// Decrypts `octets` and appends to `plain`; on failure `plain` keeps what came before it. What TLS itself has to send, such as an
+    /// alert about the failure, is queued.
     pub fn decrypt(&mut self, octets: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
         let Some(session) = &mut self.tls else { return Ok(()) };
         let received = session.receive(octets, plain);
@@ -73,7 +73,7 @@ impl Channel {
         received
     }
 
-    /// Adds what `fill` puts behind the octets it is given.
+    /// Queues what `fill` appends.
     pub fn put(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let buffer = match self.tls {
             None => {
@@ -88,7 +88,7 @@ impl Channel {
         self.put += (buffer.len() - before) as u64;
     }
 
-    /// Adds one line and its CRLF.
+    /// Queues one line and its CRLF.
     pub fn put_line(&mut self, line: &[u8]) {
         self.put(|octets| {
             octets.extend_from_slice(line);
@@ -96,8 +96,8 @@ impl Channel {
         });
     }
 
-    /// Adds one line that holds a secret. It is cleared once sent or encrypted; the room is made first, so that no copy stays
-    /// behind.
+    /// Queues one line that holds a secret, and its CRLF. It is cleared once sent or encrypted. Capacity is reserved first, since growing
+    /// a buffer leaves a copy behind.
     pub fn put_secret_line(&mut self, line: &[u8]) {
         self.holds_secret = self.tls.is_none();
         self.octets.reserve(line.len() + 2);
@@ -107,7 +107,7 @@ impl Channel {
         secret::clear(&mut self.plain);
     }
 
-    /// Ends our side of TLS, if there is TLS.
+    /// Queues the end of our side of TLS, if there is TLS.
     pub fn put_close(&mut self) {
         self.encrypt();
         if let Some(session) = &mut self.tls {
@@ -116,7 +116,7 @@ impl Channel {
         }
     }
 
-    /// The kernel took this many more octets.
+    /// The kernel has taken `count` more octets.
     pub fn sent(&mut self, count: usize) {
         let count = count.min(self.octets.len() - self.taken);
         self.taken += count;
@@ -133,7 +133,7 @@ impl Channel {
         }
     }
 
-    /// Forgets what is pending: it can no longer be sent.
+    /// Drops what is queued.
     pub fn clear(&mut self) {
         self.clear_octets();
         self.plain.clear();
@@ -149,7 +149,7 @@ impl Channel {
         self.holds_secret = false;
     }
 
-    /// Makes records of what is not yet encrypted, as few as can be.
+    /// Encrypts what is queued, in as few records as possible.
     fn encrypt(&mut self) {
         let Some(session) = self.tls.as_mut().filter(|_| !self.plain.is_empty()) else { return };
         self.octets.drain(..self.taken);
@@ -162,7 +162,7 @@ impl Channel {
             place += piece.len() as u64;
             if self.octets.len() > before {
                 self.records.push_back((self.sent + self.octets.len() as u64, place));
-            } // else TLS holds it back, and it has not gone out
+            } // else TLS has kept the piece, and it is not sent
         }
         self.plain.clear();
     }

@@ -1,10 +1,10 @@
-//! The session of one connection, without I/O: octets and times in, octets and one ending out. What to say next is in
-//! `handshake`, up to the login, and in `transaction`, for the mail; `replies` is how the server's octets become replies.
+//! The SMTP session of one connection, sans-IO: octets and times in, octets and one ending out.
 //!
-//! TLS is begun where the policy wants it, and all that was learnt before is forgotten (RFC 3207 section 4.2).
+//! In the order of a session: `greeting` (and EHLO), `starttls`, `login`, `transaction` (the mail). `replies` makes replies of the
+//! server's octets, `reports` makes verdicts and recipient reports. What a reply means is decided in [`crate::verdict`].
 //!
-//! Replies are matched one to one to commands. A reply whose first octet was in hand before its command was given to
-//! the kernel answers nothing: it ends the delivery with Z, except that an early refusal of the message counts as one.
+//! Replies are matched one to one to commands. A reply whose first octet came before the kernel had taken its command answers
+//! nothing, and the mail is deferred; but an early refusal of the message counts as a refusal.
 
 mod greeting;
 mod login;
@@ -32,52 +32,53 @@ use std::collections::VecDeque;
 use std::mem;
 use std::net::IpAddr;
 
-/// As long as fewer octets are pending, more of the message is wanted.
+/// More of the message is read while fewer octets than this are pending.
 const LOW_WATER: usize = 64 * 1024;
 
-/// How a connection ended.
+/// How a session ended.
 pub enum Ending {
     /// The delivery is over.
     Report(Vec<RecipientReport>, Verdict),
-    /// The server fails for reasons of its own: try the next address (RFC 5321 section 5.1); this is the verdict if there is none,
-    /// and what became of this address in a few words.
+    /// The server fails for reasons of its own: the next address is tried (RFC 5321 section 5.1). With the verdict if there is none,
+    /// and a few words about this address.
     NextAddress(Verdict, String),
-    /// Connect to the same address again and go on with the login; this is the verdict if there is no connection.
+    /// The login goes on over a new connection to the same address. With the verdict if that cannot be made.
     Reconnect(Verdict),
-    /// The same, but without TLS, which came to nothing; and why.
+    /// TLS failed, and the mail may go out in clear over a new connection to the same address. With the verdict if that cannot be
+    /// made, and why TLS failed.
     ReconnectInClear(Verdict, String),
 }
 
-/// What the message is up to.
+/// How far the message is.
 enum Sending {
-    /// It is not begun.
+    /// Nothing of it has been read.
     No,
-    /// It is read once before MAIL, for what the server wants to know of it.
+    /// It is read once before MAIL, since the server wants to know something of it.
     Prescan(Prescan),
-    /// It is on its way.
+    /// It is being sent.
     Body(DotStuffer),
-    /// It was put in with its final dot, which ends at this place.
+    /// All of it is queued. The final dot ends at this offset of the channel.
     Dot(u64),
 }
 
 /// How far TLS is.
 enum TlsState {
-    /// All is in clear.
+    /// The session is in clear.
     Clear,
-    /// Begun, and nothing was said over it yet.
+    /// The handshake, until the first reply over TLS.
     Starting,
-    /// A reply came over it, so it is there for good.
+    /// A reply came over TLS.
     Up,
-    /// It broke off after that, and why.
+    /// TLS failed after that, and why.
     Broke(String),
 }
 
-/// What is known of the end.
+/// What is known of the ending.
 enum Outcome {
     Open,
-    /// All that a check is for is done.
+    /// A check has reached its goal.
     Checked,
-    /// The verdict is known; the replies still to come are read and dropped.
+    /// The verdict is known. The replies to commands already sent are still read, and dropped.
     Decided(Verdict),
     Ended(Ending),
 }
@@ -87,14 +88,14 @@ pub struct Session {
     envelope: Envelope,
     auth: Option<Client>,
     peer: IpAddr,
-    /// Unix time, to verify certificates by.
+    /// Unix time in seconds, to verify certificates by.
     unix: u64,
-    /// Why TLS came to nothing on a connection before this, which is then in clear.
+    /// Why TLS failed on the connection before. If it did, this one is in clear.
     tls_failure: Option<String>,
     policy: TlsPolicy,
-    /// For how many milliseconds the server may be silent before AUTH or MAIL.
+    /// How many milliseconds the server may be silent before AUTH or MAIL.
     patience: u64,
-    /// AUTH or MAIL was said: from here on no other address is tried.
+    /// AUTH or MAIL was sent: from here on no other address is tried.
     is_committed: bool,
     deadline: u64,
     reader: ReplyReader,
@@ -102,21 +103,22 @@ pub struct Session {
     early: bool,
     channel: Channel,
     tls: TlsState,
-    /// The commands whose replies are still to come, each with the place in the stream where it ends.
+    /// The commands without a reply so far, each with the offset of the channel where it ends.
     unanswered: VecDeque<(Command, u64)>,
-    /// The kernel takes no more. What the server has said is still read to its end.
+    /// The kernel takes no more. What the server has sent is still read to its end.
     write_failed: bool,
     capabilities: Capabilities,
     recipients: Vec<RecipientReport>,
     sending: Sending,
-    /// EHLO was deferred, so it is not known what the server can do.
+    /// EHLO was deferred, so the capabilities of the server are not known.
     hello_deferred: bool,
     outcome: Outcome,
 }
 
 impl Session {
-    /// A connection to `peer` was made at `now`, and that is the time `unix`. `tls_failure`: why TLS came to nothing there
-    /// before, so that this one is in clear. `patience`: for how many milliseconds the server may be silent before AUTH or MAIL.
+    /// Begins on a connection to `peer`, made at `now` (milliseconds, monotonic) and `unix` (seconds). `tls_failure`: why TLS failed
+    /// on the connection before, so that this one stays in clear. `patience`: how many milliseconds the server may be silent before
+    /// AUTH or MAIL.
     pub fn new(
         Mail { envelope, auth }: Mail,
         peer: IpAddr,
@@ -197,13 +199,12 @@ impl Session {
     }
 
     fn renew_deadline(&mut self, now: u64) {
-        let time = match self.is_committed {
-            true => self.envelope.timeout,
-            // A handshake that comes to no end must leave time for the connection in clear.
-            false if self.is_starting_tls() && self.envelope.relay.falls_back(self.credentials()) => {
-                self.patience / 4 * 3
-            }
-            false => self.patience,
+        let time = if self.is_committed {
+            self.envelope.timeout
+        } else if self.is_starting_tls() && self.envelope.relay.falls_back(self.credentials()) {
+            self.patience / 4 * 3 // a handshake that does not end must leave time for the connection in clear
+        } else {
+            self.patience
         };
         self.deadline = now.saturating_add(time);
     }
@@ -213,7 +214,7 @@ impl Session {
         self.channel.clear();
     }
 
-    /// Tells what the server said, its words masked.
+    /// Passes an event about what the server said, masked.
     fn notify_masked(&self, text: &[u8], event: impl Fn(&[u8]) -> Event) {
         if self.envelope.log.is_on() {
             let masked = self.mask().map(|mask| mask.apply(text));
@@ -237,12 +238,12 @@ impl Session {
         }
     }
 
-    /// The final dot was given to the kernel whole, so the server may have taken the message.
+    /// The kernel has taken the whole final dot, so the server may have accepted the message.
     fn dot_is_sent(&self) -> bool {
         matches!(self.sending, Sending::Dot(dot) if self.channel.is_sent(dot))
     }
 
-    /// Acts on a reply; `behind` is what was received behind it.
+    /// Acts on a reply. `behind` is what was received after it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
         self.notify_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
@@ -252,7 +253,7 @@ impl Session {
             return self.drop_reply(command, reply);
         }
         match (command, self.reporter().judge(command, reply)) {
-            // A refusal of the message counts even before its end. All else that comes before its command is sent answers nothing.
+            // A refusal of the message counts even before its end. Anything else that comes before its command answers nothing.
             (Command::EndOfData, Judgement::Mail(Fate::Deferred | Fate::Bounced, about)) if about != About::Unknown => {
                 self.finish(self.reporter().refused(command, reply));
             }
@@ -312,7 +313,7 @@ impl Session {
         }
     }
 
-    /// The delivery is over, as soon as all that was asked is answered.
+    /// The verdict is known. The session ends once all commands are answered.
     fn finish(&mut self, verdict: Verdict) {
         if self.unanswered.is_empty() {
             let recipients = mem::take(&mut self.recipients);
@@ -322,7 +323,7 @@ impl Session {
         }
     }
 
-    /// Ends politely where a QUIT can be understood as one: not as a line of a message, and once.
+    /// Ends the session, with QUIT where the server can read it as a command: once, and not inside a message.
     fn end(&mut self, ending: Ending) {
         let in_message = match self.sending {
             Sending::No | Sending::Prescan(_) => false,
@@ -342,7 +343,7 @@ impl Session {
         self.outcome = Outcome::Ended(ending);
     }
 
-    /// The connection is of no more use. A verdict that was known before stands.
+    /// The connection cannot be used any more. A verdict that was known before stands.
     fn abandon(&mut self, verdict: Verdict) {
         self.forget_pending();
         let recipients = mem::take(&mut self.recipients);
@@ -353,12 +354,12 @@ impl Session {
         };
     }
 
-    /// A reply to nothing that was asked, or of a kind that has no place there.
+    /// A reply that answers no command, or of a kind that does not fit its command.
     fn out_of_step(&mut self, reply: &Reply) {
         self.server_failed(AddressFailure::OutOfStep.to_string(), self.reporter().out_of_step(reply));
     }
 
-    /// The connection is of no more use, by the server's doing. Before a login or MAIL that says nothing of other addresses.
+    /// The server makes the connection useless. Before AUTH or MAIL another address may do better.
     fn server_failed(&mut self, why: String, verdict: Verdict) {
         if self.is_committed {
             return self.abandon(verdict);
@@ -369,7 +370,7 @@ impl Session {
         }
     }
 
-    /// What the kernel has not taken must not follow, as it could end a message. An alert about a handshake may.
+    /// Drops what the kernel has not taken, since it could end a message. The alert of a failed handshake may still go out.
     fn forget_pending(&mut self) {
         if !self.is_starting_tls() {
             self.channel.clear();

@@ -1,4 +1,4 @@
-//! What the server does: octets, which become replies one by one, its end, or nothing at all.
+//! What comes from the server: its octets become replies, one by one; or it closes, or says nothing in time.
 
 use super::{Outcome, Session, TlsState};
 use crate::cause::tls::TlsCause;
@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::tls::{self, Failure};
 
 impl Session {
-    /// The server sent this.
+    /// Takes octets from the server, in clear or encrypted.
     pub(super) fn received(&mut self, now: u64, octets: &[u8]) {
         match self.channel.tls() {
             None => self.read(now, octets),
@@ -17,11 +17,11 @@ impl Session {
                 self.received_over_tls(now, octets, was_handshaking);
             }
         }
-        // Not before all that is in hand is read: a reply that answers nothing would be the end of a mail, too.
+        // Only after all octets in hand are read: a reply that answers nothing would end a mail, too.
         if matches!(self.outcome, Outcome::Checked) && self.reader.is_empty() {
             self.finish(Cause::Checked.into());
         }
-        // Octets that make no reply do not extend the deadline, however many come.
+        // Only a whole reply extends the deadline, not any number of octets.
         if !self.is_over() && now >= self.deadline {
             self.timed_out();
         }
@@ -30,7 +30,7 @@ impl Session {
     fn received_over_tls(&mut self, now: u64, octets: &[u8], was_handshaking: bool) {
         let mut plain = Vec::new();
         let decrypted = self.channel.decrypt(octets, &mut plain);
-        self.write_failed |= decrypted.is_err(); // what was said before the failure counts, but nothing can be answered
+        self.write_failed |= decrypted.is_err(); // what came before the failure counts, but nothing can be sent any more
         if was_handshaking && self.channel.tls().is_some_and(|session| !session.is_handshaking()) {
             self.renew_deadline(now);
             if let Some(session) = self.channel.tls() {
@@ -50,12 +50,12 @@ impl Session {
         }
     }
 
-    /// The server said this.
+    /// Takes octets in clear, and acts on each reply that they complete.
     fn read(&mut self, now: u64, mut input: &[u8]) {
         while !input.is_empty() && !self.is_over() {
             if self.reader.is_empty() {
                 if let [b'\r' | b'\n', rest @ ..] = input {
-                    input = rest; // of an empty line, or of one that ended in LF CR: it begins no reply
+                    input = rest; // an empty line, or the end of a line in LF CR: no reply begins here
                     continue;
                 }
                 self.early = self.unanswered.front().is_none_or(|(_, end)| !self.channel.is_sent(*end));
@@ -71,7 +71,7 @@ impl Session {
                 }
                 Some(Err(error)) => {
                     if self.envelope.log.is_on() {
-                        let text = self.reader.text(); // up to where it was no reply any more, so a secret may be cut
+                        let text = self.reader.text(); // it may end inside a secret
                         let masked = self.mask().map(|mask| mask.apply_cut(text));
                         self.envelope.log.notify(&Event::NoReply(masked.as_deref().unwrap_or(text)));
                     }
@@ -81,7 +81,7 @@ impl Session {
         }
     }
 
-    /// The server has said its last: it closed, or the connection is lost.
+    /// The server closed, or the connection is lost.
     pub(super) fn closed(&mut self) {
         if self.is_starting_tls() {
             let done = self.channel.tls().is_some_and(|session| !session.is_handshaking());
@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    /// The deadline passed, and the server had said nothing.
+    /// The deadline passed without a word from the server.
     pub(super) fn timed_out(&mut self) {
         if self.is_starting_tls() {
             return self.tls_failed(Failure::Relay(TlsCause::Silent));
@@ -108,7 +108,7 @@ impl Session {
         self.server_failed(why.to_string(), self.reporter().died());
     }
 
-    /// What the next reply would be to.
+    /// The command that the next reply answers.
     pub(super) fn awaited(&self) -> Option<Command> {
         self.unanswered.front().map(|(command, _)| *command)
     }

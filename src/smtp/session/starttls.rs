@@ -21,6 +21,7 @@ impl Session {
         }
     }
 
+    /// The server refuses STARTTLS, or its reply does not fit.
     pub(super) fn starttls_refused(&mut self, reply: &Reply) {
         let code = reply.code;
         if code < 400 {

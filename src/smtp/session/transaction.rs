@@ -12,17 +12,19 @@ use qmail_auth::reply::Reply;
 use std::mem;
 
 impl Session {
-    /// MAIL, and with PIPELINING all up to DATA in the same flight. Before it the message is read once, if the server wants to know something of it.
+    /// Sends MAIL; with PIPELINING (RFC 2920) all up to DATA in the same flight. Before that the message is read once, if the server
+    /// wants to know something of it.
     pub(super) fn send_mail(&mut self) {
         let Envelope { sender, recipients, facts, .. } = &self.envelope;
         let non_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
         let Capabilities { size, eight_bit_mime, smtputf8, .. } = self.capabilities;
         if non_ascii && !smtputf8 {
             let verdict = self.reporter().non_ascii_address(self.hello_deferred);
-            return match self.envelope.relay.is_direct {
-                true => self.end(Ending::NextAddress(verdict, AddressFailure::NoSmtputf8.to_string())), // another exchanger may know more
-                false => self.finish(verdict),
-            };
+            if self.envelope.relay.is_direct {
+                // Another exchanger may offer it.
+                return self.end(Ending::NextAddress(verdict, AddressFailure::NoSmtputf8.to_string()));
+            }
+            return self.finish(verdict);
         }
         if self.envelope.goal != Goal::Sent {
             self.outcome = Outcome::Checked;
@@ -83,7 +85,7 @@ impl Session {
         self.unanswered.push_back((Command::EndOfData, u64::MAX));
     }
 
-    /// The message was read once, or cannot be.
+    /// The prescan is done, or cannot be made.
     pub(super) fn prescanned(&mut self, facts: Facts) {
         self.sending = Sending::No;
         self.envelope.facts = facts;
@@ -109,7 +111,7 @@ impl Session {
         match (self.envelope.facts, stuffer.facts()) {
             (Facts::Known(first), second) if first != second => {
                 let cause = Cause::MessageChanged { first: first.size, second: second.size };
-                return self.abandon(cause.into()); // by a failing disk, or somebody who has cut the file
+                return self.abandon(cause.into()); // a failing disk, or somebody has cut the file
             }
             _ => {}
         }
@@ -122,7 +124,7 @@ impl Session {
         self.sending = Sending::Dot(dot);
         self.unanswered.iter_mut().for_each(|(_, end)| *end = dot);
         if self.capabilities.pipelining {
-            self.channel.put_line(b"QUIT"); // in the same flight; its reply is not waited for
+            self.channel.put_line(b"QUIT"); // in the same flight; nobody waits for its reply
         }
     }
 
