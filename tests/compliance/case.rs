@@ -33,8 +33,11 @@ pub struct Case {
     #[serde(default)]
     pub servers: BTreeMap<String, Script>,
     pub tcpto: Option<Tcpto>,
+    #[serde(default)]
     pub stdout: Vec<String>,
+    #[serde(default)]
     pub wire: Vec<String>,
+    pub config: Option<Config>,
     #[serde(default)]
     pub runs: Option<Runs>,
     pub stock: Option<Stock>,
@@ -71,6 +74,14 @@ impl Reply {
             Reply::Turns { turns } => turns[turn.min(turns.len() - 1)].steps(0),
         }
     }
+}
+
+/// What `qmail-remote-check --config` says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub status: i32,
+    pub says: Vec<String>,
 }
 
 /// queue/lock/tcpto before and after.

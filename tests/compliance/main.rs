@@ -18,6 +18,8 @@
 //!   absent if it is the only one and to 192.0.2.7; `=> ADDRESS from ADDRESS` also says where it comes from. Where another
 //!   program is to say `EHLO`, HELO is expected.
 //! * `tcpto`: queue/lock/tcpto, if it is to exist. `runs`: for what is random.
+//! * `config`, in the place of `stdout` and `wire`: the `status` of `qmail-remote-check --config`, and what it `says` besides the
+//!   home, what is said in each connection, and who can read a secret. The word secret must not be in it.
 //! * `stock`: `why` and in what stock differs on purpose. `only_ours`: why no other program can run the case.
 //! * `rows`: the case is several, one for each; or, if these are lists of rows, one for each of their combinations. A row's
 //!   values stand where the case has their names in braces; a list stands for lines.
@@ -62,7 +64,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments clear control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
+    addresses arguments clear config control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
 }
 
 #[test]

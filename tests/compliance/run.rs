@@ -1,8 +1,9 @@
 //! Runs cases and compares.
 
-use super::case::{Case, Stock, Tcpto, all_fit, cases, expand, octets, text};
+use super::case::{Case, Config, Stock, Tcpto, all_fit, cases, expand, octets, text};
 use super::server::{Connection, Servers};
 use super::{DIRECTORY, USUAL_SERVER, support};
+use crate::support::certificate::Authority;
 use crate::support::names::Names;
 use std::env;
 use std::ffi::OsString;
@@ -33,7 +34,7 @@ pub fn all(topic: &str) {
     let only = env::var("CASE").unwrap_or_default();
     let (mut passed, mut marked, mut skipped, mut failed) = (0, 0, 0, Vec::new());
     for case in cases.iter().filter(|case| case.name.contains(&only)) {
-        if case.only_ours.is_some() && !program.is_ours {
+        if (case.only_ours.is_some() || case.config.is_some()) && !program.is_ours {
             skipped += 1;
             continue;
         }
@@ -56,6 +57,8 @@ fn set_up() -> Program {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/var"]).status().unwrap();
     assert!(mounted.success());
     fs::create_dir_all("/var/tmp").unwrap(); // perhaps TMPDIR
+    fs::create_dir_all("/etc/ssl/certs").unwrap();
+    fs::write("/etc/ssl/certs/ca-certificates.crt", Authority::new("Debian's CA").pem).unwrap();
     let path = Path::new("/var/program/bin/qmail-remote").to_owned();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
@@ -67,6 +70,9 @@ fn check(case: &Case, program: &Program) -> Result<(), String> {
     let stock = case.stock.as_ref().filter(|_| !program.is_ours);
     if case.stock.as_ref().is_some_and(|stock| stock.why.is_empty() || !differs(case, stock)) || case.fact.is_empty() {
         return Err("  a case needs a fact, and a difference a reason and something that differs".to_owned());
+    }
+    if let Some(expected) = &case.config {
+        return config(case, expected);
     }
     let stdout = stock.and_then(|stock| stock.stdout.as_ref()).unwrap_or(&case.stdout);
     let wire = stock.and_then(|stock| stock.wire.as_ref()).unwrap_or(&case.wire);
@@ -134,6 +140,25 @@ fn deliver(case: &Case, program: &Program) -> Result<(Vec<String>, Vec<Connectio
         }
     }
     Ok((reports, connections))
+}
+
+/// Has qmail-remote-check describe the home. It begins with the home and what is said in each connection, and tells of each file
+/// with a secret who can read it; all this depends on no line.
+fn config(case: &Case, expected: &Config) -> Result<(), String> {
+    make_home(case);
+    let mut command = Command::new(support::check::program());
+    let output = command.arg("--config").env("QMAILHOME", HOME).output().unwrap();
+    let said = text(&output.stdout);
+    if output.status.code() != Some(expected.status) || said.replace(" holds a secret: ", "").contains("secret") {
+        return Err(format!("  {}: {said}", output.status));
+    }
+    let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+    compare("--config", &[format!("home {HOME}")], &lines[..1])?;
+    lines.retain(|line| {
+        !["home ", "each connection: EHLO client.example.net, "].iter().any(|begin| line.starts_with(begin))
+    });
+    lines.retain(|line| !line.contains(" holds a secret: "));
+    compare("--config", &expected.says, &lines)
 }
 
 fn make_home(case: &Case) {
