@@ -10,7 +10,8 @@ fn main() {
     // and libgcc_s is no library more to find, to map, and to miss one day: then qmail-rspawn would bounce the queue.
     println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
     let programs = ["qmail-remote", "qmail-remote-check"]; // each has its main in a file of its name
-    let mut shared = vec!["loop.c", "connect.c", "resolve.c", "tcpto.c", "limit.c", "clock.c", "core.c"];
+    let mut shared =
+        vec!["loop.c", "report.c", "connect.c", "resolve.c", "tcpto.c", "time_limit.c", "clock.c", "core.c"];
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     let linked_statically = features.split(',').any(|feature| feature == "crt-static"); // script/dist
     if linked_statically {

@@ -47,6 +47,13 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
+/* Writes all of this to descriptor 1. Returns 0, or -1 when not all could be written. */
+int write_whole(const char *octets, size_t len);
+
+/* Writes a report to descriptor 1. qmail-rspawn would misread a truncated report, so it is written whole, or the process dies by a
+   signal, which defers the mail. */
+void write_report(const char *octets, size_t len);
+
 /* Runs a delivery to its end. Writes its report, or the output of a check, to descriptor 1. Aborts when a report cannot be written
    whole. Returns 0, or -1 when the output of a check cannot be written. */
 int run(struct qmail_auth_delivery *delivery);

@@ -123,33 +123,6 @@ static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qm
     qmail_auth_delivery_disconnected(delivery, now());
 }
 
-/* Returns 0, or -1 when not all could be written. */
-static int write_whole(const char *octets, size_t len)
-{
-    struct pollfd p = {1, POLLOUT, 0};
-
-    while (len > 0) {
-        ssize_t n = write(1, octets, len);
-
-        if (n > 0) {
-            octets += n;
-            len -= (size_t)n;
-        } else if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            (void)poll(&p, 1, 1000);
-        } else if (n == 0 || errno != EINTR) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* qmail-rspawn would misread a truncated report. So it is written whole, or the process dies by a signal, which defers the mail. */
-static void write_report(const char *octets, size_t len)
-{
-    if (write_whole(octets, len) == -1)
-        abort();
-}
-
 int run(struct qmail_auth_delivery *delivery)
 {
     struct qmail_auth_want want;

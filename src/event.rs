@@ -6,11 +6,11 @@
 //! No event holds a secret. Lines of AUTH are cut before the secret, and the server's words are masked, or come as a view that masks
 //! them ([`View`], [`Choice`]).
 
-use crate::command::Command;
 use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
-use crate::tls::view::View;
+use crate::smtp_command::Command;
+use crate::tls::session_view::View;
 use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
 use qmail_auth::mechanisms::Mechanism;

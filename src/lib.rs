@@ -5,16 +5,16 @@
 
 pub mod cause;
 pub mod check;
-pub mod command;
 pub mod control;
 pub mod delivery;
-pub mod encoding;
 pub mod event;
 pub mod ffi;
 pub mod policy;
 pub mod report;
 pub mod resolve;
 pub mod smtp;
+pub mod smtp_command;
+pub mod text_encoding;
 pub mod tls;
 pub mod verdict;
 pub mod want;

@@ -5,11 +5,11 @@
 //! The ground rule: when in doubt, defer. A mail that is bounced is gone; one that is deferred is tried again, and its report says
 //! what to do.
 
-pub mod account;
+pub mod account_refusals;
 
 use crate::cause::Cause;
-use crate::command::Command;
-use account::Trouble;
+use crate::smtp_command::Command;
+use account_refusals::Trouble;
 use qmail_auth::reply::Reply;
 
 /// What becomes of a mail.
@@ -165,7 +165,7 @@ fn about(command: Command, reply: &Reply, login: LoginState) -> About {
     if login == LoginState::CertificateShown && command != Command::EndOfData && may_be_about_login(reply) {
         return About::Certificate;
     }
-    match (login, account::trouble(reply)) {
+    match (login, account_refusals::trouble(reply)) {
         (LoginState::None, _) | (_, None) => About::Mail,
         (_, Some(trouble)) => About::Account(trouble),
     }

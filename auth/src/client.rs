@@ -6,6 +6,7 @@
 //! try that showed the password was answered 535.
 
 pub mod choice;
+mod tries;
 mod why;
 
 use crate::cause::{Attempts, Cause};
@@ -15,11 +16,8 @@ use crate::mask::Mask;
 use crate::mechanisms::{self, Cancel, Exchange, Mechanism, Response};
 use crate::secret::Secret;
 use crate::{base64_length, base64_secret};
+use tries::{CONNECTIONS, End, TRIES_FOR_A_MESSAGE, TRIES_ON_A_CONNECTION, Try};
 
-/// Some servers close after three failures, so no connection sees more than two tries.
-const TRIES_ON_A_CONNECTION: usize = 2;
-const TRIES_FOR_A_MESSAGE: usize = 3;
-const CONNECTIONS: usize = 2;
 /// A command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 allows more, but servers are known that do not.
 const COMMAND_LINE: usize = 512;
 
@@ -47,48 +45,6 @@ pub enum Step {
     Deferred(Attempts),
     /// There is no login, and somebody has to look at the set-up. The text says why and what to do, without naming relay or user.
     Failed(Attempts),
-}
-
-/// How one try ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// By a 235 that the mechanism accepts.
-    LoggedIn,
-    /// By another reply, or by a 235 that it does not accept.
-    Code(u16),
-    /// The relay closed.
-    Closed,
-}
-
-struct Try {
-    mechanism: &'static Mechanism,
-    /// None: cancelled, or over.
-    exchange: Option<Box<dyn Exchange>>,
-    /// It stood in the AUTH command.
-    initial_response: bool,
-    /// The `334` replies answered.
-    answers: usize,
-    end: Option<End>,
-    /// The relay was closing already, because of a refusal before: it has not refused this mechanism.
-    lost: bool,
-}
-
-impl Try {
-    /// No reply to the AUTH command has come.
-    fn is_unanswered(&self) -> bool {
-        self.exchange.is_some() && self.answers == 0
-    }
-
-    fn showed_password(&self) -> bool {
-        let responses = usize::from(self.initial_response) + self.answers;
-        self.mechanism.shows_password.is_some_and(|response| responses >= response)
-    }
-
-    /// It may be the initial response that the relay does not know.
-    fn is_refused_for_its_form(&self) -> bool {
-        let is_about_syntax = matches!(self.end, Some(End::Code(500 | 501 | 502 | 504 | 555)));
-        self.initial_response && self.answers == 0 && is_about_syntax
-    }
 }
 
 /// The client. It lives as long as the message, over all connections.

@@ -9,7 +9,7 @@ pub mod mask;
 pub mod mechanisms;
 pub mod reply;
 pub mod secret;
-mod texts;
+mod texts_macro;
 
 pub use login::{Login, LoginKind, PasswordLogin};
 pub use mechanisms::cram_md5::cram_md5;

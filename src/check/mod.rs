@@ -1,31 +1,26 @@
 //! qmail-remote-check: what would become of a mail, step by step, without sending one.
 //!
-//! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `facts` says what an event is about,
-//! `text` and `json` write that, and `recorder` is the log between them, with the last line. `config` is `--config` and
-//! `convert` is `--convert`, which use no network; `lines` is what both have read.
+//! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `steps` makes its output of the events.
+//! `config` is `--config` and `convert` is `--convert`, which use no network; `lines` is what both have read, and `file_readers` who can
+//! read a file.
 
 pub mod arguments;
 pub mod config;
 pub mod convert;
-mod directories;
-mod facts;
-mod json;
+mod file_readers;
 mod lines;
-mod notes;
-mod readers;
-mod recorder;
-mod text;
+mod steps;
 
 use crate::control::home::{self, Surroundings};
 use crate::delivery::Delivery;
 use crate::event::Log;
 use crate::smtp::envelope::Goal;
 use arguments::{Command, USAGE};
-use recorder::Recorder;
 use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::Path;
 use std::rc::Rc;
+use steps::recorder::Recorder;
 
 const NO_HOME: &str = "no home of qmail: neither /var/qmail nor /var/lib/qmail has control; QMAILHOME may name it";
 

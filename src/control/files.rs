@@ -2,9 +2,9 @@
 //! of another system made of one must not hide a line: it is skipped, or an error.
 
 use crate::cause::{ControlCause, FileError};
-use crate::encoding::{self, MARK};
 use crate::event::{Event, Log};
 use crate::report::os_error;
+use crate::text_encoding::{self, MARK};
 use qmail_auth::secret::Secret;
 use std::error::Error;
 use std::fmt;
@@ -51,7 +51,7 @@ impl Control {
     /// dropped.
     pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(mut content) = self.octets(name)? else { return Ok(None) };
-        encoding::skip_mark(&mut content).map_err(|why| ControlError::of(name, ControlCause::File { why }))?;
+        text_encoding::skip_mark(&mut content).map_err(|why| ControlError::of(name, ControlCause::File { why }))?;
         // A password has one line, and each octet of that is its own.
         let hidden = if name.ends_with("/password") { None } else { hiding(&content) };
         if let Some((at, why)) = hidden {

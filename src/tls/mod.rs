@@ -2,16 +2,16 @@
 //!
 //! No socket and no clock: the SMTP session carries the octets, and the time to verify a certificate by is given. `session` is one
 //! TLS connection; `verifier` decides about the relay's certificate, by the CAs of `trust`; `client_certificate` is our own. `pem`
-//! reads the files, and `certificate` what a certificate says. `view` and `inspect` are for qmail-remote-check.
+//! reads the files, and `certificate` what a certificate says. `session_view` and `pem_check` are for qmail-remote-check.
 
 mod certificate;
 mod client_certificate;
-pub mod inspect;
 mod pem;
+pub mod pem_check;
 mod session;
+pub mod session_view;
 mod trust;
 mod verifier;
-pub mod view;
 
 use crate::cause::tls::TlsCause;
 pub use session::Session;

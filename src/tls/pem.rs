@@ -2,9 +2,9 @@
 //! for in the base64, and no others are decoded.
 
 use crate::cause::tls::{PemCause, TlsCause};
-use crate::encoding;
 use crate::policy::PemFile;
 use crate::report::os_error;
+use crate::text_encoding;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use memchr::memmem::Finder;
 use qmail_auth::secret::Secret;
@@ -24,7 +24,7 @@ pub fn read(file: &PemFile) -> Result<Vec<u8>, TlsCause> {
     }
     let octets = fs::read(&file.path).map_err(|error| wrong(file, PemCause::System { why: os_error(&error) }))?;
     let mut text = Secret::from(octets);
-    encoding::skip_mark(&mut text).map_err(|why| wrong(file, PemCause::File { why }))?;
+    text_encoding::skip_mark(&mut text).map_err(|why| wrong(file, PemCause::File { why }))?;
     Ok(text.into_octets())
 }
 

@@ -64,7 +64,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments clear config control dns greeting logins mechanisms message next own parameters pipelining refusals relay_names relays replies routes secrets senders smtputf8 tcpto
+    addresses arguments clear config control dns greeting logins mechanisms login_refusals mail_replies message next_exchanger own_addresses parameters pipelining relay_names relays routes secrets senders smtputf8 tcpto
 }
 
 #[test]

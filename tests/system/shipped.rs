@@ -182,7 +182,7 @@ fn no_module_is_opened() {
     }
 }
 
-/// The libc that is linked in does as the other one, of which c-glue/limit.c knows how it waits.
+/// The libc that is linked in does as the other one, of which c-glue/time_limit.c knows how it waits.
 #[test]
 fn no_answer_is_waited_for_without_end() {
     if !inside(here!()) {

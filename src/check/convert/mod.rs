@@ -10,8 +10,8 @@ use super::printable;
 use crate::control::files::{Control, ControlError, first_line, strip_blanks};
 use crate::control::senders::{self, Sender};
 use crate::control::{Credentials, relays, routes};
-use crate::encoding;
 use crate::event::Log;
+use crate::text_encoding;
 use qmail_auth::secret::Secret;
 use qmail_auth::{Login, PasswordLogin};
 use std::collections::HashMap;
@@ -247,7 +247,7 @@ fn missing(control: &Control, directory: &str, login: &PasswordLogin) -> Result<
     let mut missing = Vec::new();
     for (name, value) in files_of(login) {
         let mut read = Secret::from(&value[..]);
-        if encoding::skip_mark(&mut read).is_err() || *read != *value {
+        if text_encoding::skip_mark(&mut read).is_err() || *read != *value {
             return Err(format!("a file cannot keep the mark of an encoding that begins the {name}"));
         }
         let line = |content| if name == "user" { strip_blanks(first_line(content)) } else { first_line(content) };

@@ -4,7 +4,7 @@
 //! same reason nothing is taken back that another run may have found there and rely on.
 
 use super::{Contents, Move, missing};
-use crate::check::readers::{self, Access};
+use crate::check::file_readers::{self, Access};
 use crate::control::files::Control;
 use crate::control::{routes, senders};
 use crate::report::os_error;
@@ -37,7 +37,7 @@ impl<'a> Writer<'a> {
     pub fn new(control: &'a Control, planned_from: &'a Contents, uid: u32) -> Result<Writer<'a>, String> {
         let (file, status) = routes_file(control)?;
         let (of_files, of_directories) =
-            readers::for_passwords_of(&status, uid).map_err(|why| format!("control/{}: {why}", routes::FILE))?;
+            file_readers::for_passwords_of(&status, uid).map_err(|why| format!("control/{}: {why}", routes::FILE))?;
         let kept = beside(&file, "", KEPT);
         let writer = Writer { control, planned_from, file, status, kept, of_files, of_directories };
         match writer.is_kept() {

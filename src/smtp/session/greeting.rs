@@ -2,9 +2,9 @@
 
 use super::{Ending, Session};
 use crate::cause::{AddressFailure, LoginCause};
-use crate::command::Command;
 use crate::resolve::resolution::known;
 use crate::smtp::ehlo::Capabilities;
+use crate::smtp_command::Command;
 use qmail_auth::client::Client;
 use qmail_auth::reply::Reply;
 use qmail_auth::{Login, LoginKind};

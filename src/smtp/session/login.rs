@@ -1,9 +1,9 @@
 //! The login (RFC 4954). The AUTH client decides what to send; here its lines are sent, and its endings become those of the session.
 
 use super::{Ending, Outcome, Session};
-use crate::command::Command;
 use crate::event::Event;
 use crate::smtp::envelope::Goal;
+use crate::smtp_command::Command;
 use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::mask;
 use qmail_auth::reply::Reply;

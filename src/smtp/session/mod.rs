@@ -1,7 +1,7 @@
 //! The SMTP session of one connection, sans-IO: octets and times in, octets and one ending out.
 //!
 //! In the order of a session: `greeting` (and EHLO), `starttls`, `login`, `transaction` (the mail). `replies` makes replies of the
-//! server's octets, `reports` makes verdicts and recipient reports. What a reply means is decided in [`crate::verdict`].
+//! server's octets, `reporter` makes verdicts and recipient reports. What a reply means is decided in [`crate::verdict`].
 //!
 //! Replies are matched one to one to commands. A reply whose first octet came before the kernel had taken its command answers
 //! nothing, and the mail is deferred; but an early refusal of the message counts as a refusal.
@@ -9,7 +9,7 @@
 mod greeting;
 mod login;
 mod replies;
-mod reports;
+mod reporter;
 mod starttls;
 mod transaction;
 
@@ -18,16 +18,16 @@ use super::data::{DotStuffer, Prescan};
 use super::ehlo::Capabilities;
 use super::envelope::{Envelope, Facts, Mail};
 use crate::cause::AddressFailure;
-use crate::command::Command;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
 use crate::report::{RecipientReport, Verdict, os_error};
+use crate::smtp_command::Command;
 use crate::verdict::{About, Fate, Judgement};
 use crate::want::{Happened, Want, out_of_turn};
 use qmail_auth::client::Client;
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
-use reports::Reporter;
+use reporter::Reporter;
 use std::collections::VecDeque;
 use std::mem;
 use std::net::IpAddr;

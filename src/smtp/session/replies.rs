@@ -3,8 +3,8 @@
 use super::{Outcome, Session, TlsState};
 use crate::cause::tls::TlsCause;
 use crate::cause::{AddressFailure, Cause};
-use crate::command::Command;
 use crate::event::Event;
+use crate::smtp_command::Command;
 use crate::tls::{self, Failure};
 
 impl Session {

@@ -3,11 +3,11 @@
 use super::{Ending, Session, TlsState};
 use crate::cause::AddressFailure;
 use crate::cause::tls::TlsCause;
-use crate::command::Command;
 use crate::event::Event;
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::Relay;
+use crate::smtp_command::Command;
 use crate::tls::{self, Failure};
 use qmail_auth::reply::Reply;
 

@@ -2,11 +2,11 @@
 
 use super::{Ending, Outcome, Sending, Session};
 use crate::cause::{AddressFailure, Cause};
-use crate::command::Command;
 use crate::report::RecipientReport;
 use crate::smtp::data::{DotStuffer, Prescan};
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::envelope::{Envelope, Facts, Goal};
+use crate::smtp_command::Command;
 use crate::want::{Happened, out_of_turn};
 use qmail_auth::reply::Reply;
 use std::mem;

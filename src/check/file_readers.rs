@@ -1,6 +1,6 @@
 //! Who can read a file with a secret, in words.
 
-use super::notes::shell_path;
+use super::config::notes::shell_path;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;

@@ -1,15 +1,17 @@
 //! `--config`: the control files in words, what is wrong with them, and who can read each file with a secret. No network, and
 //! never the secret.
 
-use super::directories;
-use super::lines::{Line, Lines, Stray};
-use super::notes::Notes;
+mod directories;
+pub mod notes;
+
+use crate::check::lines::{Line, Lines, Stray};
 use crate::control::files::{Control, ControlError};
 use crate::control::routes;
 use crate::control::senders::{self, Sender};
 use crate::control::{Credentials, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
+use notes::Notes;
 use qmail_auth::{Login, LoginKind, mechanisms};
 use std::path::Path;
 

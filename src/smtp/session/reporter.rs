@@ -3,12 +3,12 @@
 
 use crate::cause::tls::{NoTls, TlsNeed};
 use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};
-use crate::command::Command;
 use crate::policy::{Security, TlsPolicy};
 use crate::report::{RecipientReport, Verdict};
 use crate::smtp::envelope::Relay;
+use crate::smtp_command::Command;
 use crate::tls::Session;
-use crate::verdict::account::Trouble;
+use crate::verdict::account_refusals::Trouble;
 use crate::verdict::{self, About, Judgement, LoginState, RecipientFate};
 use qmail_auth::LoginKind;
 use qmail_auth::client::Client;

@@ -1,7 +1,7 @@
 //! The facts of a check as lines for whoever reads them.
 
-use super::facts::{Fact, Tone};
-use super::printable;
+use super::{Fact, Tone};
+use crate::check::printable;
 
 /// As wide as the longest name of a step, and a blank.
 const WIDTH: usize = 14;

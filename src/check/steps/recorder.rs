@@ -1,14 +1,15 @@
 //! The log of a check: events become lines as they come, or one JSON object at the end, and the last line is made of what was
 //! learnt on the way.
 
-use super::arguments::Options;
-use super::facts::{self, Fact, Value};
-use super::{json, printable, readers, text};
+use super::{Fact, Value, json, text};
 use crate::cause::User;
-use crate::command::Command;
+use crate::check::arguments::Options;
+use crate::check::steps;
+use crate::check::{file_readers, printable};
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
+use crate::smtp_command::Command;
 use crate::verdict::Fate;
 use qmail_auth::LoginKind;
 use std::cell::RefCell;
@@ -59,7 +60,7 @@ impl Recorder {
     pub fn new(options: Options, uid: u32) -> Recorder {
         let user = match uid {
             0 => "root, who may read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
-            uid if readers::is_qmailr(uid) => format!("uid {uid}"),
+            uid if file_readers::is_qmailr(uid) => format!("uid {uid}"),
             uid => {
                 format!("uid {uid}, who may read other files than qmail-remote can: run this as qmailr, group qmail")
             }
@@ -76,7 +77,7 @@ impl Recorder {
             Fate::Bounced => "bounce",
         };
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-        format!("NOT OK: mail for {host} would {fate}: {}{lost}", printable(&facts::one_line(verdict.text())))
+        format!("NOT OK: mail for {host} would {fate}: {}{lost}", printable(&steps::one_line(verdict.text())))
     }
 }
 
@@ -101,7 +102,7 @@ impl Known {
                     login.by_mechanism = mechanism.is_some();
                 }
             }
-            Event::Lost(to, silence) => self.lost = Some(facts::lost(*to, *silence)),
+            Event::Lost(to, silence) => self.lost = Some(steps::lost(*to, *silence)),
             _ => {}
         }
     }
@@ -155,11 +156,11 @@ impl Sink for Recorder {
         }
         state.tell_files();
         if self.options.dialogue {
-            state.facts.extend(facts::dialogue(event));
+            state.facts.extend(steps::dialogue(event));
         }
         state.known.learn(event);
         let over_tls = state.known.tls.is_some();
-        state.facts.extend(facts::of(event, over_tls));
+        state.facts.extend(steps::of(event, over_tls));
         if let Event::End(verdict) = event {
             state.end = Some((verdict.fate() == Fate::Delivered, self.end(&state.known, verdict)));
         }

@@ -1,15 +1,15 @@
 //! control/relays as a whole, and each control file as a file: who can read it, and what an editor left in it.
 
-use super::lines::{Line, Lines};
 use super::notes::Notes;
-use super::readers::{self, Readers};
+use crate::check::file_readers::{self, Readers};
+use crate::check::lines::{Line, Lines};
 use crate::control::files::{Control, ControlError};
 use crate::control::relays::{NAMES, is_for, meant};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
 use crate::report::os_error;
-use crate::tls::inspect::{self, Cas};
+use crate::tls::pem_check::{self, Cas};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         secrets.extend(security.client.iter().map(|(_, key)| key.path.clone()).filter(|key| key.exists()));
     }
     for path in others {
-        if let Ok(Some(words)) = readers::not_for_qmailr(&path) {
+        if let Ok(Some(words)) = file_readers::not_for_qmailr(&path) {
             notes.warn_of_delay(&format!("{}: {words}", path.display()));
         }
     }
@@ -88,7 +88,7 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         who_can_read(path, notes);
     }
     for path in unused {
-        if let Ok(Readers { words, others: true, .. }) = readers::readers(&path) {
+        if let Ok(Readers { words, others: true, .. }) = file_readers::readers(&path) {
             notes.warn(&format!("{} holds a secret: {words}", path.display()));
         }
     }
@@ -165,9 +165,9 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     let content = match control.read(name) {
         Ok(content) => content?,
         Err(why) => {
-            let for_qmailr = match readers::not_for_qmailr(&path) {
-                Ok(None) if readers::has_qmailr() && path.is_file() && File::open(&path).is_err() => {
-                    format!(" for this user; {} can read it", readers::QMAILR)
+            let for_qmailr = match file_readers::not_for_qmailr(&path) {
+                Ok(None) if file_readers::has_qmailr() && path.is_file() && File::open(&path).is_err() => {
+                    format!(" for this user; {} can read it", file_readers::QMAILR)
                 }
                 Ok(Some(words)) => format!("; {words}"),
                 _ => "; mail is put off".to_owned(),
@@ -201,9 +201,9 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
     let is_needed = verification != Verification::Off;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
     let mut found: Vec<(String, bool)> =
-        inspect::errors(security, verification).into_iter().map(|why| (why, true)).collect();
+        pem_check::errors(security, verification).into_iter().map(|why| (why, true)).collect();
     for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
-        let why = match (File::open(&file.path), readers::not_for_qmailr(&file.path)) {
+        let why = match (File::open(&file.path), file_readers::not_for_qmailr(&file.path)) {
             (Err(error), _) if !is_needed => os_error(&error),
             (Ok(_), Ok(Some(words))) => words,
             _ => continue,
@@ -212,7 +212,7 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
     }
     if let Some(file) = security.cafile.as_ref().filter(|_| is_needed) {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let Cas { expired, not_cas, has_trusted } = inspect::cas(security, unix);
+        let Cas { expired, not_cas, has_trusted } = pem_check::cas(security, unix);
         if !expired.is_empty() {
             let why = format!("{file}: expired, so not trusted: {}", expired.join(", "));
             found.push((why, verification == Verification::Required && !has_trusted));
@@ -227,7 +227,7 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
 
 fn who_can_read(path: &Path, notes: &mut Notes) {
     let path_name = path.display();
-    match readers::readers(path) {
+    match file_readers::readers(path) {
         Ok(readers) => {
             let said = format!("{path_name} holds a secret: {}", readers.words);
             match (readers.qmailr, readers.others) {

@@ -1,12 +1,16 @@
 //! What an event says: in words for a line of text, and as fields with names for a program.
 
-use super::printable;
-use crate::command::Command;
+mod json;
+pub mod recorder;
+mod text;
+
+use crate::check::printable;
 use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
 use crate::smtp::ehlo::Capabilities;
-use crate::tls::view::View;
+use crate::smtp_command::Command;
+use crate::tls::session_view::View;
 use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
 use qmail_auth::reply::keywords;

@@ -1,6 +1,6 @@
 //! What `--config` has to say: lines, some of them warnings, and whether mail is put off by what was found.
 
-use super::printable;
+use crate::check::printable;
 use std::collections::HashSet;
 use std::path::Path;
 

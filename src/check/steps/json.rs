@@ -1,6 +1,6 @@
 //! The facts of a check as one JSON object (RFC 8259): small enough to write by hand, in printable ASCII.
 
-use super::facts::{Fact, Value};
+use super::{Fact, Value};
 use std::fmt::Write;
 
 /// One step: its name, when it was (milliseconds since the start), and its fields.
