@@ -4,8 +4,7 @@ use crate::support::Home;
 use crate::support::certificate::Authority;
 use crate::support::check::{Setting, broken, good};
 use crate::support::namespace::{RELAY, inside};
-use crate::support::server::{Action, Event, Rules, Server, Tls};
-use std::net::TcpListener;
+use crate::support::server::{Action, Event, Rules, Tls};
 
 const LOGIN: &str = "myuser secretpass";
 
