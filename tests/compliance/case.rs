@@ -38,6 +38,7 @@ pub struct Case {
     #[serde(default)]
     pub wire: Vec<String>,
     pub config: Option<Config>,
+    pub check: Option<Check>,
     #[serde(default)]
     pub runs: Option<Runs>,
     pub stock: Option<Stock>,
@@ -82,6 +83,18 @@ impl Reply {
 pub struct Config {
     pub status: i32,
     pub says: Vec<String>,
+}
+
+/// What qmail-remote-check says of mail for the first of the arguments, from the second.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub ok: bool,
+    /// Words of the answer.
+    pub says: Vec<String>,
+    /// Whole lines that stand before it.
+    #[serde(default)]
+    pub prints: Vec<String>,
 }
 
 /// queue/lock/tcpto before and after.

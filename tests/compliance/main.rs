@@ -20,6 +20,8 @@
 //! * `tcpto`: queue/lock/tcpto, if it is to exist. `runs`: for what is random.
 //! * `config`, in the place of `stdout` and `wire`: the `status` of `qmail-remote-check --config`, and what it `says` besides the
 //!   home, what is said in each connection, and who can read a secret. The word secret must not be in it.
+//! * `check`, in the place of `stdout` and `wire`: whether qmail-remote-check finds such a mail `ok`, words that it `says` in its
+//!   answer, and lines that it `prints` before it. Nothing secret must be in them, and no mail is sent.
 //! * `stock`: `why` and in what stock differs on purpose. `only_ours`: why no other program can run the case.
 //! * `rows`: the case is several, one for each; or, if these are lists of rows, one for each of their combinations. A row's
 //!   values stand where the case has their names in braces; a list stands for lines.
@@ -64,7 +66,7 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses arguments clear config control dns greeting logins mechanisms login_refusals mail_replies message next_exchanger own_addresses parameters pipelining relay_names relays routes secrets senders smtputf8 tcpto
+    addresses arguments check clear config control dns greeting login_refusals logins mail_replies mechanisms message next_exchanger own_addresses parameters pipelining relay_names relays routes secrets senders smtputf8 tcpto
 }
 
 #[test]

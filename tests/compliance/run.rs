@@ -1,6 +1,6 @@
 //! Runs cases and compares.
 
-use super::case::{Case, Config, Stock, Tcpto, all_fit, cases, expand, octets, text};
+use super::case::{Case, Check, Config, Stock, Tcpto, all_fit, cases, expand, octets, text};
 use super::server::{Connection, Servers};
 use super::{DIRECTORY, USUAL_SERVER, support};
 use crate::support::certificate::Authority;
@@ -34,7 +34,8 @@ pub fn all(topic: &str) {
     let only = env::var("CASE").unwrap_or_default();
     let (mut passed, mut marked, mut skipped, mut failed) = (0, 0, 0, Vec::new());
     for case in cases.iter().filter(|case| case.name.contains(&only)) {
-        if (case.only_ours.is_some() || case.config.is_some()) && !program.is_ours {
+        let is_for_ours = case.only_ours.is_some() || case.config.is_some() || case.check.is_some();
+        if is_for_ours && !program.is_ours {
             skipped += 1;
             continue;
         }
@@ -73,6 +74,10 @@ fn check(case: &Case, program: &Program) -> Result<(), String> {
     }
     if let Some(expected) = &case.config {
         return config(case, expected);
+    }
+    if let Some(expected) = &case.check {
+        check_mail(case, expected);
+        return Ok(());
     }
     let stdout = stock.and_then(|stock| stock.stdout.as_ref()).unwrap_or(&case.stdout);
     let wire = stock.and_then(|stock| stock.wire.as_ref()).unwrap_or(&case.wire);
@@ -159,6 +164,26 @@ fn config(case: &Case, expected: &Config) -> Result<(), String> {
     });
     lines.retain(|line| !line.contains(" holds a secret: "));
     compare("--config", &expected.says, &lines)
+}
+
+/// Has qmail-remote-check try, in each form of its output.
+fn check_mail(case: &Case, expected: &Check) {
+    let checked = support::check::in_each_form(&case.name, expected.ok, &expected.says, |form| {
+        make_home(case);
+        let servers = Servers::start(case.all_servers());
+        let mut command = Command::new(support::check::program());
+        command.env_clear().env("QMAILHOME", HOME).args(form).args(&case.argv[..2]);
+        let checked = support::check::run(command);
+        (checked, servers.finish().into_iter().flat_map(|connection| connection.lines).collect())
+    });
+    for line in &expected.prints {
+        assert!(
+            checked.stdout.lines().any(|said| said == line),
+            "{}: {line:?} is not in {}",
+            case.name,
+            checked.stdout
+        );
+    }
 }
 
 fn make_home(case: &Case) {

@@ -32,8 +32,6 @@ pub mod talk;
 pub mod text;
 
 pub use home::Home;
-use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Address, Happened};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -55,12 +53,6 @@ impl Home {
     pub fn deliver<S: AsRef<OsStr>>(&self, sender: S, recipients: &[S], message: &[u8]) -> Delivered {
         run(self.command(sender, recipients), message)
     }
-}
-
-/// Gives a delivery the addresses of its relay, and no queue/lock/tcpto.
-pub fn resolve(delivery: &mut Delivery, ips: &[&str]) {
-    delivery.happened(Happened::Resolved(ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect()));
-    assert!(delivery.tcpto(b"", 0).is_none());
 }
 
 /// The program under test: as cargo built it, or that in the directory that the environment's PROGRAMS names, which

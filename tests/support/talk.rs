@@ -1,17 +1,67 @@
 //! A delivery without a network, step by step, and a relay that the test plays, in clear or over TLS.
 
+use super::Home;
 use super::certificate::{Authority, Identity};
 use super::server::Tls;
 use super::server_side::ServerSide;
-use super::{Home, resolve};
 use qmail_remote::control::home::Surroundings;
 use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Happened, Want};
+use qmail_remote::want::{Address, Happened, Want};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// A delivery in this home to the domain, from a@example.net to this recipient.
+pub fn delivery(home: &Home, domain: &str, recipients: &[&str]) -> Delivery {
+    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
+    let arguments = [&[domain, "a@example.net"], recipients].concat();
+    Delivery::new(&arguments.iter().map(|argument| argument.as_bytes()).collect::<Vec<_>>(), &surroundings)
+}
+
+/// Gives a delivery the addresses of a host.
+pub fn resolved(delivery: &mut Delivery, ips: &[&str]) {
+    let addresses = ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 });
+    delivery.happened(Happened::Resolved(addresses.collect()));
+}
+
+/// Gives a delivery the addresses of its relay, and no queue/lock/tcpto.
+pub fn resolve(delivery: &mut Delivery, ips: &[&str]) {
+    resolved(delivery, ips);
+    assert!(delivery.tcpto(b"", 0).is_none());
+}
+
+/// What it has to send, as it is on the wire.
+pub fn outgoing(delivery: &mut Delivery, now: u64) -> Vec<u8> {
+    let Want::Io(octets, _) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
+    octets.to_vec()
+}
+
+/// The kernel takes all of that.
+pub fn sent(delivery: &mut Delivery, now: u64) -> Vec<u8> {
+    let octets = outgoing(delivery, now);
+    delivery.happened(Happened::Sent(now, octets.len()));
+    octets
+}
+
+/// It closes the connection, and says this for the last time.
+pub fn closed(delivery: &mut Delivery, now: u64) -> Vec<u8> {
+    let Want::Close(octets) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
+    let octets = octets.to_vec();
+    delivery.happened(Happened::Disconnected(now));
+    octets
+}
+
+pub fn report(delivery: &mut Delivery) -> String {
+    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
+    String::from_utf8_lossy(report).into_owned()
+}
+
+pub fn deadline(delivery: &mut Delivery, now: u64) -> u64 {
+    let Want::Io(_, deadline) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
+    deadline
+}
 
 /// A delivery, and the relay that the test plays.
 pub struct Talk {
@@ -57,10 +107,7 @@ impl Talk {
         let home = Home::with_route(&format!("relay.example:{port} {login}"));
         home.control("tlscafile", "control/ca.pem");
         home.control("ca.pem", cas);
-        let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-        let mut arguments = vec![&b"example.org"[..], b"a@example.net"];
-        arguments.extend(recipients.iter().map(|recipient| recipient.as_bytes()));
-        let mut delivery = Delivery::new(&arguments, &surroundings);
+        let mut delivery = delivery(&home, "example.org", &recipients.iter().map(String::as_str).collect::<Vec<_>>());
         resolve(&mut delivery, &["192.0.2.1", "192.0.2.2"]);
         let config = config(versions, identity);
         let mut talk = Talk { delivery, config, side: ServerSide::default(), now: 0, _home: home };
@@ -105,8 +152,7 @@ impl Talk {
 
     /// What the client has to send, as it is on the wire.
     pub fn outgoing(&mut self) -> Vec<u8> {
-        let Want::Io(octets, _) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
-        octets.to_vec()
+        outgoing(&mut self.delivery, self.now)
     }
 
     /// The octets of the relay on the wire for this, and for what its TLS has to say.
@@ -151,20 +197,15 @@ impl Talk {
 
     /// The connection is closed by the client, which says this for the last time on the wire.
     pub fn closed(&mut self) -> Vec<u8> {
-        let Want::Close(octets) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
-        let octets = octets.to_vec();
-        self.delivery.happened(Happened::Disconnected(self.now));
-        octets
+        closed(&mut self.delivery, self.now)
     }
 
     pub fn report(&mut self) -> String {
-        let Want::Done(report) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
-        String::from_utf8_lossy(report).into_owned()
+        report(&mut self.delivery)
     }
 
     pub fn deadline(&mut self) -> u64 {
-        let Want::Io(_, deadline) = self.delivery.want(self.now) else { panic!("{:?}", self.delivery.want(self.now)) };
-        deadline
+        deadline(&mut self.delivery, self.now)
     }
 }
 

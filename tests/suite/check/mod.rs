@@ -1,6 +1,6 @@
 //! qmail-remote-check: what it finds, and what it prints.
 
-mod causes;
+mod answers;
 mod config;
 mod convert;
 mod output;

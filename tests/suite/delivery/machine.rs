@@ -4,13 +4,12 @@
 use crate::support::certificate::Authority;
 use crate::support::script::{self, MESSAGE, ONE_BY_ONE, PIPELINED, Player, Script, over_starttls};
 use crate::support::server::Tls;
-use crate::support::{Delivered, Home, resolve};
-use qmail_remote::control::home::Surroundings;
+use crate::support::talk::{closed, deadline, delivery, report, resolve, resolved, sent};
+use crate::support::{Delivered, Home};
 use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Address, Happened, Want};
+use qmail_remote::want::{Happened, Want};
 use rustls::ServerConfig;
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -85,19 +84,14 @@ impl Setting {
 /// Plays one delivery. Answers its output, and the server as it was left.
 fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
     let script = setting.script;
-    let mut arguments = vec![&b"example.org"[..], b"sender@example.net"];
-    arguments.extend(script::recipients(script).iter().map(|recipient| recipient.as_bytes()));
-    let surroundings = Surroundings { qmailhome: Some(setting.home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&arguments, &surroundings);
+    let mut delivery = delivery(&setting.home, "example.org", &script::recipients(script));
     let mut player = Player::new(script, setting.config.clone());
     let mut told = 0;
     let mut message = MESSAGE.chunks(7);
     let mut connections = 0;
     for step in 0..20_000 {
         match delivery.want(step) {
-            Want::Addresses(_) => {
-                delivery.happened(Happened::Resolved(vec![Address { ip: Ipv4Addr::LOCALHOST.into(), scope: 0 }]))
-            }
+            Want::Addresses(_) => resolved(&mut delivery, &["127.0.0.1"]),
             Want::Connect(..) if connections == 0 => {
                 connections += 1;
                 delivery.happened(Happened::Connected {
@@ -211,37 +205,24 @@ fn tls_breaks_off_at_every_octet() {
 fn in_the_message(home: &Home) -> Delivery {
     let mut delivery = connected(home);
     delivery.happened(Happened::Received(0, b"220 hi\r\n"));
-    send_all(&mut delivery, 0);
+    sent(&mut delivery, 0);
     delivery.happened(Happened::Received(0, b"250-a\r\n250 PIPELINING\r\n"));
-    send_all(&mut delivery, 0);
+    sent(&mut delivery, 0);
     delivery.happened(Happened::Received(0, b"250 a\r\n250 b\r\n354 go\r\n"));
     assert!(matches!(delivery.want(0), Want::Message(_)));
     delivery
 }
 
 fn connected(home: &Home) -> Delivery {
-    connected_to(home, "127.0.0.1")
-}
-
-fn connected_to(home: &Home, ip: &str) -> Delivery {
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
-    resolve(&mut delivery, &[ip]);
+    let mut delivery = delivery(home, "example.org", &["one@example.org"]);
+    resolve(&mut delivery, &["127.0.0.1"]);
     delivery.happened(Happened::Connected { now: 0, unix: 0 });
     delivery
 }
 
-fn send_all(delivery: &mut Delivery, now: u64) {
-    let Want::Io(octets, _) = delivery.want(now) else { panic!("{:?}", delivery.want(now)) };
-    let count = octets.len();
-    delivery.happened(Happened::Sent(now, count));
-}
-
 fn output(mut delivery: Delivery) -> String {
-    assert!(matches!(delivery.want(0), Want::Close(_)), "{:?}", delivery.want(0));
-    delivery.happened(Happened::Disconnected(0));
-    let Want::Done(report) = delivery.want(0) else { panic!() };
-    String::from_utf8_lossy(report).into_owned()
+    closed(&mut delivery, 0);
+    report(&mut delivery)
 }
 
 /// The kernel takes no more of the message; why, the server has already said.
@@ -306,9 +287,9 @@ fn a_verdict_outlives_the_connection() {
     for end in [Happened::Closed, Happened::TimedOut] {
         let mut delivery = connected(&home);
         delivery.happened(Happened::Received(0, b"220 hi\r\n"));
-        send_all(&mut delivery, 0);
+        sent(&mut delivery, 0);
         delivery.happened(Happened::Received(0, b"250-a\r\n250 PIPELINING\r\n"));
-        send_all(&mut delivery, 0);
+        sent(&mut delivery, 0);
         delivery.happened(Happened::Received(0, b"550 no\r\n503 first"));
         delivery.happened(end);
         assert_eq!(output(delivery), "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 550 no\n\0");
@@ -319,24 +300,20 @@ fn a_verdict_outlives_the_connection() {
 #[test]
 fn deadlines() {
     let home = Home::with_route("relay.example:587");
-    let deadline = |delivery: &mut Delivery| match delivery.want(0) {
-        Want::Io(_, deadline) => deadline,
-        other => panic!("{other:?}"),
-    };
     let mut delivery = connected(&home); // at 0; timeoutremote is 20 seconds
-    assert_eq!(deadline(&mut delivery), 20_000);
+    assert_eq!(deadline(&mut delivery, 0), 20_000);
     delivery.happened(Happened::Received(5_000, b"220-a\r\n22"));
-    assert_eq!(deadline(&mut delivery), 20_000);
+    assert_eq!(deadline(&mut delivery, 0), 20_000);
     delivery.happened(Happened::Received(6_000, b"0 b\r\n"));
-    assert_eq!(deadline(&mut delivery), 26_000);
+    assert_eq!(deadline(&mut delivery, 0), 26_000);
     delivery.happened(Happened::Sent(7_000, 1));
-    assert_eq!(deadline(&mut delivery), 27_000);
+    assert_eq!(deadline(&mut delivery, 0), 27_000);
     delivery.happened(Happened::TimedOut);
     assert_eq!(output(delivery), "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
     // Octets that come to no reply do not put it off; a reply that is whole by then counts.
     let mut delivery = connected(&home);
     delivery.happened(Happened::Received(20_000, b"220 a\r\n"));
-    send_all(&mut delivery, 21_000);
+    sent(&mut delivery, 21_000);
     delivery.happened(Happened::Received(40_999, b"250-a\r\n250-"));
     assert!(matches!(delivery.want(0), Want::Io(..)));
     delivery.happened(Happened::Received(41_000, b"b"));
@@ -377,17 +354,16 @@ fn loopback() {
         ("127.1", "127.0.0.1", false),
     ] {
         let home = Home::with_route(&format!("{relay}:587 myuser secretpass"));
-        let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-        let mut delivery = Delivery::new(&[b"example.org", b"sender@example.net", b"one@example.org"], &surroundings);
+        let mut delivery = delivery(&home, "example.org", &["one@example.org"]);
         if !ip.is_empty() {
-            delivery.happened(Happened::Resolved(vec![Address { ip: ip.parse().unwrap(), scope: 0 }]));
+            resolved(&mut delivery, &[ip]);
         }
         if let Want::Tcpto(_) = delivery.want(0) {
             delivery.tcpto(b"", 0);
         }
         delivery.happened(Happened::Connected { now: 0, unix: 0 });
         delivery.happened(Happened::Received(0, b"220 hi\r\n"));
-        send_all(&mut delivery, 0);
+        sent(&mut delivery, 0);
         delivery.happened(Happened::Received(0, b"250-a\r\n250 AUTH PLAIN\r\n"));
         let sends = matches!(delivery.want(0), Want::Io(octets, _) if octets.starts_with(b"AUTH PLAIN "));
         assert_eq!(sends, plain, "{relay} {ip}");

@@ -3,10 +3,9 @@
 
 use crate::support::Home;
 use crate::support::certificate::Authority;
-use crate::support::talk::Talk;
-use qmail_remote::control::home::Surroundings;
+use crate::support::talk::{Talk, deadline, delivery, resolve, sent};
 use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Address, Happened, Want};
+use qmail_remote::want::{Happened, Want};
 use rustls::version::{TLS12, TLS13};
 
 const LOGIN: &str = "myuser secretpass";
@@ -253,11 +252,9 @@ fn silence_is_waited_for_once() {
         for addresses in [1, 2, 3, 64] {
             for login in ["", LOGIN] {
                 let home = Home::with_route(&format!("relay.example:587 {login}"));
-                let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-                let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-                let ips = (1..=addresses).map(|last| format!("192.0.2.{last}").parse().unwrap());
-                delivery.happened(Happened::Resolved(ips.map(|ip| Address { ip, scope: 0 }).collect()));
-                delivery.tcpto(b"", 0);
+                let mut delivery = delivery(&home, "example.org", &["b@example.org"]);
+                let ips: Vec<String> = (1..=addresses).map(|last| format!("192.0.2.{last}")).collect();
+                resolve(&mut delivery, &ips.iter().map(String::as_str).collect::<Vec<_>>());
                 let (mut now, mut tried) = (1000, 0);
                 let report = loop {
                     match delivery.want(now) {
@@ -302,25 +299,19 @@ fn a_login_has_its_own_time() {
 #[test]
 fn time_for_the_connection_in_clear() {
     let home = Home::with_route("relay.example:587");
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
-    crate::support::resolve(&mut delivery, &["192.0.2.1"]);
-    let deadline = |delivery: &mut Delivery, now| match delivery.want(now) {
-        Want::Io(octets, deadline) => (octets.len(), deadline),
-        other => panic!("{other:?}"),
-    };
+    let mut delivery = delivery(&home, "example.org", &["b@example.org"]);
+    resolve(&mut delivery, &["192.0.2.1"]);
     delivery.happened(Happened::Connected { now: 0, unix: 0 });
-    assert_eq!(deadline(&mut delivery, 0).1, 20_000, "for the greeting");
+    assert_eq!(deadline(&mut delivery, 0), 20_000, "for the greeting");
     for reply in ["220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n"] {
         delivery.happened(Happened::Received(0, reply.as_bytes()));
-        let (count, _) = deadline(&mut delivery, 0);
-        delivery.happened(Happened::Sent(0, count));
+        sent(&mut delivery, 0);
     }
-    assert_eq!(deadline(&mut delivery, 0).1, 15_000, "for the handshake");
+    assert_eq!(deadline(&mut delivery, 0), 15_000, "for the handshake");
     delivery.happened(Happened::TimedOut);
     delivery.happened(Happened::Disconnected(15_000));
     delivery.happened(Happened::Connected { now: 15_000, unix: 0 });
-    assert_eq!(deadline(&mut delivery, 15_000).1, 20_000, "for the greeting in clear");
+    assert_eq!(deadline(&mut delivery, 15_000), 20_000, "for the greeting in clear");
 }
 
 /// A silent server leaves time for the next; a login takes none of it, and what it goes on with has as much as before.

@@ -131,7 +131,7 @@ fn deliver(setting: &Setting, worker: usize, timeoutremote: &str, limit: usize, 
     }
     let player = setting.player();
     let server = thread::spawn(move || serve(listener, player, limit, then));
-    let delivered = home.deliver("sender@example.net", &script::recipients(setting.script), MESSAGE);
+    let delivered = home.deliver("a@example.net", &script::recipients(setting.script), MESSAGE);
     (delivered, server.join().unwrap())
 }
 

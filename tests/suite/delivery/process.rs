@@ -3,7 +3,7 @@
 use crate::support::login::deliver;
 use crate::support::namespace::inside;
 use crate::support::server::{Action, Event, Rules, Server, unread};
-use crate::support::{Delivered, Home, program, run};
+use crate::support::{Delivered, Home, run};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,15 +18,6 @@ const MESSAGE: &[u8] = b"Subject: process\n\nhello\n";
 /// A server that wants no login.
 fn open_relay() -> Rules {
     Rules { auth_required: false, ..Rules::offering(&["PIPELINING"]) }
-}
-
-#[test]
-fn invoked_improperly() {
-    for arguments in [&[][..], &["example.org"], &["example.org", "sender@example.net"]] {
-        let mut command = Command::new(program());
-        command.args(arguments);
-        assert_eq!(run(command, MESSAGE).stdout, b"DI (qmail-remote) was invoked improperly. (#5.3.5)\n\0");
-    }
 }
 
 /// A shell closes descriptors on the way to the program.
@@ -119,22 +110,6 @@ fn the_process() {
     drop(connection);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.stdout, b"ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n\0");
-}
-
-#[test]
-fn no_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let home = Home::with_route(&format!("127.0.0.1:{port}"));
-    let verdict = home.deliver("a@example.net", &["b@example.org"], MESSAGE).verdict();
-    assert!(verdict.starts_with("ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)"), "{verdict}");
-    assert!(verdict.contains("127.0.0.1: Connection refused"), "{verdict}");
-
-    let home = Home::with_route("nowhere.invalid:25");
-    let verdict = home.deliver("a@example.net", &["b@example.org"], MESSAGE).verdict();
-    assert!(verdict.starts_with("ZSorry, I couldn't find any host by that name. (#4.1.2)"), "{verdict}");
-    assert!(verdict.contains("nowhere.invalid of control/smtproutes line 1"), "{verdict}");
 }
 
 /// What shows in no other way: flights are not held back for acknowledgements (TCP_NODELAY, before connect), and nobody
@@ -255,29 +230,6 @@ fn an_offer_and_the_end_at_once() {
     }));
     let says = if log.saw("AUTH") { "tried PLAIN (connection closed)" } else { "closed the connection before a login" };
     assert!(delivered.verdict().starts_with('Z') && delivered.verdict().contains(says), "{}", delivered.verdict());
-}
-
-/// control/outgoingip is where connections come from; where it is none of ours the mail waits.
-#[test]
-fn the_address_to_send_from() {
-    for (listen, source) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
-        let listener = TcpListener::bind(listen).unwrap();
-        let address = listener.local_addr().unwrap();
-        let home = Home::with_route(&format!("[{}]:{}", address.ip(), address.port()));
-        home.control("outgoingip", format!("{source}\n"));
-        let mut command = home.command("sender@example.net", &["one@example.org"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stream, peer) = listener.accept().unwrap();
-        assert_eq!(peer.ip().to_string(), source);
-        drop(stream);
-        child.wait_with_output().unwrap();
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let home = Home::with_route(&format!("127.0.0.1:{}", listener.local_addr().unwrap().port()));
-    home.control("outgoingip", "192.0.2.99\n");
-    let delivered = home.deliver("sender@example.net", &["one@example.org"], b"\n");
-    let expected = "Zcontrol/outgoingip: cannot send from 192.0.2.99: Cannot assign requested address. (#4.3.5)\n";
-    assert_eq!(delivered.verdict(), expected);
 }
 
 fn wait_until(done: impl Fn() -> bool) {

@@ -1,9 +1,8 @@
 //! Where a mail without a route goes: MX answers, addresses, what is ours, in which order, and the words where there is nothing.
 
 use crate::support::Home;
-use qmail_remote::control::home::Surroundings;
-use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Address, Happened, NotFound, Want};
+use crate::support::talk::{delivery, report, resolved, sent};
+use qmail_remote::want::{Happened, NotFound, Want};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 
@@ -35,8 +34,7 @@ const OWN: [&str; 3] = ["192.0.2.100", "2001:db8::100", "127.0.0.1"];
 
 /// Lets all connections fail. Answers the addresses tried and the report.
 fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, String) {
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[domain.as_bytes(), b"a@example.net", b"b@example.org"], &surroundings);
+    let mut delivery = delivery(home, domain, &["b@example.org"]);
     let mut tried = Vec::new();
     for _ in 0..500 {
         match delivery.want(0) {
@@ -53,9 +51,7 @@ fn deliver(home: &Home, domain: &str, dns: &Dns, seed: u64) -> (Vec<String>, Str
                 match known.get(name) {
                     None => delivery.happened(Happened::NotFound(NotFound::None, "no such host")),
                     Some(None) => delivery.happened(Happened::NotFound(NotFound::Unknown, "try again")),
-                    Some(Some(ips)) => delivery.happened(Happened::Resolved(
-                        ips.iter().map(|ip| Address { ip: ip.parse().unwrap(), scope: 0 }).collect(),
-                    )),
+                    Some(Some(ips)) => resolved(&mut delivery, ips),
                 }
             }
             Want::OwnAddresses => {
@@ -115,8 +111,7 @@ fn no_more_than_a_delivery_can_bear() {
     assert_eq!(tried.len(), 64);
     assert!(said.contains("192.0.2.13: connection refused, more than 64 addresses, and no more are tried\n"), "{said}");
 
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+    let mut delivery = delivery(&home, "example.org", &["b@example.org"]);
     delivery.happened(Happened::Mx(&answer(&records), 1));
     let mut lookups = 0;
     while matches!(delivery.want(0), Want::Addresses(_)) {
@@ -124,9 +119,8 @@ fn no_more_than_a_delivery_can_bear() {
         lookups += 1;
     }
     assert_eq!(lookups, 100);
-    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let expected = format!("{NOT_NOW}many.example: not looked up behind 100 other mail exchangers\n\0");
-    assert_eq!(String::from_utf8_lossy(report), expected);
+    assert_eq!(report(&mut delivery), expected);
 }
 
 /// The best ones have no address, so it is the last that counts; unless this machine is better.
@@ -156,14 +150,11 @@ fn many_exchangers() {
 #[test]
 fn all_say_no() {
     let home = Home::new();
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     for (count, letter) in [(64, "D"), (65, "Z")] {
-        let recipient = "\u{fc}@example.org".as_bytes();
-        let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", recipient], &surroundings);
+        let mut delivery = delivery(&home, "example.org", &["\u{fc}@example.org"]);
         delivery.happened(Happened::Mx(&answer(&[(10, "one.example")]), 1));
-        delivery.happened(Happened::Resolved(
-            (1..=count).map(|last| Address { ip: [192, 0, 2, last].into(), scope: 0 }).collect(),
-        ));
+        let ips: Vec<String> = (1..=count).map(|last| format!("192.0.2.{last}")).collect();
+        resolved(&mut delivery, &ips.iter().map(String::as_str).collect::<Vec<_>>());
         delivery.happened(Happened::OwnAddressesEnd);
         assert!(delivery.tcpto(b"", 0).is_none());
         for _ in 0..64 {
@@ -171,13 +162,12 @@ fn all_say_no() {
             for reply in ["220 hi\r\n", "250 no SMTPUTF8\r\n"] {
                 delivery.happened(Happened::Received(0, reply.as_bytes()));
                 if let Want::Io(..) = delivery.want(0) {
-                    sent(&mut delivery);
+                    sent(&mut delivery, 0);
                 }
             }
             delivery.happened(Happened::Disconnected(0));
         }
-        let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
-        let said = String::from_utf8_lossy(report);
+        let said = report(&mut delivery);
         assert!(said.starts_with(letter), "{count}: {said}");
         assert_eq!(said.contains(", more than 64 addresses, and no more are tried"), count > 64, "{said}");
     }
@@ -187,14 +177,12 @@ fn all_say_no() {
 #[test]
 fn the_addresses_of_this_machine_are_not_known() {
     let home = Home::new();
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
-    let mut delivery = Delivery::new(&[b"[192.0.2.5]", b"a@example.net", b"b@example.org"], &surroundings);
+    let mut delivery = delivery(&home, "[192.0.2.5]", &["b@example.org"]);
     assert_eq!(delivery.want(0), Want::OwnAddresses);
     delivery.happened(Happened::OwnAddressesFailed(&ErrorKind::Unsupported.into()));
-    let Want::Done(report) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
     let expected = "ZThe addresses of this machine cannot be found out: unsupported. (#4.3.5) Where a service manager \
                     restricts address families (systemd: RestrictAddressFamilies), allow AF_NETLINK.\n\0";
-    assert_eq!(String::from_utf8_lossy(report), expected);
+    assert_eq!(report(&mut delivery), expected);
 }
 
 /// With control/outgoingip, addresses of the other family are left out before it is counted how many there are.
@@ -217,18 +205,17 @@ fn the_address_to_send_from() {
 #[test]
 fn the_exchanger_is_named() {
     let home = Home::new();
-    let surroundings = Surroundings { qmailhome: Some(home.path()), ..Default::default() };
     let connect = |name: &str| {
-        let mut delivery = Delivery::new(&[b"example.org", b"a@example.net", b"b@example.org"], &surroundings);
+        let mut delivery = delivery(&home, "example.org", &["b@example.org"]);
         delivery.happened(Happened::Mx(&answer(&[(10, "one.example"), (20, name)]), 1));
-        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.1".parse().unwrap(), scope: 0 }]));
-        delivery.happened(Happened::Resolved(vec![Address { ip: "192.0.2.2".parse().unwrap(), scope: 0 }]));
+        resolved(&mut delivery, &["192.0.2.1"]);
+        resolved(&mut delivery, &["192.0.2.2"]);
         delivery.happened(Happened::OwnAddressesEnd);
         assert!(delivery.tcpto(b"", 0).is_none());
         delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
         delivery.happened(Happened::Connected { now: 0, unix: 0 });
         delivery.happened(Happened::Received(0, b"220 hi\r\n"));
-        sent(&mut delivery);
+        sent(&mut delivery, 0);
         delivery
     };
     // The last cannot be asked for, as no certificate can be for it; the mail goes there all the same.
@@ -237,20 +224,13 @@ fn the_exchanger_is_named() {
     {
         let mut delivery = connect(name);
         delivery.happened(Happened::Received(0, b"250-hi\r\n250 STARTTLS\r\n"));
-        sent(&mut delivery);
+        sent(&mut delivery, 0);
         delivery.happened(Happened::Received(0, b"220 go\r\n"));
-        let hello = sent(&mut delivery);
+        let hello = sent(&mut delivery, 0);
         let asked = hello.windows(shown.len()).any(|octets| octets.eq_ignore_ascii_case(shown.as_bytes()));
         assert_eq!(asked, !shown.starts_with('1'), "{name}");
         assert!(!hello.windows(11).any(|octets| octets == b"one.example"));
     }
-}
-
-fn sent(delivery: &mut Delivery) -> Vec<u8> {
-    let Want::Io(octets, _) = delivery.want(0) else { panic!("{:?}", delivery.want(0)) };
-    let octets = octets.to_vec();
-    delivery.happened(Happened::Sent(0, octets.len()));
-    octets
 }
 
 /// A resolver for what needs none costs memory, and may be broken.

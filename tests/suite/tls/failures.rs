@@ -113,20 +113,6 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
     ]
 }
 
-/// A reply to STARTTLS that has no place there is no refusal.
-#[test]
-fn starttls_answered_out_of_step() {
-    let ca = Authority::new("My CA");
-    for reply in ["150 wait", "250 ok", "354 go"] {
-        for login in ["", "myuser secretpass"] {
-            let rules = Rules::over_tls(Tls::of(&ca.issue(&NAMES))).answering(&[("STARTTLS", reply)]);
-            let (delivered, log) = deliver_to(("127.0.0.1", 0), rules, login, None, &ca.pem);
-            assert!(delivered.verdict().contains("a reply came out of step. (#4.5.0)"), "{reply}: {delivered:?}");
-            assert!(log.connections.len() == 1 && !log.saw("MAIL"), "{reply}: {:?}", log.commands());
-        }
-    }
-}
-
 /// The report of a connection whose TLS fails tells of the login on the one before.
 #[test]
 fn a_login_and_then_no_tls() {
