@@ -1,4 +1,4 @@
-//! What the parts of a delivery cost inside the process: `cargo bench`. What the whole costs is script/bench's.
+//! Measures the parts of a delivery inside one process: `cargo bench`. script/bench measures whole deliveries.
 
 #[allow(dead_code)] // the tests use the rest
 #[path = "../tests/support/certificate.rs"]
@@ -34,7 +34,7 @@ fn ehlo() -> bool {
     Capabilities::read(&whole.text).starttls
 }
 
-/// control/smtproutes of so many lines, the last of which is the one.
+/// control/smtproutes with so many lines, the last of which matches.
 #[divan::bench(args = [1, 100, 10_000])]
 fn route(bencher: Bencher, lines: usize) {
     let home = tempfile::tempdir().unwrap();
@@ -52,10 +52,10 @@ fn login_by_cram_md5() -> usize {
     cram_md5(black_box(b"tim"), black_box(b"tanstaaftanstaaf"), challenge).unwrap().len()
 }
 
-/// Octets of a message that are read from its file at once.
+/// How many octets of a message are read from its file at once.
 const PIECE: usize = 128 * 1024;
 
-/// A message of lines of 76 characters, and one of a line's end after another, the worst.
+/// The lengths of lines: a usual one, and the worst, a message of empty lines.
 const LINES: [usize; 2] = [76, 0];
 
 fn piece(line: usize) -> Vec<u8> {
@@ -73,16 +73,16 @@ fn message_dots(bencher: Bencher, line: usize) {
 }
 
 #[divan::bench(args = LINES)]
-fn message_measured(bencher: Bencher, line: usize) {
+fn message_prescan(bencher: Bencher, line: usize) {
     let piece = piece(line);
     bencher.counter(BytesCount::new(PIECE)).bench_local(|| {
-        let mut measuring = Prescan::default();
-        measuring.push(black_box(&piece));
-        measuring.finish().size
+        let mut prescan = Prescan::default();
+        prescan.push(black_box(&piece));
+        prescan.finish().size
     });
 }
 
-/// As fast as it could be: the same octets copied as they are.
+/// A plain copy of the same octets, as the lower limit.
 #[divan::bench]
 fn message_memcpy(bencher: Bencher) {
     let (piece, mut out) = (piece(76), Vec::with_capacity(2 * PIECE));
@@ -93,8 +93,8 @@ fn message_memcpy(bencher: Bencher) {
     });
 }
 
-/// A handshake of TLS 1.3, the server's part of it included, whose certificate is not looked at; is verified by one CA; by all of
-/// Debian's, the CA's own behind them. What reads the CAs is private, so the difference between the last two shows its cost.
+/// A TLS 1.3 handshake, with the server's part: the certificate is not checked, is verified with a file of one CA, or with all of Debian's
+/// CAs before that one. The reader of CAs is private, so the difference between the last two shows its cost.
 #[divan::bench(args = ["unverified", "verified", "verified, Debian's CAs"])]
 fn handshake(bencher: Bencher, kind: &str) {
     let ca = Authority::new("CA of the measurement");

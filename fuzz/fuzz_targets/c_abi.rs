@@ -1,5 +1,5 @@
-//! The functions of include/qmail_auth.h, in any order, with any lengths: nothing is written but what they say, and no secret is
-//! in what is for logs. The pieces of the input are the user, the rest of the password, and a call each: which, the size of the
+//! The functions of include/qmail_auth.h in any order, with any lengths: they write no more than they say, and no secret is in a text
+//! for logs. The pieces of the input are the user, the rest of the password, and one piece for each call: its letter, the size of the
 //! buffer, flags, and a text.
 #![no_main]
 
@@ -23,7 +23,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         let rest = pieces.next().unwrap_or_default().iter().filter(|c| !b"\0\n".contains(c));
         CString::new(first.bytes().chain(rest.copied()).collect::<Vec<u8>>()).unwrap()
     };
-    // The password begins as no word of ours does, and as the name of a mechanism may.
+    // The password begins like no word of the program, but as a mechanism's name can.
     let (user, password) = (string(""), string("Q9X"));
     let secrets = Secrets::of(user.as_bytes(), password.as_bytes());
     let auth = unsafe { auth_new(user.as_ptr(), password.as_ptr()) };
@@ -43,12 +43,12 @@ struct Caller {
     user: CString,
     password: CString,
     secrets: Secrets,
-    /// The answers of logins.
+    /// The answers that logins have sent.
     sent: Secrets,
     auth: *mut auth_client,
-    /// The last auth_begin had a flag.
+    /// The last auth_begin had a flag that permits showing the password.
     permitted: bool,
-    /// AUTH commands. None: one of them was perhaps not sent.
+    /// The number of AUTH commands. None if one of them was perhaps not sent.
     tries: Option<usize>,
 }
 
@@ -115,12 +115,12 @@ impl Caller {
                 self.step(auth, n, &[]);
             }
             b'm' => {
-                let mut shown = text.to_vec();
-                unsafe { auth_mask(auth, if has(2) { null_mut() } else { shown.as_mut_ptr().cast() }, length) };
+                let mut masked = text.to_vec();
+                unsafe { auth_mask(auth, if has(2) { null_mut() } else { masked.as_mut_ptr().cast() }, length) };
                 let is_masked = !auth.is_null() && !is_null;
-                assert!(shown.iter().zip(text).all(|(now, before)| now == before || is_masked && *now == b'*'));
+                assert!(masked.iter().zip(text).all(|(now, before)| now == before || is_masked && *now == b'*'));
                 for secrets in [&self.secrets, &self.sent] {
-                    assert!(!is_masked || !secrets.is_in_lines(&shown), "{}", shown.escape_ascii());
+                    assert!(!is_masked || !secrets.is_in_lines(&masked), "{}", masked.escape_ascii());
                 }
             }
             b'w' => self.why(auth),
@@ -134,7 +134,7 @@ impl Caller {
         }
     }
 
-    /// What auth_begin or auth_step gave.
+    /// Checks a result of auth_begin, auth_step or auth_closed.
     fn step(&mut self, auth: *mut auth_client, n: isize, out: &[u8]) {
         assert!((-13..=-11).contains(&n) || [NULL, SPACE].contains(&n) || (0..=512).contains(&n), "{n}");
         if n < 0 {
@@ -164,7 +164,7 @@ impl Caller {
     }
 }
 
-/// Calls with a buffer of this size. Answers what it returned, and what it wrote; nothing may be written beyond that.
+/// Makes a call with a buffer of this size. Returns its result and what it wrote, and checks that it wrote nothing beyond that.
 fn with_buffer(size: usize, is_null: bool, call: impl FnOnce(*mut c_char) -> isize) -> (isize, Vec<u8>) {
     const CANARY: u8 = 0xaa;
     let mut buffer = vec![CANARY; 16 + size + 16];

@@ -1,5 +1,5 @@
-//! What an EHLO reply offers, in wire form, with CR removed and cut, is what a reader by lines and words finds. The first two
-//! octets of the input say where it is cut.
+//! The offers that the program finds in an EHLO reply are those that a reader by lines and words finds: in wire form, without CR, and
+//! cut. The first two octets of the input say where to cut.
 #![no_main]
 
 use qmail_auth::detect::{detect, offer};
@@ -17,13 +17,13 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     for form in [&wire, &without_cr[..], &without_cr[..without_cr.len().min(5000)], cut] {
         compare(form);
     }
-    // A cut that can be seen never makes a mechanism of the beginning of another.
+    // If a cut can be recognised, it never turns a part of a name into another mechanism.
     let last = cut.rsplit(|c| *c == b'\n').next().unwrap_or_default();
     if last.get(3) == Some(&b'-') {
         let whole = offer(&without_cr).names;
         assert!(offer(cut).names.iter().all(|name| whole.contains(name)));
     }
-    // As the delivery reads it.
+    // The delivery's own reader.
     if let Some(Ok(reply)) = ReplyReader::default().read(&mut &wire[..]) {
         let found = Capabilities::read(&reply.text);
         assert_eq!(found.pipelining, offers(&reply.text, "PIPELINING"));

@@ -1,13 +1,13 @@
-//! A whole delivery without a network, and without a server that knows what it says: the rules of docs/dev/design.md hold.
+//! A whole delivery without a network, with a server that sends anything: the rules of docs/dev/design.md hold.
 //!
-//! The first octet of the input is the setting, the second what is odd besides; then come pieces, each an event: a letter and
-//! what belongs to it. `r`: what the server says once it has heard all; also the piece whose letter is none of these. `e`: what it
-//! says at once. `s`: the kernel takes as many octets as the next octet says. `f`: it takes no more. `c`: the server closes. `t`:
-//! nothing happens until the deadline. `g`: octets beside TLS.
+//! The first octet of the input chooses the setting, the second one what is unusual about the mail. Then comes a piece for each event, a
+//! letter and its argument. `r`: what the server sends after it has read everything; a piece with an unknown letter is the same. `e`: what
+//! it sends at once. `s`: the kernel takes as many octets as the next octet says. `f`: sending fails. `c`: the server closes. `t`: nothing
+//! happens until the deadline. `g`: octets outside of TLS.
 #![no_main]
 
 #[path = "../../tests/support/certificate.rs"]
-#[allow(dead_code)] // it is for more than this
+#[allow(dead_code)] // the tests use the rest
 mod certificate;
 #[path = "../../tests/support/home.rs"]
 #[allow(dead_code)]
@@ -34,14 +34,14 @@ use support::{Server, pieces};
 #[global_allocator]
 static MEMORY: Counting = Counting;
 
-/// Of a time when the certificate is good.
+/// A time at which the certificate is valid.
 const UNIX: u64 = 1_800_000_000;
 const MX: &[u8] = include_bytes!("../corpus/mx/two");
 
-/// How a mail goes out.
+/// The route of the mail.
 struct Setting {
     home: Home,
-    /// Of the relay.
+    /// The addresses of the relay.
     ips: &'static [&'static str],
     config: Option<Arc<ServerConfig>>,
     has_login: bool,
@@ -67,7 +67,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     over_tls.home.control("tlscafile", "control/ca.pem");
     over_tls.home.control("ca.pem", &ca.pem);
     vec![
-        setting("localhost:587 myuser Q9secretQ9", &[], true), // it needs no look-up
+        setting("localhost:587 myuser Q9secretQ9", &[], true), // needs no lookup
         setting("relay.example:587 myuser Q9secretQ9", LOOPBACK, false),
         setting("relay.example:587 myuser Q9secretQ9", OUTSIDE, false),
         setting("relay.example:587 -myuser Q9secretQ9", OUTSIDE, true),
@@ -99,16 +99,16 @@ fn event(piece: &[u8], server: &mut Server) -> Option<(u8, Vec<u8>)> {
     }
 }
 
-/// What is not as usual.
+/// What is unusual about the mail.
 struct Odd {
     /// The pieces of the message.
     message: Vec<&'static [u8]>,
     is_partial: bool,
     cannot_be_read: bool,
     cannot_be_measured: bool,
-    /// Only the first address answers.
-    is_alone: bool,
-    beyond_ascii: bool,
+    /// Connections to other addresses than the first are refused.
+    only_first_answers: bool,
+    is_non_ascii: bool,
     /// qmail-remote-check, which sends no mail.
     is_check: bool,
 }
@@ -128,14 +128,14 @@ impl Odd {
             is_partial: bits & 3 == 2,
             cannot_be_read: bits & 3 == 3,
             cannot_be_measured: bits & 4 != 0,
-            is_alone: bits & 8 != 0,
-            beyond_ascii: bits & 16 != 0,
+            only_first_answers: bits & 8 != 0,
+            is_non_ascii: bits & 16 != 0,
             is_check: bits & 32 != 0,
         }
     }
 }
 
-/// Runs it to its end.
+/// Runs a delivery to its end.
 fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
     let secrets = Secrets::of(b"myuser", b"Q9secretQ9");
     let mut delivery = start(setting, odd);
@@ -156,7 +156,7 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
             }
             Want::OwnAddresses => delivery.happened(Happened::OwnAddressesEnd),
             Want::Tcpto(_) => drop(delivery.tcpto(b"", UNIX)),
-            Want::Connect(..) if odd.is_alone && !peers.is_empty() => {
+            Want::Connect(..) if odd.only_first_answers && !peers.is_empty() => {
                 delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
             }
             Want::Connect(..) => {
@@ -195,16 +195,13 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
 
 fn start(setting: &Setting, odd: &Odd) -> Delivery {
     let surroundings = Surroundings { qmailhome: Some(setting.home.path()), ..Default::default() };
-    let sender = if odd.beyond_ascii { "s\u{e9}nder@example.net" } else { "sender@example.net" };
-    match odd.is_check {
-        false => {
-            let recipients = ["one@example.org", "two@example.org"].map(str::as_bytes);
-            Delivery::new(&[b"example.org", sender.as_bytes(), recipients[0], recipients[1]], &surroundings)
-        }
-        true => {
-            let arguments = ["--dialogue", "example.org", sender].map(Into::into).into();
-            check::start(arguments, &surroundings, 1).unwrap_or_else(|code| panic!("{code}"))
-        }
+    let sender = if odd.is_non_ascii { "s\u{e9}nder@example.net" } else { "sender@example.net" };
+    if odd.is_check {
+        let arguments = ["--dialogue", "example.org", sender].map(Into::into).into();
+        check::start(arguments, &surroundings, 1).unwrap_or_else(|code| panic!("{code}"))
+    } else {
+        let recipients = ["one@example.org", "two@example.org"].map(str::as_bytes);
+        Delivery::new(&[b"example.org", sender.as_bytes(), recipients[0], recipients[1]], &surroundings)
     }
 }
 
@@ -214,7 +211,7 @@ fn next_is(events: &mut Events, letters: &[u8]) -> bool {
     events.peek().is_some_and(|(letter, _)| letters.contains(letter))
 }
 
-/// The next event of a connection.
+/// Passes the next event of a connection to the delivery.
 fn talk(delivery: &mut Delivery, now: u64, events: &mut Events, peer: &mut Peer) {
     let (octets, is_message) = match delivery.want(now) {
         Want::Io(octets, _) => (octets, false),
@@ -255,7 +252,7 @@ fn talk(delivery: &mut Delivery, now: u64, events: &mut Events, peer: &mut Peer)
     }
 }
 
-/// No password in clear without leave, and no mail without the login that is there.
+/// No password is sent in clear without permission, and no mail without the configured login.
 fn check_heard(peer: &Peer, setting: &Setting, odd: &Odd, secrets: &Secrets) {
     let has = |word: &[u8]| peer.heard.windows(word.len()).any(|window| window == word);
     let text = || peer.heard.escape_ascii().to_string();
@@ -271,7 +268,7 @@ fn check_heard(peer: &Peer, setting: &Setting, odd: &Odd, secrets: &Secrets) {
     assert!(peer.said_before_dot.is_none() || !odd.is_partial && !odd.cannot_be_read, "{}", text());
 }
 
-/// K only for a message that was taken, D only for one that was refused after MAIL, or can never be sent.
+/// K only if the server accepted the message, D only if it refused after MAIL, or if the message can never be sent.
 fn check_report(output: &[u8], peers: &[Peer], odd: &Odd) {
     let reports = reports::reports(output);
     let (verdict, recipients) = reports.split_last().unwrap();
@@ -291,7 +288,7 @@ fn check_report(output: &[u8], peers: &[Peer], odd: &Odd) {
             let before = peer.said_before_mail.unwrap_or(usize::MAX);
             replies(&peer.said).replies.iter().any(|reply| reply.start >= before && refuses(reply.code))
         });
-        assert!(is_refused || odd.is_partial || odd.beyond_ascii, "{text}");
+        assert!(is_refused || odd.is_partial || odd.is_non_ascii, "{text}");
     }
     assert!(
         letters.is_empty()

@@ -1,5 +1,4 @@
-//! The answer of a DNS server, whatever it holds: an error, or names that can be looked up, each a few times, and addresses
-//! from the best exchanger to the worst.
+//! Any answer of a DNS server gives an error, or names that can be looked up, and then addresses from the best exchanger to the worst.
 #![no_main]
 
 use qmail_remote::resolve::mx::exchanges;
@@ -26,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
                 let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
                 let is_absolute = name.ends_with('.') || name.parse::<Ipv4Addr>().is_ok();
                 assert!(is_absolute && name.len() <= 254 && name.bytes().all(legal), "{name:?}");
-                // It may stand there more than once.
+                // The answer may name it more than once.
                 let of_name = read.iter().flatten().filter(|exchange| {
                     exchange.name == name.as_bytes() || [&exchange.name[..], b"."].concat() == name.as_bytes()
                 });
@@ -36,7 +35,7 @@ libfuzzer_sys::fuzz_target!(|answer: &[u8]| {
                     Some(next) => preference = next,
                     None => assert!(!is_exchange && name == "example.org.", "{name:?} comes too late"),
                 }
-                lookups += 1; // no more than an octet can count
+                lookups += 1; // overflows after 255 lookups
                 match lookups % 4 {
                     0 => search.happened(Happened::NotFound(NotFound::None, "no address")),
                     1 => search.happened(Happened::NotFound(NotFound::Unknown, "nobody knows")),

@@ -1,4 +1,4 @@
-//! Replies do not depend on how they are cut, stay within the limits, and are what another reader makes of them.
+//! Replies do not depend on how the stream is cut, stay within the limits, and are the same for a second reader.
 #![no_main]
 
 use qmail_auth::reply::{ReplyError, ReplyReader, is_cut, last_text};
@@ -21,7 +21,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// By the program's reader.
+/// Reads with the program's reader.
 fn read(segments: &[Vec<u8>]) -> Replies {
     let mut reader = ReplyReader::default();
     let (mut found, mut taken, mut start) = (Vec::new(), 0, 0);
@@ -30,7 +30,7 @@ fn read(segments: &[Vec<u8>]) -> Replies {
         while !rest.is_empty() {
             assert_eq!(reader.is_empty(), taken == start);
             if let (true, [b'\r' | b'\n', behind @ ..]) = (reader.is_empty(), rest) {
-                rest = behind; // as the dialogue passes over empty lines
+                rest = behind; // the session skips empty lines as well
                 (taken, start) = (taken + 1, taken + 1);
                 continue;
             }

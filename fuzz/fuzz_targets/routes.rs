@@ -1,10 +1,10 @@
-//! control/smtproutes and control/authsenders: what a line says is what a reader by words finds, reads the same again when it is
-//! written down, and is the one for the name; and no password gets into words. The pieces of the input are a name, the one file,
-//! the other; 0xfe stands for a password.
+//! control/smtproutes and control/authsenders: a line means what a reader by words finds, means the same after it is written down again,
+//! and the right line is found for a name. No password gets into a text. The pieces of the input are a name, control/smtproutes and
+//! control/authsenders; 0xfe stands for a password.
 #![no_main]
 
 #[path = "../../tests/support/home.rs"]
-#[allow(dead_code)] // it is for more than this
+#[allow(dead_code)] // the tests use the rest
 mod home;
 
 use home::Home;
@@ -47,7 +47,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         }
     }
     let control = Control { home: HOME.path().to_owned(), log: Log::default() };
-    // The longest key that is there, then the last of its lines.
+    // The longest matching key counts, and of its lines the last.
     let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || name[*at] == b'.');
     let mut keys = starts.map(|at| &name[at..]);
     let lines: Vec<_> = entries(&smtproutes).collect();
@@ -58,7 +58,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         (Some((_, value, _)), Ok(found)) => assert_eq!(found.map(said), words(value)),
         (Some((_, value, _)), Err(_)) => assert_eq!(words(value), None),
     }
-    // The same of senders, but that a line of nobody knows whom is an error.
+    // The same for senders, but a line for an unknown sender is an error.
     let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || b"@.".contains(&name[*at]));
     let mut keys = starts.map(|at| &name[at..]);
     let found = senders::find(&control, &name).map(|found| found.map(what));
@@ -83,7 +83,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Whether each line of a file can be seen, and the file without a byte order mark.
+/// Whether no line of a file is hidden by its encoding or a CR, and the file without its byte order marks.
 fn text(file: Vec<u8>) -> (bool, Vec<u8>) {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     let is_utf16 =
@@ -102,12 +102,12 @@ fn text(file: Vec<u8>) -> (bool, Vec<u8>) {
     (is_whole, text.to_vec())
 }
 
-/// The key of each line, what stands behind its colon, and its number.
+/// Key, value and number of each line.
 fn entries(smtproutes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
     routes::lines(smtproutes).filter_map(|(line, number)| routes::entry(line, number))
 }
 
-/// The same of authsenders. An error is a line of nobody knows whom.
+/// The same for authsenders. An error is a line for an unknown sender.
 fn of_senders(authsenders: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], usize), ControlError>> {
     routes::lines(authsenders).map(|(line, number)| senders::entry(line, number))
 }
@@ -119,7 +119,7 @@ fn said(route: Route) -> Said {
     (route.host, route.port, route.credentials.map(login))
 }
 
-/// The relay of a sender, and the login.
+/// The relay of a sender, or its login.
 fn what(sender: Sender) -> (Option<Said>, Option<Login>) {
     match sender {
         Sender::Relay(route) => (Some(said(*route)), None),
@@ -132,7 +132,7 @@ fn login(credentials: Credentials) -> Login {
     (login.user, login.password.to_vec(), login.clear_allowed)
 }
 
-/// With the reader by words, and with what it reads when it is written down.
+/// Compares a route with the reader by words, and with itself after it is written down again.
 fn compare(value: &[u8], route: Result<Route, ControlError>) {
     let found = route.ok().map(said);
     assert_eq!(found, words(value), "{}", value.escape_ascii());
@@ -147,7 +147,7 @@ fn compare(value: &[u8], route: Result<Route, ControlError>) {
     assert_eq!(routes::parse(&line, "").ok().map(said), found, "{}", line.escape_ascii());
 }
 
-/// What a route says, by words. None: it is none.
+/// The second reader of a route, by words. None if it is not valid.
 fn words(value: &[u8]) -> Option<Said> {
     let text: String = value.iter().map(|c| char::from(*c)).collect(); // one character for one octet
     let octets = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<_>>();
@@ -196,7 +196,7 @@ fn words(value: &[u8]) -> Option<Said> {
     (port != 0).then_some((host, port, login))
 }
 
-/// It stands once in the files, behind where a login can begin, and is neither of a user nor of a relay.
+/// Whether the secret is in the files once, after the place where a login can begin, and not in a user or a relay.
 fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
     let places = |text: &[u8]| text.windows(SECRET.len()).filter(|w| w.eq_ignore_ascii_case(SECRET)).count();
     let is_secret = |line: &[u8]| {

@@ -1,9 +1,9 @@
-//! An EHLO reply by lines and words, as include/qmail_auth.h says of auth_detect: what the program's reading is compared with.
+//! Reads an EHLO reply by lines and words, as include/qmail_auth.h describes for auth_detect. The program's reader is compared with it.
 
 const OCTETS: usize = 65536;
 const LINES: usize = 512;
 
-/// The words of each line that can have a keyword, in upper case; the first is the keyword.
+/// The words of each line that can have a keyword, in upper case. The first word is the keyword.
 pub fn lines(reply: &[u8]) -> Vec<Vec<String>> {
     let is_whole = reply.len() <= OCTETS;
     // One character for one octet.
@@ -26,7 +26,7 @@ pub fn lines(reply: &[u8]) -> Vec<Vec<String>> {
     found
 }
 
-/// The words of a line. `=` ends a keyword as a blank does. In a line that was cut, the last may be a part of a longer one.
+/// The words of a line. `=` ends a keyword like a blank. If the line was cut, its last word is dropped: it can be a part of a longer one.
 fn words(line: &str, is_cut: bool) -> Vec<String> {
     let is_blank = |c: char| " \t".contains(c);
     let end = line.find(|c| is_blank(c) || c == '=').unwrap_or(line.len());
@@ -45,12 +45,12 @@ fn words(line: &str, is_cut: bool) -> Vec<String> {
     words.iter().map(|word| word.to_ascii_uppercase()).collect()
 }
 
-/// A line has this keyword.
+/// Whether a line has this keyword.
 pub fn offers(reply: &[u8], keyword: &str) -> bool {
     lines(reply).iter().any(|words| words.first().is_some_and(|word| word == keyword))
 }
 
-/// The names of mechanisms (RFC 4422 section 3.1) of all AUTH lines, each once.
+/// The mechanisms of all AUTH lines, each once; their names are as RFC 4422 section 3.1 allows.
 pub fn mechanisms(reply: &[u8]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in lines(reply)

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: how an input is cut, readers to compare with, what a secret looks like.
+//! Shared by the fuzz targets: cutting an input into pieces, second readers to compare with, the forms of a secret.
 
 pub mod ehlo;
 pub mod memory;
@@ -8,13 +8,13 @@ pub mod secrets;
 #[path = "../../tests/support/server_side.rs"]
 pub mod server_side;
 
-/// The pieces of an input: 0xff begins the next.
+/// The pieces of an input, divided by 0xff.
 pub fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     input.split(|c| *c == 0xff)
 }
 
-/// Makes of pieces what a server says. Some octets stand for much, so that a short input reaches the limits: 0xfe for 8 KiB,
-/// 0xfd for 64 lines; but only the first dozen of them, which is enough, or an input would be megabytes.
+/// Turns pieces into the octets of a server. Two octets stand for many, so that a short input can reach the limits: 0xfe for 8 KiB, 0xfd
+/// for 64 lines. Only the first twelve of them count, so that no input grows to megabytes.
 pub struct Server {
     left: usize,
 }

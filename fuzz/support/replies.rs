@@ -1,10 +1,10 @@
-//! Replies (RFC 5321 section 4.2), read from octets that are all there: what the reader of the program is compared with.
+//! Reads replies (RFC 5321 section 4.2) from a whole stream at once. The program's reader, which gets it in pieces, is compared with it.
 
-/// One after the other, to the first that is none, or to the octets behind the last.
+/// The replies up to the first error, or to the end of the octets.
 #[derive(Debug, PartialEq)]
 pub struct Replies {
     pub replies: Vec<Reply>,
-    /// Why what follows them is none. None: it can still become one.
+    /// What is wrong after them. None if the rest can still become a reply.
     pub error: Option<Error>,
 }
 
@@ -42,7 +42,7 @@ pub fn replies(octets: &[u8]) -> Replies {
     }
 }
 
-/// The first reply, if it is there to its end: code, text, length.
+/// Code, text and length of the first reply, if it is complete.
 fn reply(octets: &[u8]) -> Result<Option<(u16, Vec<u8>, usize)>, Error> {
     let (mut text, mut length, mut lines, mut first) = (String::new(), 0, 0, None);
     for line in octets.split_inclusive(|c| *c == b'\n') {

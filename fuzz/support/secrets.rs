@@ -1,6 +1,6 @@
-//! What a secret looks like, in each form that a login sends, and where it must not be seen.
+//! Finds a secret in a text, in each form that a login can send.
 
-/// The forms of a password: itself, the base64 of LOGIN and of PLAIN, and its hexadecimal digits. Or what else was sent.
+/// The forms of a password: itself, its base64 in LOGIN and in PLAIN, its hexadecimal digits; and other answers that were sent.
 #[derive(Default)]
 pub struct Secrets {
     forms: Vec<Vec<u8>>,
@@ -19,18 +19,18 @@ impl Secrets {
         }
     }
 
-    /// This was sent.
+    /// Adds an answer that was sent.
     pub fn add(&mut self, sent: &[u8]) {
         self.forms.push(sent.to_ascii_lowercase());
     }
 
-    /// One of them is in the text, in whatever letter case.
+    /// Whether one of them is in the text, in upper or lower case.
     pub fn is_in(&self, text: &[u8]) -> bool {
         let text = text.to_ascii_lowercase();
         self.forms.iter().any(|form| text.windows(form.len()).any(|window| window[0] == form[0] && window == form))
     }
 
-    /// One of them is in these lines of a server's, or divided by their ends and codes.
+    /// Whether one of them is in the lines of a server, even folded over several lines.
     pub fn is_in_lines(&self, text: &[u8]) -> bool {
         let is_code =
             |line: &[u8]| line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
