@@ -10,6 +10,7 @@ pub mod cost;
 pub mod deb;
 pub mod delay;
 pub mod ehlo;
+pub mod executable;
 pub mod exim;
 pub mod faults;
 pub mod home;

@@ -2,6 +2,7 @@
 //! password is there, since it has to be known in what the relay says.
 
 use crate::support::certificate::Authority;
+use crate::support::executable;
 use crate::support::namespace::inside;
 use crate::support::server::{Action, Event, Rules, Server, Tls};
 use crate::support::{Home, program};
@@ -250,8 +251,7 @@ fn not_dumpable() {
         uid = 65534;
         let copy = home.path().join("qmail-remote");
         fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
-        // By another process: a file that this one has had open for writing may be busy, in a child of another test.
-        assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
+        executable::copy(&program(), &copy);
         let mut as_other = Command::new(copy);
         as_other.env_clear().env("QMAILHOME", home.path()).args(command.get_args()).uid(uid).gid(uid);
         command = as_other;

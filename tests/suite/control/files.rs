@@ -1,5 +1,6 @@
 //! Control files as the library reads them, where no delivery can show it: each place of a line, times, what cannot be read.
 
+use crate::support::executable;
 use crate::support::{Home, program, run};
 use qmail_remote::control::Settings;
 use qmail_remote::control::files::Control;
@@ -61,7 +62,7 @@ fn times() {
     assert_eq!(read(&home).timeoutremote, 1200);
 }
 
-/// What the user that runs cannot read puts the mail off, with the file's name. Root can read everything, so as root the
+/// What the user that runs cannot read defers the mail, with the file's name. Root can read everything, so as root the
 /// program runs as another user.
 #[test]
 fn a_secret_that_only_another_may_read() {
@@ -69,8 +70,7 @@ fn a_secret_that_only_another_may_read() {
     home.control("relays/relay/user", "myuser\n");
     let password = home.control("relays/relay/password", "secretpass\n");
     let copy = home.path().join("qmail-remote");
-    // By another process: while this one had it open to write, a child of another test could keep it busy.
-    assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
+    executable::copy(&program(), &copy);
     for open in [home.path(), &copy] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
     }

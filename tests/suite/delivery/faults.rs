@@ -2,6 +2,7 @@
 //! changes nothing. Whatever else happens, qmail-rspawn reads a K only where the server has taken the message, and never reads
 //! a D. docs/dev/testing.md tells how many runs that is.
 
+use crate::support::executable;
 use crate::support::faults::{Bench, Kind, MESSAGE, RECIPIENTS, Run, SENDER, wrong};
 use crate::support::names::Names;
 use crate::support::namespace::{WITH_A_NAME_SERVER, inside_with};
@@ -352,8 +353,7 @@ fn another_home() {
     let other = Home::with_route(&format!("127.0.0.1:{}", trap.port()));
     fs::create_dir(other.path().join("bin")).unwrap();
     let copy = other.path().join("bin/qmail-remote");
-    // By another process: a file that this one has had open for writing may be busy, in a child of another test.
-    assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
+    executable::copy(&program(), &copy);
     let mess = bench.home.path().join("queue/mess");
     fs::create_dir_all(&mess).unwrap();
     let faulty = |number: u64| {

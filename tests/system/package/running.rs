@@ -2,6 +2,7 @@
 
 use super::debian::{Debian, OURS, PROGRAM, RELEASES, SOURCE};
 use super::others::refusal;
+use crate::support::executable;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
@@ -52,7 +53,7 @@ fn with_qmail(release: &str) -> Debian {
 }
 
 fn put_program(debian: &Debian, name: &str) {
-    fs::copy(debian.path("/usr/bin/sleep"), debian.path(name)).unwrap();
+    executable::copy(&debian.path("/usr/bin/sleep"), &debian.path(name));
 }
 
 /// To be run by the user.
