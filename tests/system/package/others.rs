@@ -2,6 +2,7 @@
 
 use super::debian::{DEBIAN, Debian, OURS, PROGRAM, RELEASES, SOURCE, stock};
 use crate::support::deb::{package, version};
+use crate::support::executable;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -86,7 +87,7 @@ fn a_name_that_someone_else_diverted() {
         let debian = Debian::new(release);
         debian.put_stock(SOURCE, "stock");
         let divert = format!("dpkg-divert --package wrapper --no-rename --divert {SOURCE}.unsigned --add {SOURCE}");
-        fs::copy(debian.path(SOURCE), debian.path(&format!("{SOURCE}.unsigned"))).unwrap();
+        executable::copy(&debian.path(SOURCE), &debian.path(&format!("{SOURCE}.unsigned")));
         let files = [(SOURCE, &*stock("wrapper"))];
         package("wrapper", "1", &debian.path("/wrapper.deb"), &files, &[("preinst", &divert)]);
         debian.run("dpkg", &["--install", "/wrapper.deb"]);
@@ -95,7 +96,7 @@ fn a_name_that_someone_else_diverted() {
         assert!(installed, "{words}");
         let said = format!(
             "qmail-remote-auth: {SOURCE} is diverted by wrapper and stays as it is. \
-             If what stands there runs {SOURCE}.unsigned, have it run {PROGRAM} instead.\n"
+             If the program there runs {SOURCE}.unsigned, have it run {PROGRAM} instead.\n"
         );
         assert!(words.contains(&said), "{words}");
         assert_eq!(debian.run(SOURCE, &[]), "Kwrapper\n\0");
@@ -122,12 +123,7 @@ fn a_link_to_such_a_name() {
 
 /// What a removal says that would leave this name without a program.
 pub fn refusal(name: &str) -> String {
-    format!("{name} leads to a program that goes with this package, and without it qmail would bounce all mail")
-}
-
-fn put_script(path: &Path, command: &str) {
-    fs::write(path, format!("#!/bin/sh\n{command}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{name} leads to a program of this package, without which qmail would bounce all mail")
 }
 
 /// A wrapper that was put there by hand, before us or over us. What runs our program is what qmail would run without it, so it
@@ -143,7 +139,7 @@ fn a_script_under_the_name() {
                 debian.install();
             }
             fs::rename(debian.path(SOURCE), debian.path(&format!("{SOURCE}.orig"))).unwrap();
-            put_script(&debian.path(SOURCE), &format!("exec {SOURCE}.orig \"$@\""));
+            executable::write_script(&debian.path(SOURCE), &format!("exec {SOURCE}.orig \"$@\""));
             let runs = if over_ours { OURS } else { "Kstock\n\0" };
             let (installed, words) = debian.attempt("dpkg", &["--install", "/package.deb"]);
             assert!(installed, "{words}");
@@ -151,14 +147,14 @@ fn a_script_under_the_name() {
             assert!(words.contains(&said) && words.contains(&format!("have it run {PROGRAM} instead")), "{words}");
             assert_eq!(debian.run(SOURCE, &[]), runs);
 
-            put_script(&debian.path(SOURCE), &format!("exec {PROGRAM} \"$@\""));
+            executable::write_script(&debian.path(SOURCE), &format!("exec {PROGRAM} \"$@\""));
             let remove = || {
                 let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
                 assert!(!removed && words.contains(&refusal(SOURCE)), "{words}");
             };
             debian.quietly(release, SOURCE, &[SOURCE], remove);
 
-            put_script(&debian.path(SOURCE), &format!("exec {SOURCE}.orig \"$@\""));
+            executable::write_script(&debian.path(SOURCE), &format!("exec {SOURCE}.orig \"$@\""));
             debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
             assert_eq!(debian.run(SOURCE, &[]), runs);
             assert_eq!(debian.diversions(), "");
@@ -191,7 +187,9 @@ fn a_program_that_does_not_run() {
         debian.put_control("/var/qmail/control");
         let clean = debian.names();
         for fault in ["exit 1", "exit 127"] {
-            version("0.1.0-2", &debian.path("/faulty.deb"), |tree| put_script(&tree.join(&PROGRAM[1..]), fault));
+            version("0.1.0-2", &debian.path("/faulty.deb"), |tree| {
+                executable::write_script(&tree.join(&PROGRAM[1..]), fault)
+            });
             for upgrade in [false, true] {
                 if upgrade {
                     debian.install();
