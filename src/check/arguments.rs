@@ -5,37 +5,33 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStringExt;
 
-/// For `--help`, and below what is wrong with the arguments.
+/// Printed for `--help`, and after an error in the arguments.
 pub const USAGE: &str = "\
 usage: qmail-remote-check [--dialogue] [--json] [--no-login] HOST [SENDER]
        qmail-remote-check --config | --convert [--write] | --help | --version
-Shows what would become of a mail from SENDER (or a bounce) to HOST, the part behind
-the @ of its recipient: route, connection, TLS, login. Sends no mail.
-  --dialogue  show each line, both ways, and when
+Shows what would happen to a mail from SENDER (or a bounce) to HOST, the domain of its
+recipient: route, connection, TLS, login. Sends no mail.
+  --dialogue  show each line, in both directions, with its time
   --json      write one JSON object
   --no-login  stop before AUTH
   --config    say what the control files mean, what is wrong with them, and who can
-              read secrets; no network. Exit status 1 where mail would be put off
-  --convert   say which logins of smtproutes can be moved into control/relays, and what
-              becomes of each line; with --write, do it
-Exit status: 0 it would go out, 1 it would not, 2 arguments.
+              read secrets; no network. Exit status 1 if mail would be deferred
+  --convert   say which logins of smtproutes can be moved into control/relays, and how
+              each line would change; with --write, move them
+Exit status: 0 it would go out, 1 it would not, 2 the arguments are wrong.
 Run it as qmail runs qmail-remote: user qmailr, group qmail.
 ";
 
-/// What is to be done.
 pub enum Command {
-    /// A check.
+    /// Check what would happen to a mail.
     Check(Options),
-    /// To say what the control files mean.
+    /// Explain the control files.
     Config,
-    /// To say how the logins of smtproutes get into control/relays.
+    /// Plan how the logins of smtproutes move into control/relays; with `write`, move them.
     Convert {
-        /// To move them, too.
         write: bool,
     },
-    /// To show [`USAGE`].
     Help,
-    /// To show the version.
     Version,
 }
 
@@ -45,20 +41,19 @@ pub struct Options {
     pub host: Vec<u8>,
     /// The envelope sender; empty for a bounce.
     pub sender: Vec<u8>,
-    /// To log in.
     pub login: bool,
-    /// To show each line.
+    /// Show each line of the dialogue.
     pub dialogue: bool,
-    /// To write JSON.
     pub json: bool,
-    /// The output is for a terminal, and nobody wants it without colours.
+    /// The output is text for a terminal, and NO_COLOR is not set.
     pub colour: bool,
 }
 
-/// Understands the arguments, or says why it cannot.
+/// Parses the arguments, without the program's name. An error is for descriptor 2.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut login, mut dialogue, mut json, mut writes) = (true, false, false, false);
+    let (mut login, mut dialogue, mut json, mut with_write) = (true, false, false, false);
+    // --config and --convert take nothing beside them.
     let mut alone = None;
     let mut values = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -68,7 +63,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             Long("no-login") => login = false,
             Long("config") if alone.is_none() => alone = Some(("--config", Command::Config)),
             Long("convert") if alone.is_none() => alone = Some(("--convert", Command::Convert { write: false })),
-            Long("write") => writes = true,
+            Long("write") => with_write = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Value(value) if values.len() < 2 => values.push(value.into_vec()),
@@ -76,20 +71,20 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         }
     }
     match &mut alone {
-        Some((_, Command::Convert { write })) => *write = writes,
-        _ if writes => return Err("--write goes with --convert only".to_owned()),
+        Some((_, Command::Convert { write })) => *write = with_write,
+        _ if with_write => return Err("--write is only for --convert".to_owned()),
         _ => {}
     }
     if let Some((name, command)) = alone {
         let is_alone = login && !dialogue && !json && values.is_empty();
-        return if is_alone { Ok(command) } else { Err(format!("{name} stands alone")) };
+        return if is_alone { Ok(command) } else { Err(format!("{name} takes no other arguments")) };
     }
     let mut values = values.into_iter();
-    let host = values.next().ok_or("no HOST")?;
+    let host = values.next().ok_or("HOST is missing")?;
     if host.contains(&b'@') {
-        return Err("HOST is only what stands behind the @".to_owned());
+        return Err("HOST is only the part behind the @".to_owned());
     }
-    // https://no-color.org: set, and not empty.
+    // https://no-color.org: it counts if it is set and not empty.
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stdout().is_terminal() && !no_colour && !json;
     Ok(Command::Check(Options { host, sender: values.next().unwrap_or_default(), login, dialogue, json, colour }))

@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 /// The user that qmail-rspawn, and so qmail-remote, runs as.
 pub const QMAILR: &str = "qmailr";
 
-/// A user who owns nothing: no file system has this number for one.
+/// A user or group that owns no file: file systems do not use this number.
 const NOBODY: u32 = u32::MAX;
 
 /// Who can read a file.
 pub struct Readers {
-    /// Mode, owner, group, and who can read it; what to do where that is others, or not qmail.
+    /// Mode, owner, group, and who can read it; also what to do if that is wrong.
     pub words: String,
-    /// Every user of this machine, or a group that is not qmail's.
+    /// Users other than qmail's can: every user of this machine, or a group that is not qmail's.
     pub others: bool,
-    /// qmail-remote. True where there is no such user.
+    /// qmail-remote can. True if there is no user qmailr here.
     pub qmailr: bool,
 }
 
@@ -32,12 +32,12 @@ pub struct Access {
 }
 
 impl Access {
-    /// As it is.
     pub fn of(file: &Metadata) -> Access {
         Access { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }
     }
 
-    /// Whether a user with its group, or one that is neither owner nor of the group, has this permission: 4 to read, 1 to enter.
+    /// Whether `who`, a user and its group, has a permission: 4 to read, 1 to enter. None is a user that is neither the owner nor in
+    /// the group.
     fn allows(&self, who: Option<(u32, u32)>, bit: u32) -> bool {
         let shift = match who {
             Some((uid, _)) if uid == self.uid => 6,
@@ -47,12 +47,12 @@ impl Access {
         self.mode >> shift & bit != 0
     }
 
-    /// The names of owner and group.
+    /// Owner and group.
     fn names(&self) -> (String, String) {
         (name_of("/etc/passwd", self.uid), name_of("/etc/group", self.gid))
     }
 
-    /// Who can read a file of this kind, in a directory that they can enter.
+    /// Who can read a file with this access, if they can enter its directory.
     pub fn readers(&self) -> String {
         self.readers_if(self.mode & 0o004 != 0, self.mode & 0o040 != 0)
     }
@@ -66,8 +66,8 @@ impl Access {
         }
     }
 
-    /// Makes a file or directory so. The mode comes last: a change of the owner can take bits of it away.
-    pub fn give(&self, file: &File) -> io::Result<()> {
+    /// Gives a file or directory this access. The mode comes last: chown(2) can clear bits of it.
+    pub fn apply(&self, file: &File) -> io::Result<()> {
         fchown(file, Some(self.uid), Some(self.gid))?;
         file.set_permissions(Permissions::from_mode(self.mode))
     }
@@ -81,16 +81,16 @@ impl Display for Access {
     }
 }
 
-/// For the passwords that move out of `file`, and for their directories. Root and qmail's group can read them where that group can
-/// read the file; else whoever can read the file. An error where a process of the user `uid` cannot do that, or qmail-remote does
-/// not read the file by its mode: an access control list may let it, and would not go with the passwords.
+/// The access for files with passwords that move out of `file`, and for their directories. If qmail's group can read `file`, root and
+/// that group can read the new files; else whoever can read `file` now. An error if a process of the user `uid` cannot do that, or
+/// if the mode of `file` does not let qmail-remote read it: then perhaps an access control list does, which would not be copied.
 pub fn for_passwords_of(file: &Metadata, uid: u32) -> Result<(Access, Access), &'static str> {
     let from = Access::of(file);
     if uid != 0 && uid != from.uid {
         return Err("only root or its owner can do that");
     }
     if ids_of(QMAILR).is_some_and(|qmailr| !from.allows(Some(qmailr), 0o4)) {
-        return Err("its mode keeps qmailr from reading it, as which qmail-remote runs; --config says what to do");
+        return Err("its mode keeps qmailr, the user of qmail-remote, from reading it; --config says what to do");
     }
     let of_qmail = |mode| qmail_gid().filter(|_| uid == 0).map(|gid| Access { uid: 0, gid, mode });
     let readable = from.mode & 0o044;
@@ -99,7 +99,7 @@ pub fn for_passwords_of(file: &Metadata, uid: u32) -> Result<(Access, Access), &
     Ok((file.unwrap_or(Access { mode: from.mode & 0o644, ..from }), directory))
 }
 
-/// Who can read a file with a secret, by the modes of it and of all directories above.
+/// Who can read a file with a secret, by its mode and by those of all directories above it.
 pub fn readers(path: &Path) -> io::Result<Readers> {
     let file = fs::metadata(path)?;
     let access = Access::of(&file);
@@ -117,15 +117,14 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     } else if others || !qmailr {
         let path = shell_path(path);
         let group = qmail_group();
-        words += &format!("; to have it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
+        words += &format!("; to make it readable by qmail alone: chown root:{group} {path} && chmod 640 {path}");
     }
     Ok(Readers { words, others, qmailr })
 }
 
-const NOT_FOR_QMAILR: &str = ", not by qmailr, as which qmail-remote runs, so mail is put off";
+const NOT_FOR_QMAILR: &str = ", not by qmailr, the user of qmail-remote, so mail is deferred";
 
-/// What is wrong with a directory, or with a file without a secret, which qmail-remote must be able to enter or read. None where
-/// it can.
+/// Why qmail-remote cannot enter a directory, or cannot read a file without a secret. None if it can.
 pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
     let Some(barrier) = barrier_for_qmailr(path)? else { return Ok(None) };
     let access = Access::of(&fs::metadata(path)?);
@@ -135,20 +134,20 @@ pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
 }
 
 fn keeps_out(directory: &Path) -> String {
-    format!("; {} keeps it out", directory.display())
+    format!("; {} does not let {QMAILR} in", directory.display())
 }
 
-/// It is the number of that user, or there is none to compare with.
+/// Whether this is the user qmailr. True if there is no such user.
 pub fn is_qmailr(uid: u32) -> bool {
     ids_of(QMAILR).is_none_or(|(qmailr, _)| qmailr == uid)
 }
 
-/// There is such a user on this machine.
+/// Whether this machine has the user qmailr.
 pub fn has_qmailr() -> bool {
     ids_of(QMAILR).is_some()
 }
 
-/// The group of that user; that of qmail's manual where there is no such user.
+/// The group of the user qmailr; without that user, the group qmail, as in qmail's manual.
 fn qmail_gid() -> Option<u32> {
     ids_of(QMAILR).map(|(_, gid)| gid).or_else(|| id_of("/etc/group", "qmail"))
 }
@@ -160,16 +159,16 @@ fn qmail_group() -> String {
 fn barrier_for_qmailr(path: &Path) -> io::Result<Option<PathBuf>> {
     match ids_of(QMAILR) {
         Some(ids) => barrier(path, Some(ids)),
-        None => Ok(None), // nobody to ask about
+        None => Ok(None), // without such a user there is nothing to say
     }
 }
 
-/// Whether the file can be read by this user and group, or by a user that is neither its owner nor of its group.
+/// `who` as for [`Access::allows`].
 fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
     Ok(barrier(path, who)?.is_none())
 }
 
-/// What keeps them out: the file or directory itself, or one above it, by its mode. None: they can read, or enter, it.
+/// The file or directory, or the one above it, whose mode keeps `who` out. None if they can read the file, or enter the directory.
 fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> {
     let path = path.canonicalize()?;
     for at in path.ancestors() {
@@ -181,26 +180,26 @@ fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> 
     Ok(None)
 }
 
-/// The lines of /etc/passwd or /etc/group, in their fields.
+/// The fields of each line of /etc/passwd or /etc/group.
 fn lines(file: &str) -> Vec<Vec<String>> {
     let content = fs::read(file).unwrap_or_default();
     let content = String::from_utf8_lossy(&content);
     content.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
 }
 
-/// The name that belongs to a number; the number itself where there is none.
+/// The name of a user or group, or its number if it has no name.
 fn name_of(file: &str, id: u32) -> String {
     let id = id.to_string();
     let found = lines(file).into_iter().find(|fields| fields.get(2) == Some(&id));
     found.and_then(|fields| fields.into_iter().next()).unwrap_or(id)
 }
 
-/// The number that belongs to a name.
+/// The number of a user or group.
 fn id_of(file: &str, name: &str) -> Option<u32> {
     lines(file).into_iter().find(|fields| fields[0] == name)?.get(2)?.parse().ok()
 }
 
-/// The user's number and that of its group.
+/// The numbers of a user and of its group.
 fn ids_of(user: &str) -> Option<(u32, u32)> {
     let fields = lines("/etc/passwd").into_iter().find(|fields| fields.first().is_some_and(|name| name == user))?;
     Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))

@@ -1,63 +1,62 @@
-//! The lines of control/smtproutes and control/authsenders, all of them, as a delivery would understand each.
+//! All lines of control/smtproutes or control/authsenders, each with the meaning that it has for a delivery.
 
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
 use crate::control::{relays, routes};
 use qmail_auth::secret::Secret;
 
-/// The lines of one of the two files. Without the file there are none.
+/// The lines of one of the two files; none if the file is missing.
 #[derive(Default)]
 pub struct Lines {
-    /// Those with a key.
+    /// The lines with a key.
     pub lines: Vec<Line>,
-    /// Those that are for nothing, by their numbers.
-    pub strays: Vec<(usize, Stray)>,
-    /// There is a login in it, or what may be a part of one.
+    /// The other lines that are worth a note, with their numbers.
+    pub keyless: Vec<(usize, Keyless)>,
+    /// The file has a login in it, or perhaps a part of one.
     pub has_secret: bool,
 }
 
-/// A line with a key.
 pub struct Line {
     /// `control/smtproutes line 1`.
     pub source: String,
     /// Its number in the file.
     pub number: usize,
-    /// What stands before the colon. Where that was forgotten it may be of the password.
+    /// What is before the colon. If that colon was forgotten, this can be a part of the password.
     pub key: Secret,
-    /// What stands behind it.
+    /// What is after the colon.
     pub value: Secret,
-    /// What that means. None: nothing of its own.
-    pub says: Result<Option<Sender>, ControlError>,
-    /// The directory of its relay, as [`relays::directory`] has it.
+    /// The meaning of the value. None for an empty one.
+    pub meaning: Result<Option<Sender>, ControlError>,
+    /// The directory of its relay, from [`relays::directory`].
     pub directory: Option<String>,
-    /// The number of the line that counts in its place, since it has the same key and comes later.
+    /// The number of a later line with the same key, which counts instead of this one.
     pub replaced_by: Option<usize>,
 }
 
-/// A line that is for nothing.
-pub enum Stray {
-    /// Nobody looks at it: a line of smtproutes without a colon.
-    Ignored,
-    /// It puts off all mail: a line of authsenders whose key cannot be told.
-    Unclear(ControlError),
+/// A line without a key.
+pub enum Keyless {
+    /// In smtproutes: without a colon a line is ignored.
+    NoColon,
+    /// In authsenders: a line that is for an unknown sender defers all mail.
+    UnknownSender(ControlError),
     /// A comment with a login in it.
-    Comment,
+    CommentedLogin,
 }
 
 impl Line {
-    /// A blank or a bar stands in the key. It is then hardly a name; rather a colon was forgotten, and what stands
-    /// behind the first one there is may be a part of the password.
+    /// The key has a blank or a bar in it. Then it is hardly a name. More likely the colon before a login was forgotten, and the
+    /// first colon of the line is inside the password.
     pub fn is_doubtful(&self) -> bool {
         self.key.iter().any(|c| b" \t|".contains(c))
     }
 
-    /// The line itself has a login, be it understood or not.
+    /// The line itself has a login, valid or not.
     pub fn has_login(&self) -> bool {
         self.key.iter().chain(self.value.iter()).any(|c| b" \t|".contains(c))
     }
 
-    /// It names a relay and no login. The key does not count: a sender may have a blank in it.
-    pub fn goes_without(&self) -> bool {
+    /// The value is a relay without a login. The key is not looked at, as a sender may have a blank in it.
+    pub fn is_relay_alone(&self) -> bool {
         !self.value.is_empty() && routes::relay_end(&self.value) == self.value.len()
     }
 }
@@ -66,60 +65,60 @@ impl Lines {
     /// Reads `file`, which is [`routes::FILE`] or [`senders::FILE`], and what control/relays adds to its lines.
     pub fn read(control: &Control, file: &'static str) -> Result<Lines, ControlError> {
         let content = control.read(file)?.unwrap_or_default();
-        Ok(Lines::of(file, &content).complete(control, |_| true))
+        Ok(Lines::parse(file, &content).complete(control, |_| true))
     }
 
-    /// Those of a file with this content, by itself.
-    pub fn of(file: &'static str, content: &[u8]) -> Lines {
+    /// The lines of a file with this content, without control/relays.
+    pub fn parse(file: &'static str, content: &[u8]) -> Lines {
         let mut found = Lines::default();
         for entry in entries(file, content) {
             let (key, value, number) = match entry {
                 Ok(entry) => entry,
-                Err((number, stray)) => {
-                    found.strays.push((number, stray));
+                Err(keyless) => {
+                    found.keyless.push(keyless);
                     continue;
                 }
             };
-            let says = understand(file, value, number);
-            let directory = match &says {
+            let meaning = understand(file, value, number);
+            let directory = match &meaning {
                 Ok(Some(Sender::Relay(route))) => relays::directory(&route.host),
                 _ => None,
             };
             let source = format!("control/{file} line {number}");
             let (key, value) = (Secret::from(key), Secret::from(value));
-            found.lines.push(Line { source, number, key, value, says, directory, replaced_by: None });
+            found.lines.push(Line { source, number, key, value, meaning, directory, replaced_by: None });
         }
         mark_replaced(&mut found.lines);
         let comments = content.split(|c| *c == b'\n').zip(1..).filter(|(line, _)| is_commented_login(file, line));
-        found.strays.extend(comments.map(|(_, number)| (number, Stray::Comment)));
-        found.strays.sort_by_key(|(number, _)| *number);
-        let of_login = |line: &[u8]| line.iter().any(|c| b" \t|".contains(c));
-        let is_secret = found.strays.iter().any(|(_, stray)| matches!(stray, Stray::Comment));
-        found.has_secret = is_secret || routes::lines(content).any(|(line, _)| of_login(line));
+        found.keyless.extend(comments.map(|(_, number)| (number, Keyless::CommentedLogin)));
+        found.keyless.sort_by_key(|(number, _)| *number);
+        let has_login = |line: &[u8]| line.iter().any(|c| b" \t|".contains(c));
+        let in_comment = found.keyless.iter().any(|(_, line)| matches!(line, Keyless::CommentedLogin));
+        found.has_secret = in_comment || routes::lines(content).any(|(line, _)| has_login(line));
         found
     }
 
-    /// Adds to the lines that are wanted what control/relays says.
+    /// Adds what control/relays says to the meaning of each line that `is_wanted`.
     pub fn complete(mut self, control: &Control, is_wanted: impl Fn(&Line) -> bool) -> Lines {
         for line in self.lines.iter_mut().filter(|line| is_wanted(line)) {
-            line.says = match std::mem::replace(&mut line.says, Ok(None)) {
+            line.meaning = match std::mem::replace(&mut line.meaning, Ok(None)) {
                 Ok(Some(Sender::Relay(route))) => {
                     relays::complete(control, *route).map(|route| Some(Sender::Relay(Box::new(route))))
                 }
-                says => says,
+                other => other,
             };
         }
         self
     }
 
-    /// The lines that count.
-    pub fn that_count(&self) -> impl Iterator<Item = &Line> {
+    /// The lines that count: no later line has the same key.
+    pub fn effective(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.replaced_by.is_none())
     }
 }
 
-/// Of several lines with the same key the last counts. They are sorted to find them: a map by what a key is in lower case would
-/// have copies of it.
+/// Of several lines with the same key the last counts. Sorting finds them without a copy of each key in lower case, which a map
+/// would need: a key can be a part of a password.
 fn mark_replaced(lines: &mut [Line]) {
     let in_lower_case = |line: &usize| lines[*line].key.iter().map(u8::to_ascii_lowercase);
     let mut sorted: Vec<usize> = (0..lines.len()).collect();
@@ -132,14 +131,17 @@ fn mark_replaced(lines: &mut [Line]) {
     }
 }
 
-type Entry<'a> = Result<(&'a [u8], &'a [u8], usize), (usize, Stray)>;
+/// Key, value and number of a line; or its number and why it has no key.
+type Entry<'a> = Result<(&'a [u8], &'a [u8], usize), (usize, Keyless)>;
 
-/// Each line that is no comment.
+/// All lines but comments.
 fn entries<'a>(file: &str, content: &'a [u8]) -> Vec<Entry<'a>> {
-    let of_senders = file == senders::FILE;
-    let entry = |(line, number)| match of_senders {
-        true => senders::entry(line, number).map_err(|why| (number, Stray::Unclear(why))),
-        false => routes::entry(line, number).ok_or((number, Stray::Ignored)),
+    let entry = |(line, number)| {
+        if file == senders::FILE {
+            senders::entry(line, number).map_err(|why| (number, Keyless::UnknownSender(why)))
+        } else {
+            routes::entry(line, number).ok_or((number, Keyless::NoColon))
+        }
     };
     routes::lines(content).map(entry).collect()
 }
@@ -152,8 +154,7 @@ fn understand(file: &str, value: &[u8], number: usize) -> Result<Option<Sender>,
     }
 }
 
-/// A line that was a good one with a login before somebody put a `#` there. The key is then one word, as in few other
-/// comments.
+/// A valid line with a login behind a `#`. Its key must be one word, which few other comments have before a colon.
 fn is_commented_login(file: &str, line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"#") else { return false };
     entries(file, rest.trim_ascii()).into_iter().flatten().any(|(key, value, number)| {

@@ -1,10 +1,10 @@
-//! qmail-remote-check: what would become of a mail, step by step, without sending one.
+//! qmail-remote-check: shows what would happen to a mail, step by step, without sending one.
 //!
-//! The delivery is the machine that qmail-remote runs, with a smaller goal and a log. `steps` makes its output of the events.
-//! `config` is `--config` and `convert` is `--convert`, which use no network; `lines` is what both have read, and `file_readers` who can
-//! read a file.
+//! A check runs the same delivery as qmail-remote, but stops after the login, and logs events. `steps` prints these. `config` is
+//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `file_readers` finds out who
+//! can read a file.
 
-pub mod arguments;
+mod arguments;
 pub mod config;
 pub mod convert;
 mod file_readers;
@@ -22,13 +22,14 @@ use std::path::Path;
 use std::rc::Rc;
 use steps::recorder::Recorder;
 
-const NO_HOME: &str = "no home of qmail: neither /var/qmail nor /var/lib/qmail has control; QMAILHOME may name it";
+const NO_HOME: &str =
+    "no home of qmail: neither /var/qmail nor /var/lib/qmail has a directory control; QMAILHOME can name another";
 
-/// The exit status for arguments that cannot be understood.
-pub const IMPROPER: u8 = 2;
+/// The exit status for wrong arguments.
+const IMPROPER: u8 = 2;
 
-/// Does what the arguments (without the program's name) say, or gives the delivery that is to be run for it; else the exit
-/// status. `uid` is the effective one of the process.
+/// Does what the arguments say; they come without the program's name. `Ok` is a delivery that the caller must run, `Err` the exit
+/// status when everything is done. `uid` is the effective user of the process.
 pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) -> Result<Delivery, u8> {
     match arguments::parse(arguments) {
         Ok(Command::Check(options)) => {
@@ -37,9 +38,9 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             let log = Log::to(Rc::new(Recorder::new(options, uid)));
             Ok(Delivery::check(&host, &sender, goal, surroundings, log))
         }
-        Ok(Command::Config) => Err(said(surroundings, config::config)),
-        Ok(Command::Convert { write: false }) => Err(said(surroundings, convert::plan)),
-        Ok(Command::Convert { write: true }) => Err(said(surroundings, |home| convert::write(home, uid))),
+        Ok(Command::Config) => Err(report(surroundings, config::config)),
+        Ok(Command::Convert { write: false }) => Err(report(surroundings, convert::plan)),
+        Ok(Command::Convert { write: true }) => Err(report(surroundings, |home| convert::write(home, uid))),
         Ok(Command::Help) => Err(print(USAGE)),
         Ok(Command::Version) => Err(print(concat!("qmail-remote-check ", env!("CARGO_PKG_VERSION"), "\n"))),
         Err(why) => {
@@ -49,13 +50,14 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
     }
 }
 
-/// Prints this. The exit status: 1 where it cannot be printed.
+/// Returns the exit status: 1 if the text cannot be printed.
 fn print(text: &str) -> u8 {
     u8::from(stdout().write_all(text.as_bytes()).is_err())
 }
 
-/// Prints what there is to say of the home. The exit status: 1 where something is wrong there, or there is none.
-fn said(surroundings: &Surroundings, of: impl FnOnce(&Path) -> (Vec<String>, bool)) -> u8 {
+/// Prints the lines that `of` makes for qmail's home. Returns the exit status: 1 if `of` says that something is wrong, or if there
+/// is no home.
+fn report(surroundings: &Surroundings, of: impl FnOnce(&Path) -> (Vec<String>, bool)) -> u8 {
     match home::find(surroundings) {
         Some(home) => {
             let (lines, is_wrong) = of(&home);
@@ -68,7 +70,7 @@ fn said(surroundings: &Surroundings, of: impl FnOnce(&Path) -> (Vec<String>, boo
     }
 }
 
-/// Octets as text in ASCII: what cannot be printed, or not everywhere, is `\xNN`.
+/// Octets as printable ASCII, with `\xNN` for all others: a terminal must not obey what a server or a file says.
 fn printable(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for octet in octets {

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub const USER: &str = "myuser";
-/// With a blank, octets beyond ASCII, and signs that mean something to shells and to the servers' own files.
+/// With a blank, non-ASCII octets, and signs that mean something to shells and to the servers' own files.
 pub const PASSWORD: &str = "secret pässwörd {$1}%";
 
 /// Header fields that a server puts before the message.

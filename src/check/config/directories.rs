@@ -1,9 +1,9 @@
-//! control/relays as a whole, and each control file as a file: who can read it, and what an editor left in it.
+//! Checks control/relays as a whole, and each control file as a file: its name, who can read it, what an editor left in it.
 
 use super::notes::Notes;
 use crate::check::file_readers::{self, Readers};
 use crate::check::lines::{Line, Lines};
-use crate::control::files::{Control, ControlError};
+use crate::control::files::Control;
 use crate::control::relays::{NAMES, is_for, meant};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
@@ -15,25 +15,25 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where all relays have them.
+/// The control files that count for all relays, besides those with routes and senders.
 const GENERAL: [&str; 6] = ["me", "helohost", "timeoutconnect", "timeoutremote", "outgoingip", "tlscafile"];
 
-/// Says what is wrong with directories and files, and last who can read each file with a secret.
-pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
-    look_beside_our_files(control, notes);
+/// Notes what is wrong with directories and files, and at the end who can read each file with a secret.
+pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
+    check_names_in_control(control, notes);
     let mut relays = control.names("relays").unwrap_or_else(|error| {
-        put_off(error, notes);
+        notes.warn_deferral(&format!("{error}; mail is deferred"));
         Vec::new()
     });
     relays.sort();
     let directory = control.home.join("control/relays");
-    let counting = || [smtproutes, authsenders].into_iter().flat_map(Lines::that_count);
+    let effective = || [smtproutes, authsenders].into_iter().flat_map(Lines::effective);
     let mut named: HashMap<&str, Vec<&Line>> = HashMap::new();
-    for line in counting() {
+    for line in effective() {
         line.directory.iter().for_each(|directory| named.entry(directory).or_default().push(line));
     }
     let pem_files: HashSet<&Path> =
-        routes_of(counting()).flat_map(|(_, route)| route.security.files()).map(|file| &*file.path).collect();
+        routes_of(effective()).flat_map(|(_, route)| route.security.files()).map(|file| &*file.path).collect();
     let mut files: Vec<String> = GENERAL.map(str::to_owned).into();
     files.extend([routes::FILE, senders::FILE].map(str::to_owned));
     let mut secrets: Vec<PathBuf> = Vec::new();
@@ -42,8 +42,8 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     for relay in &relays {
         let path = directory.join(relay);
         if !path.is_dir() {
-            notes.warn(&format!("control/relays/{relay}: no directory, so it is for no relay"));
-        } else if look_at_relay(control, relay, &named, &pem_files, notes) {
+            notes.warn(&format!("control/relays/{relay}: not a directory, so it is for no relay"));
+        } else if check_relay(control, relay, &named, &pem_files, notes) {
             files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
             others.push(path);
         } else {
@@ -54,7 +54,7 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         others.push(directory);
     }
     for name in files {
-        let Some(has_secret) = look_at_file(control, &name, notes) else { continue };
+        let Some(has_secret) = check_file(control, &name, notes) else { continue };
         let has_secret = match &name[..] {
             routes::FILE => smtproutes.has_secret,
             senders::FILE => authsenders.has_secret,
@@ -63,29 +63,30 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
         let path = control.home.join("control").join(&name);
         if has_secret { secrets.push(path) } else { others.push(path) }
     }
-    // Most routes have the same files, which are read once.
+    // Most routes have the same files: read these once.
     let mut known = HashMap::new();
-    for (line, route) in routes_of(counting()) {
+    for (line, route) in routes_of(effective()) {
         let security = &route.security;
         let verification =
             security.policy.verification(route.credentials.as_ref().map(|credentials| &credentials.login));
         let files = (&security.client, &security.cafile, verification);
-        for (why, puts_off) in known.entry(files).or_insert_with(|| look_at_pem_files(security, verification)) {
-            match puts_off {
-                true => notes.warn_of_delay(&format!("{why}; mail by {} is put off", line.source)),
-                false => notes.warn(why),
+        for (why, defers_mail) in known.entry(files).or_insert_with(|| check_pem_files(security, verification)) {
+            if *defers_mail {
+                notes.warn_deferral(&format!("{why}; mail by {} is deferred", line.source));
+            } else {
+                notes.warn(why);
             }
         }
         secrets.extend(security.client.iter().map(|(_, key)| key.path.clone()).filter(|key| key.exists()));
     }
     for path in others {
         if let Ok(Some(words)) = file_readers::not_for_qmailr(&path) {
-            notes.warn_of_delay(&format!("{}: {words}", path.display()));
+            notes.warn_deferral(&format!("{}: {words}", path.display()));
         }
     }
     let mut seen = HashSet::new();
     for path in secrets.iter().filter(|path| seen.insert(*path)) {
-        who_can_read(path, notes);
+        note_readers(path, notes);
     }
     for path in unused {
         if let Ok(Readers { words, others: true, .. }) = file_readers::readers(&path) {
@@ -94,21 +95,17 @@ pub fn look(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &
     }
 }
 
-fn put_off(why: ControlError, notes: &mut Notes) {
-    notes.warn_of_delay(&format!("{why}; mail is put off"));
-}
-
-/// The routes of lines, with them.
+/// Each line that has a route, with that route.
 fn routes_of<'a>(lines: impl Iterator<Item = &'a Line>) -> impl Iterator<Item = (&'a Line, &'a Route)> {
-    lines.filter(|line| !line.is_doubtful()).filter_map(|line| match &line.says {
+    lines.filter(|line| !line.is_doubtful()).filter_map(|line| match &line.meaning {
         Ok(Some(Sender::Relay(route))) => Some((line, &**route)),
         _ => None,
     })
 }
 
-/// A directory that no route uses, a login there that none takes, a file whose name is not known. Whether a route uses it. `named`
-/// has the lines by the directories of their relays, `pem_files` what all routes need.
-fn look_at_relay(
+/// Warns of a directory that no route uses, a login in it that no route takes, and a file with an unknown name. Returns whether a
+/// route uses the directory. `named` has the lines by the directories of their relays, `pem_files` the PEM files of all routes.
+fn check_relay(
     control: &Control,
     relay: &str,
     named: &HashMap<&str, Vec<&Line>>,
@@ -119,48 +116,51 @@ fn look_at_relay(
     let lines = named.get(&directory[..]).map_or(&[][..], |lines| lines);
     let is_named = lines.iter().any(|line| !line.is_doubtful());
     if !is_named {
-        // Where it is for one that has its name in another form, the line of that one says so.
+        // A directory with the name of a route's relay in another form is an error, which the line of that route reports.
         let of_another = |other: &str| is_for(relay, other.strip_prefix("control/relays/").unwrap_or(other));
         if !named.keys().copied().any(of_another) {
-            notes.warn(&format!("{directory}: no route is to a relay of this name"));
+            notes.warn(&format!("{directory}: no route leads to a relay of this name"));
         }
     } else {
         let has_login = ["user", "password"].map(|name| control.exists(&format!("relays/{relay}/{name}")));
-        let takes = |line: &&Line| match &line.says {
+        let takes = |line: &&Line| match &line.meaning {
             Ok(Some(Sender::Relay(route))) => route.credentials.as_ref().is_some_and(|login| login.source == directory),
-            says => says.is_err(),
+            other => other.is_err(),
         };
         if has_login.contains(&Ok(true)) && !lines.iter().any(takes) {
-            notes.warn(&format!("{directory}: no route uses the login, since each to this relay has its own"));
+            notes.warn(&format!("{directory}: no route uses the login, since each route to this relay has its own"));
         }
     }
     let mut there = control.names(&format!("relays/{relay}")).unwrap_or_default();
     there.sort();
     for name in &there {
         let path = control.home.join("control/relays").join(relay).join(name);
-        let is_said = is_named && meant(name, &NAMES, &there).is_some();
-        if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) && !is_said {
-            notes
-                .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
+        let is_reported = is_named && meant(name, &NAMES, &there).is_some();
+        if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) && !is_reported {
+            notes.warn(&format!(
+                "{directory}/{name}: a file of this name is not read; the names are {}",
+                NAMES.join(", ")
+            ));
         }
     }
     is_named
 }
 
-/// A file that would be one of ours if it had the name.
-fn look_beside_our_files(control: &Control, notes: &mut Notes) {
+/// Warns of files in control whose name looks like a misspelt control file.
+fn check_names_in_control(control: &Control, notes: &mut Notes) {
     let names = [&GENERAL[..], &[routes::FILE, senders::FILE, "relays"]].concat();
     let mut there = control.names("").unwrap_or_default();
     there.sort();
     for entry in &there {
         if let Some(name) = meant(entry, &names, &there) {
-            notes.warn(&format!("control/{entry}: not read; the name would be {name}"));
+            notes.warn(&format!("control/{entry}: not read; the right name is {name}"));
         }
     }
 }
 
-/// What an editor leaves, or a system with other line ends. None where there is no such file; else whether it is a password.
-fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> {
+/// Warns of what an editor or a system with other line ends leaves in a file. None if there is no such file, else whether it is a
+/// password.
+fn check_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> {
     let path = control.home.join("control").join(name);
     let content = match control.read(name) {
         Ok(content) => content?,
@@ -170,10 +170,10 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
                     format!(" for this user; {} can read it", file_readers::QMAILR)
                 }
                 Ok(Some(words)) => format!("; {words}"),
-                _ => "; mail is put off".to_owned(),
+                _ => "; mail is deferred".to_owned(),
             };
-            notes.warn_of_delay(&format!("{why}{for_qmailr}"));
-            return control.exists(name).is_ok_and(|there| there).then_some(name.ends_with("/password"));
+            notes.warn_deferral(&format!("{why}{for_qmailr}"));
+            return control.exists(name).is_ok_and(|exists| exists).then_some(name.ends_with("/password"));
         }
     };
     if control.has_mark(name) {
@@ -195,9 +195,8 @@ fn look_at_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool
     Some(is_password)
 }
 
-/// What is wrong with the files that a route needs, as a delivery reads them, and for the user that it runs as; and whether it puts
-/// mail off.
-fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(String, bool)> {
+/// What is wrong with the PEM files of a route, for a delivery and for the user that it runs as, and whether that defers mail.
+fn check_pem_files(security: &Security, verification: Verification) -> Vec<(String, bool)> {
     let is_needed = verification != Verification::Off;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
     let mut found: Vec<(String, bool)> =
@@ -218,22 +217,23 @@ fn look_at_pem_files(security: &Security, verification: Verification) -> Vec<(St
             found.push((why, verification == Verification::Required && !has_trusted));
         }
         for subject in not_cas {
-            let words = "does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";
+            let words =
+                "does not say that it is a CA, so it is not trusted as one here; in the cafile of a relay it is";
             found.push((format!("{file}: {subject} {words}"), false));
         }
     }
     found
 }
 
-fn who_can_read(path: &Path, notes: &mut Notes) {
+fn note_readers(path: &Path, notes: &mut Notes) {
     let path_name = path.display();
     match file_readers::readers(path) {
         Ok(readers) => {
-            let said = format!("{path_name} holds a secret: {}", readers.words);
+            let text = format!("{path_name} holds a secret: {}", readers.words);
             match (readers.qmailr, readers.others) {
-                (false, _) => notes.warn_of_delay(&said),
-                (true, true) => notes.warn(&said),
-                (true, false) => notes.say(said),
+                (false, _) => notes.warn_deferral(&text),
+                (true, true) => notes.warn(&text),
+                (true, false) => notes.say(text),
             }
         }
         Err(error) => notes.warn(&format!("{path_name} holds a secret: {}", os_error(&error))),

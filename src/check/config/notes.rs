@@ -1,25 +1,24 @@
-//! What `--config` has to say: lines, some of them warnings, and whether mail is put off by what was found.
+//! The lines that `--config` prints, some of them warnings, and whether one of these says that mail is deferred.
 
 use crate::check::printable;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// The lines, in their order.
 #[derive(Default)]
 pub struct Notes {
     lines: Vec<String>,
-    /// The lines that are warnings.
+    /// To print each warning once.
     warnings: HashSet<String>,
-    puts_off: bool,
+    defers_mail: bool,
 }
 
 impl Notes {
-    /// Something that is as it should be.
+    /// Adds a line about something that is as it should be.
     pub fn say(&mut self, line: String) {
         self.lines.push(printable(line.as_bytes()));
     }
 
-    /// Something to look at. It is said once.
+    /// Adds a warning.
     pub fn warn(&mut self, line: &str) {
         let line = format!("warning: {}", printable(line.as_bytes()));
         if self.warnings.insert(line.clone()) {
@@ -27,24 +26,24 @@ impl Notes {
         }
     }
 
-    /// Something that puts mail off, as `line` says.
-    pub fn warn_of_delay(&mut self, line: &str) {
+    /// Adds a warning about something that defers mail; `line` says so.
+    pub fn warn_deferral(&mut self, line: &str) {
         self.warn(line);
-        self.puts_off = true;
+        self.defers_mail = true;
     }
 
-    /// All lines; and whether mail is put off.
-    pub fn end(self) -> (Vec<String>, bool) {
-        (self.lines, self.puts_off)
+    /// All lines, and whether mail is deferred.
+    pub fn finish(self) -> (Vec<String>, bool) {
+        (self.lines, self.defers_mail)
     }
 }
 
-/// A path as a word of a shell's command line: a `'` and all that is not ASCII can stand in it.
+/// A path as one word of a shell command, for an administrator to paste.
 pub fn shell_path(path: &Path) -> String {
     shell_word(path.as_os_str().as_encoded_bytes())
 }
 
-/// Octets as a word of a shell's command line. All but a LF at the end can stand in it; what is printed is ASCII.
+/// Octets as one word of a shell command, in printable ASCII. A LF at the end is lost: `$(...)` drops it.
 fn shell_word(octets: &[u8]) -> String {
     let is_plain = |c: &u8| c.is_ascii_alphanumeric() || b"/._-+@:".contains(c);
     let text = String::from_utf8_lossy(octets);
@@ -53,7 +52,7 @@ fn shell_word(octets: &[u8]) -> String {
         _ if octets.iter().all(|c| *c == b' ' || c.is_ascii_graphic()) => format!("'{}'", text.replace('\'', r"'\''")),
         _ => {
             let octal = |c: &u8| if is_plain(c) { char::from(*c).to_string() } else { format!("\\{c:03o}") };
-            // Behind a `-` printf would look for options.
+            // The first octet is always octal: printf would take a leading `-` for an option.
             let (first, rest) = (format!("\\{:03o}", octets[0]), octets[1..].iter().map(octal).collect::<String>());
             format!("\"$(printf '{first}{rest}')\"")
         }

@@ -1,11 +1,11 @@
-//! `--convert`: moves the logins of control/smtproutes into control/relays, where each relay has its own directory and a password
-//! its own file. Here is the plan, in words and without a secret; `write` carries it out.
+//! `--convert`: moves the logins of control/smtproutes into control/relays, where each relay has a directory and its password a
+//! file. This module makes the plan and prints it without secrets; `write` carries it out.
 //!
-//! A login is moved only where all mail keeps its route and its login by that; of each other line the plan says why it stays.
+//! A login is moved only if all mail keeps its route and its login. For each other line the plan says why it stays.
 
 mod write;
 
-use super::lines::{Line, Lines, Stray};
+use super::lines::{Keyless, Line, Lines};
 use super::printable;
 use crate::control::files::{Control, ControlError, first_line, strip_blanks};
 use crate::control::senders::{self, Sender};
@@ -20,12 +20,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use write::Writer;
 
-/// The plan, a line each; and whether the control files cannot be read.
+/// The lines of the plan, and whether it failed: the control files cannot be read.
 pub fn plan(home: &Path) -> (Vec<String>, bool) {
     run(home, None)
 }
 
-/// Carries the plan out as the user with this number. The plan, and in the last line what came of it; and whether it failed.
+/// Carries the plan out as the user `uid`. Returns the lines of the plan, with the outcome in the last line, and whether it failed.
 pub fn write(home: &Path, uid: u32) -> (Vec<String>, bool) {
     run(home, Some(uid))
 }
@@ -39,9 +39,9 @@ fn run(home: &Path, uid: Option<u32>) -> (Vec<String>, bool) {
 
 fn convert(control: &Control, uid: Option<u32>) -> Result<(Vec<String>, bool), Box<dyn Error>> {
     let contents = Contents::read(control)?;
-    // Where a line has no login of its own, what control/relays adds to it does not count here.
-    let smtproutes = Lines::of(routes::FILE, &contents.smtproutes).complete(control, Line::has_login);
-    let authsenders = Lines::of(senders::FILE, &contents.authsenders);
+    // A line without its own login needs nothing from control/relays here.
+    let smtproutes = Lines::parse(routes::FILE, &contents.smtproutes).complete(control, Line::has_login);
+    let authsenders = Lines::parse(senders::FILE, &contents.authsenders);
     if control.has_mark(routes::FILE) {
         let how = r"sed -i '1s/^\xef\xbb\xbf//' control/smtproutes";
         return Err(format!("control/{} begins with a byte order mark; remove it: {how}", routes::FILE).into());
@@ -50,19 +50,22 @@ fn convert(control: &Control, uid: Option<u32>) -> Result<(Vec<String>, bool), B
     let mut moves = Vec::new();
     let by_relay = by_relay(&smtproutes, &authsenders);
     for line in smtproutes.lines.iter().filter(|line| line.has_login()) {
-        match moved(control, line, &by_relay) {
+        match plan_move(control, line, &by_relay) {
             Ok(found) => {
-                said.push(found.in_words());
+                said.push(found.describe());
                 moves.push(found);
             }
             Err(why) => said.push(format!("{} stays: {why}.", line.source)),
         }
     }
     for (file, lines) in [(routes::FILE, &smtproutes), (senders::FILE, &authsenders)] {
-        said.extend(lines.strays.iter().map(|(number, stray)| match stray {
-            Stray::Comment => format!("control/{file} line {number} stays: a comment with a login in it; delete it."),
-            Stray::Ignored => format!("control/{file} line {number} stays: it has no colon, so it does not count."),
-            Stray::Unclear(_) => format!("control/{file} line {number} stays: it cannot be understood."),
+        said.extend(lines.keyless.iter().map(|(number, line)| {
+            let why = match line {
+                Keyless::CommentedLogin => "a comment with a login in it; delete it",
+                Keyless::NoColon => "it has no colon, so it does not count",
+                Keyless::UnknownSender(_) => "it cannot be understood",
+            };
+            format!("control/{file} line {number} stays: {why}.")
         }));
     }
     for line in authsenders.lines.iter().filter(|line| line.has_login()) {
@@ -74,7 +77,7 @@ fn convert(control: &Control, uid: Option<u32>) -> Result<(Vec<String>, bool), B
     }
     let writer = Writer::new(control, &contents, uid.unwrap_or(0));
     if let Ok(writer) = &writer {
-        said.extend(writer.in_words());
+        said.extend(writer.describe());
     }
     let (last, is_wrong) = match (uid, writer) {
         (None, Ok(_)) => {
@@ -91,7 +94,7 @@ fn convert(control: &Control, uid: Option<u32>) -> Result<(Vec<String>, bool), B
     Ok((said, is_wrong))
 }
 
-/// The two files that say where a mail goes, as they are at one time. Empty where there is no such file.
+/// What the two files with routes had in them when the plan was made. A missing file is empty.
 struct Contents {
     smtproutes: Secret,
     authsenders: Secret,
@@ -108,20 +111,20 @@ impl Contents {
     }
 }
 
-/// A login to be moved.
+/// A login that can move.
 struct Move<'a> {
     line: &'a Line,
     login: &'a PasswordLogin,
-    /// How many octets stay of what is behind the line's key: its relay.
+    /// The length of the relay, which stays as the value of the line.
     relay: usize,
     /// `relays/smtp.example.jp`
     directory: &'a str,
-    /// What this directory does not have yet, of [`files_of`] the login.
+    /// The files of the login, from [`files_of`], that this directory does not have yet.
     missing: Vec<(&'static str, Secret)>,
 }
 
 impl Move<'_> {
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let Move { line: Line { source, key, value, .. }, login, relay, directory, missing } = self;
         let [user, key, relay] = [&login.user, &key[..], &value[..*relay]].map(printable);
         let done = if missing.is_empty() { "is there already, in" } else { "moves to" };
@@ -130,21 +133,21 @@ impl Move<'_> {
         )
     }
 
-    /// How many octets of the line stay.
-    fn stays(&self) -> usize {
+    /// The length of the line without the login.
+    fn kept_length(&self) -> usize {
         self.line.key.len() + 1 + self.relay
     }
 }
 
-/// What the lines that count say of one relay.
+/// What the effective lines say about one relay.
 #[derive(Default)]
 struct Relay<'a> {
-    /// The first login that stands in a line, and the first that is not the same.
+    /// The first login in a line, and the first line with another one.
     login: Option<(&'a Line, &'a PasswordLogin)>,
     other_login: Option<&'a Line>,
-    /// The first line without a login of its own.
+    /// The first line without its own login.
     without: Option<&'a Line>,
-    /// The first line with the same address in another form.
+    /// The first line that has the address of this relay in another form.
     other_form: Option<&'a Line>,
 }
 
@@ -157,7 +160,7 @@ impl<'a> Relay<'a> {
             }
             _ => {}
         }
-        if line.goes_without() {
+        if line.is_relay_alone() {
             self.without.get_or_insert(line);
         }
     }
@@ -173,8 +176,8 @@ impl<'a> Relay<'a> {
 fn by_relay<'a>(smtproutes: &'a Lines, authsenders: &'a Lines) -> HashMap<&'a str, Relay<'a>> {
     let mut by_relay: HashMap<&str, Relay> = HashMap::new();
     let mut addresses: HashMap<IpAddr, (&str, &Line)> = HashMap::new();
-    let of_routes = smtproutes.that_count().map(|line| (line, own_login(line)));
-    let of_senders = authsenders.that_count().map(|line| (line, None)); // a sender's login is for no other mail
+    let of_routes = smtproutes.effective().map(|line| (line, own_login(line)));
+    let of_senders = authsenders.effective().map(|line| (line, None)); // a sender's login is for no other mail
     for (line, login) in of_routes.chain(of_senders) {
         let Some(directory) = line.directory.as_deref() else { continue };
         by_relay.entry(directory).or_default().add(line, login);
@@ -188,9 +191,9 @@ fn by_relay<'a>(smtproutes: &'a Lines, authsenders: &'a Lines) -> HashMap<&'a st
     by_relay
 }
 
-/// The login that stands in a line itself.
+/// The login in the line itself, not that of control/relays.
 fn own_login(line: &Line) -> Option<&PasswordLogin> {
-    let Ok(Some(Sender::Relay(route))) = &line.says else { return None };
+    let Ok(Some(Sender::Relay(route))) = &line.meaning else { return None };
     let Credentials { login: Login::Password(login), source } = route.credentials.as_ref()? else { return None };
     (*source == route.source).then_some(login)
 }
@@ -199,21 +202,21 @@ fn is_same(one: &PasswordLogin, other: &PasswordLogin) -> bool {
     one.user == other.user && one.clear_allowed == other.clear_allowed && *one.password == *other.password
 }
 
-/// What is to be done for a line, or why its login stays where it is.
-fn moved<'a>(control: &Control, line: &'a Line, by_relay: &HashMap<&str, Relay>) -> Result<Move<'a>, String> {
+/// How the login of a line moves, or why it stays.
+fn plan_move<'a>(control: &Control, line: &'a Line, by_relay: &HashMap<&str, Relay>) -> Result<Move<'a>, String> {
     if line.is_doubtful() {
         return Err("no host has a blank or a bar in it, so it does not count".to_owned());
     }
     if let Some(number) = line.replaced_by {
         return Err(format!("line {number} has the same key, so it does not count; delete it"));
     }
-    let login = match (own_login(line), &line.says) {
+    let login = match (own_login(line), &line.meaning) {
         (Some(login), _) => login,
         (None, Err(why)) => return Err(why.to_string()),
         _ => return Err("there is no login in it".to_owned()),
     };
     let Some(directory) = &line.directory else {
-        return Err("the relay's name can be no directory's: letters, digits, dots and hyphens".to_owned());
+        return Err("the relay's name cannot be that of a directory: letters, digits, dots and hyphens".to_owned());
     };
     let relay = &by_relay[&directory[..]];
     if let Some(another) = relay.another(login) {
@@ -234,25 +237,25 @@ fn moved<'a>(control: &Control, line: &'a Line, by_relay: &HashMap<&str, Relay>)
     Ok(Move { line, login, relay: routes::relay_end(&line.value), directory, missing })
 }
 
-/// The files of a login, and what their first lines are.
+/// The files of a login, each with its first line.
 fn files_of(login: &PasswordLogin) -> [(&'static str, Secret); 2] {
     let sign: &[u8] = if login.clear_allowed { b"-" } else { b"" };
     let user = [sign, &login.user].concat();
     [("user", Secret::from(user)), ("password", Secret::from(&login.password[..]))]
 }
 
-/// Those of the files that are not in the relay's directory. An error where another login is there, or a file would not say what the line
-/// does.
+/// The files of a login that the relay's directory does not have. An error if it has another login, or if a file cannot hold what the
+/// line says.
 fn missing(control: &Control, directory: &str, login: &PasswordLogin) -> Result<Vec<(&'static str, Secret)>, String> {
     let mut missing = Vec::new();
     for (name, value) in files_of(login) {
         let mut read = Secret::from(&value[..]);
         if text_encoding::skip_mark(&mut read).is_err() || *read != *value {
-            return Err(format!("a file cannot keep the mark of an encoding that begins the {name}"));
+            return Err(format!("a file cannot hold the mark of an encoding at the start of the {name}"));
         }
         let line = |content| if name == "user" { strip_blanks(first_line(content)) } else { first_line(content) };
         if line(&value) != &value[..] {
-            return Err(format!("a file cannot keep the blank at the {name}'s end"));
+            return Err(format!("a file cannot hold the blank at the end of the {name}"));
         }
         match control.read(&format!("{directory}/{name}")).map_err(|why| why.to_string())? {
             Some(content) if line(&content) == &value[..] => {}

@@ -1,7 +1,7 @@
-//! `--convert --write`: carries the plan out so that at each moment every mail finds its login. The directories of the relays are
-//! complete before the new smtproutes takes the place of the old one, by a rename. Until then each line has its login itself, and no
-//! mail reads the one in the directory. So whatever stops this, what it has made does no harm, and it can be run again. For the
-//! same reason nothing is taken back that another run may have found there and rely on.
+//! `--convert --write`: carries the plan out so that every mail finds its login at each moment. The directories of the relays are
+//! complete before a rename puts the new smtproutes in the place of the old one. Until then each line still has its own login, and no
+//! mail reads the login in the directory. So it can be interrupted anywhere without harm, and run again. Directories and their files
+//! are never removed after a failure: another run may have found them, and rely on them.
 
 use super::{Contents, Move, missing};
 use crate::check::file_readers::{self, Access};
@@ -17,14 +17,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-/// What the old file has behind its name.
+/// The ending of the old file's name.
 const KEPT: &str = ".before-convert";
 
-/// Where everything goes, and who may read it.
 pub struct Writer<'a> {
     control: &'a Control,
     planned_from: &'a Contents,
-    /// control/smtproutes, or what that is a link to: it stays one.
+    /// control/smtproutes. If that is a link, the file behind it, so that the link stays.
     file: PathBuf,
     status: Metadata,
     kept: PathBuf,
@@ -33,7 +32,7 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// For the user with this number. An error where it is clear before that it cannot be done.
+    /// `uid` is the user of this process. An error if it is clear beforehand that it cannot be done.
     pub fn new(control: &'a Control, planned_from: &'a Contents, uid: u32) -> Result<Writer<'a>, String> {
         let (file, status) = routes_file(control)?;
         let (of_files, of_directories) =
@@ -44,30 +43,30 @@ impl<'a> Writer<'a> {
             Ok(_) => Ok(writer),
             Err(_) => {
                 let kept = writer.name(&writer.kept);
-                Err(format!("{kept} is there, as an earlier run names what it replaces; move it away or delete it"))
+                Err(format!("{kept} exists, and is the name for the old file; move it away or delete it"))
             }
         }
     }
 
-    /// Who will be able to read what.
-    pub fn in_words(&self) -> [String; 2] {
+    /// Who will be able to read the files.
+    pub fn describe(&self) -> [String; 2] {
         let kept = self.name(&self.kept);
         [
             format!("The files user and password become {}, {}.", self.of_files, self.of_files.readers()),
             format!(
                 "control/{} keeps its owner, group and mode. The old one, with its passwords, is kept as {kept}, mode 0600: \
-                 delete that once mail goes as before.",
+                 delete it once mail goes out as before.",
                 routes::FILE
             ),
         ]
     }
 
-    /// Does it. An error says what is there then, and what to do.
+    /// An error says what was done, and what to do next.
     pub fn write(&self, moves: &[Move]) -> Result<(), String> {
         self.relays(moves).and_then(|()| self.smtproutes(moves)).map_err(|why| {
             format!(
-                "NOT DONE: {why}. control/{} is as it was, so mail goes as before; control/relays may have some of the logins \
-                 already, which lines with their own do not read. Put that right, and run this again.",
+                "NOT DONE: {why}. control/{} is as it was, so mail goes out as before; control/relays may have some of the \
+                 logins already, which lines with their own login do not read. Fix the cause, and run this again.",
                 routes::FILE
             )
         })?;
@@ -77,7 +76,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Makes the directories and what is missing in them, and is sure that the disk has them.
+    /// Makes the directories and their missing files, and waits until they are on the disk.
     fn relays(&self, moves: &[Move]) -> Result<(), String> {
         let control = self.control.home.join("control");
         let relays = control.join("relays");
@@ -90,42 +89,42 @@ impl<'a> Writer<'a> {
                 let line = [&value[..], b"\n"].concat();
                 self.at(&path.join(name), |path| fill(path, &Secret::from(line)).map(drop))?;
             }
-            // Also those that were there: as long as the line has the login, nobody sees that qmail cannot read them.
+            // Files that were there already may have the wrong access, which nobody noticed while the line had the login.
             for name in ["user", "password"] {
-                self.at(&path.join(name), |path| settle(&File::open(path)?, self.of_files))?;
+                self.at(&path.join(name), |path| finish(&File::open(path)?, self.of_files))?;
             }
             self.at(&path, sync)?;
             if !missing(self.control, directory, login)?.is_empty() {
-                return Err(format!("control/{directory} was changed meanwhile"));
+                return Err(format!("control/{directory} was changed in the meantime"));
             }
         }
         self.at(&relays, sync)?;
         self.at(&control, sync)
     }
 
-    /// A directory comes with its owner and mode: mail that met it without could not enter it, and would wait.
+    /// A new directory appears with its owner and mode set: a delivery that cannot enter it would defer its mail.
     fn directory(&self, path: &Path) -> Result<(), String> {
         if path.is_dir() {
             return Ok(());
         }
         let new = unfinished(path);
         self.at(path, |path| {
-            absent(fs::remove_dir(&new))?;
+            ignore_missing(fs::remove_dir(&new))?;
             fs::create_dir(&new)?;
-            let finished = File::open(&new).and_then(|directory| self.of_directories.give(&directory));
+            let finished = File::open(&new).and_then(|directory| self.of_directories.apply(&directory));
             finished.and_then(|()| fs::rename(&new, path)).inspect_err(|_| drop(fs::remove_dir(&new)))
         })
     }
 
-    /// Puts the new file in the place of the old one, if that is still what the plan was made from.
+    /// Replaces the old file, if it is still the one that the plan was made from.
     fn smtproutes(&self, moves: &[Move]) -> Result<(), String> {
         let new = unfinished(&self.file);
         let mut made = Made(Vec::new());
         self.at(&new, |new| {
-            absent(fs::remove_file(new))?;
+            ignore_missing(fs::remove_file(new))?;
             let file = create(new, &self.converted(moves))?;
             made.0.push(new.to_owned());
-            settle(&file, Access::of(&self.status))
+            finish(&file, Access::of(&self.status))
         })?;
         self.at(&self.kept, |kept| {
             if self.is_kept()? {
@@ -141,16 +140,16 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The new content: of each line whose login has moved, what stays.
+    /// The new content: the old one without the logins that have moved.
     fn converted(&self, moves: &[Move]) -> Secret {
-        let stays: HashMap<usize, usize> = moves.iter().map(|one| (one.line.number, one.stays())).collect();
+        let lengths: HashMap<usize, usize> = moves.iter().map(|one| (one.line.number, one.kept_length())).collect();
         let old = &self.planned_from.smtproutes;
         let mut new = Secret::with_room(old.len());
         for (line, number) in routes::all_lines(old) {
             if number > 1 {
                 new.add(b"\n");
             }
-            new.add(&line[..stays.get(&number).copied().unwrap_or(line.len())]);
+            new.add(&line[..lengths.get(&number).copied().unwrap_or(line.len())]);
         }
         new
     }
@@ -160,12 +159,12 @@ impl<'a> Writer<'a> {
         let contents = Contents::read(self.control).map_err(|why| why.to_string())?;
         let of = |status: &Metadata| (status.dev(), status.ino(), status.uid(), status.gid(), status.mode());
         if file != self.file || of(&status) != of(&self.status) || !contents.is_same(self.planned_from) {
-            return Err(format!("control/{} or control/{} was changed meanwhile", routes::FILE, senders::FILE));
+            return Err(format!("control/{} or control/{} was changed in the meantime", routes::FILE, senders::FILE));
         }
         Ok(())
     }
 
-    /// The old file is kept already, by a run that was interrupted. An error where something else has the name.
+    /// Whether an interrupted run has kept the old file already. An error if something else has its name.
     fn is_kept(&self) -> io::Result<bool> {
         match fs::read(&self.kept).map(Secret::from) {
             Ok(content) if *content == *self.planned_from.smtproutes => Ok(true),
@@ -176,18 +175,18 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Does that to the path; an error names it.
+    /// Calls `act` with the path, and adds the path to its error.
     fn at<T>(&self, path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, String> {
         act(path).map_err(|error| format!("{}: {}", self.name(path), os_error(&error)))
     }
 
-    /// `control/relays` for what is there.
+    /// The path from qmail's home, as `control/relays`.
     fn name(&self, path: &Path) -> String {
         path.strip_prefix(&self.control.home).unwrap_or(path).display().to_string()
     }
 }
 
-/// Files that are to go again unless everything succeeds.
+/// Files to remove if a later step fails.
 struct Made(Vec<PathBuf>);
 
 impl Drop for Made {
@@ -198,7 +197,7 @@ impl Drop for Made {
     }
 }
 
-/// control/smtproutes, or what it is a link to, and what the system says of it.
+/// control/smtproutes, or the file that it is a link to, with its metadata.
 fn routes_file(control: &Control) -> Result<(PathBuf, Metadata), String> {
     let path = control.home.join("control").join(routes::FILE);
     let found = || {
@@ -215,24 +214,24 @@ fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A name until all is in it: no relay and no control file can have it, and of those that run no process but this.
+/// The name of a file or directory that is not yet complete. No relay and no control file can have it, and no other process uses it.
 fn unfinished(path: &Path) -> PathBuf {
     beside(path, ".", &format!("~{}", process::id()))
 }
 
-/// A process of the same number, which was killed, has left nothing, or it is removed.
-fn absent(removed: io::Result<()>) -> io::Result<()> {
+/// For removing what a killed process with the same number may have left.
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
     removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// A new file with this content, for its owner alone; none where there is one already, or where the content does not fit.
+/// Makes a new file that only its owner can read. If not all of the content can be written, there is no file.
 fn create(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content).inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(file)
 }
 
-/// The same, also where a run that was interrupted has left the file empty.
+/// The same, but replaces an empty file, which an interrupted run may have left.
 fn fill(path: &Path, content: &[u8]) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         fs::remove_file(path)?;
@@ -240,13 +239,13 @@ fn fill(path: &Path, content: &[u8]) -> io::Result<File> {
     create(path, content)
 }
 
-/// Gives the file its owner and mode, and is sure that the disk has all of it.
-fn settle(file: &File, access: Access) -> io::Result<()> {
-    access.give(file)?;
+/// Sets owner and mode, and waits until the file is on the disk.
+fn finish(file: &File, access: Access) -> io::Result<()> {
+    access.apply(file)?;
     file.sync_all()
 }
 
-/// Is sure that the disk has the names in this directory.
+/// Waits until the names in this directory are on the disk.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

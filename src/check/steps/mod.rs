@@ -1,4 +1,5 @@
-//! What an event says: in words for a line of text, and as fields with names for a program.
+//! Turns events into facts: text for people, and named fields for programs. `text` and `json` print facts. `recorder` is the log that
+//! gets the events.
 
 mod json;
 pub mod recorder;
@@ -15,53 +16,43 @@ use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
 use qmail_auth::reply::keywords;
 
-/// As many octets are shown of what is no reply: it may be anything, and without end.
+/// How many octets are shown of what is not a reply. It can be anything, and endless.
 const GARBAGE: usize = 253;
 
-/// How good it is.
+/// Decides the colour of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// It is as it is.
     Plain,
-    /// Good.
     Good,
-    /// Not good, though perhaps not the end.
+    /// The check can still end well: another try may follow.
     Bad,
 }
 
-/// A field's value.
 pub enum Value {
-    /// A string.
     Text(String),
-    /// A number.
     Number(u64),
-    /// True or false.
     Flag(bool),
-    /// Strings.
     List(Vec<String>),
 }
 
-/// One line, or one step.
+/// One line of text, or one step of the JSON object.
 pub struct Fact {
-    /// The step's name for programs.
+    /// The name of the step for programs.
     pub step: &'static str,
-    /// What the line begins with.
+    /// The beginning of the line for people.
     pub label: &'static str,
-    /// What follows there.
+    /// The rest of that line.
     pub text: String,
-    /// How good it is.
     pub tone: Tone,
-    /// The same for programs.
+    /// The same information for programs.
     pub fields: Vec<(&'static str, Value)>,
 }
 
 impl Fact {
-    /// One without fields.
     pub fn new(step: &'static str, label: &'static str, text: impl Into<String>) -> Fact {
         Fact { step, label, text: text.into(), tone: Tone::Plain, fields: Vec::new() }
     }
 
-    /// With this field also.
     pub fn with(mut self, key: &'static str, value: Value) -> Fact {
         self.fields.push((key, value));
         self
@@ -78,7 +69,7 @@ impl From<&str> for Value {
     }
 }
 
-/// What is no UTF-8 becomes U+FFFD.
+/// Octets that are not UTF-8 become U+FFFD.
 impl From<&[u8]> for Value {
     fn from(octets: &[u8]) -> Value {
         String::from_utf8_lossy(octets).into_owned().into()
@@ -91,8 +82,7 @@ impl From<String> for Value {
     }
 }
 
-/// What an event says; `over_tls` is whether TLS is there by now. Files and the end are the recorder's, which knows them
-/// all.
+/// The facts of an event; `over_tls` says whether TLS has begun. The recorder handles files and the end, as it needs all of them.
 pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
     match event {
         Event::Home(path) => {
@@ -158,7 +148,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         Event::LoggedIn(mechanism) => {
             let (how, name) = match mechanism {
                 Some(mechanism) => (format!("done by {mechanism}"), mechanism.name),
-                None => ("by the client certificate alone, which was asked for".to_owned(), "certificate"),
+                None => ("by the client certificate alone, which the relay asked for".to_owned(), "certificate"),
             };
             vec![Fact::new("logged_in", "login", how).with("by", name.into()).good(true)]
         }
@@ -183,22 +173,22 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
     }
 }
 
-/// The lines of an event, as they went over the connection.
+/// The lines of an event as they were sent or received.
 pub fn dialogue(event: &Event) -> Vec<Fact> {
-    let line = |step, label, line: &[u8]| Fact::new(step, label, printable(line)).with("line", line.into());
+    let fact = |step, label, line: &[u8]| Fact::new(step, label, printable(line)).with("line", line.into());
     match event {
-        Event::Sent(sent) => vec![line("sent", "C:", sent)],
+        Event::Sent(sent) => vec![fact("sent", "C:", sent)],
         Event::SentSecret(open) => {
             let is_whole = *open == b"*" || !open.is_empty() && !open.ends_with(b" ");
             let secret: &[u8] = if is_whole { b"" } else { b"<secret>" };
-            vec![line("sent", "C:", &[open, secret].concat())]
+            vec![fact("sent", "C:", &[open, secret].concat())]
         }
-        Event::Reply(_, text) | Event::NoReply(text) => lines(text).map(|said| line("received", "S:", said)).collect(),
+        Event::Reply(_, text) | Event::NoReply(text) => lines(text).map(|line| fact("received", "S:", line)).collect(),
         _ => Vec::new(),
     }
 }
 
-/// Why a connection is lost.
+/// Why a connection was lost.
 pub fn lost(to: Option<Command>, silence: Option<u64>) -> String {
     let (reply, hint) = match to {
         Some(Command::Greeting) => {
@@ -212,7 +202,7 @@ pub fn lost(to: Option<Command>, silence: Option<u64>) -> String {
     }
 }
 
-/// Lines, each with its LF, as one.
+/// Joins lines by blanks.
 pub fn one_line(text: &[u8]) -> Vec<u8> {
     lines(text).collect::<Vec<_>>().join(&b' ')
 }
@@ -225,7 +215,7 @@ fn policy(security: &Security) -> Fact {
     let file = security.directory.as_ref().map(|directory| format!("{directory}/tls"));
     let cas = security.cafile.as_ref().map_or_else(|| "of Debian".to_owned(), ToString::to_string);
     let mut text = match (security.policy, &file) {
-        (_, None) => "no file is for this name".to_owned(),
+        (_, None) => "there can be no files for this name".to_owned(),
         (TlsPolicy::Unset, Some(file)) => format!("no {file}"),
         (policy, Some(file)) => format!("{policy} ({file})"),
     };
@@ -242,11 +232,11 @@ fn policy(security: &Security) -> Fact {
 }
 
 fn addresses(candidates: &[Candidate]) -> Fact {
-    let shown = |Candidate { address, host, .. }: &Candidate| match address.ip.to_string() {
+    let describe = |Candidate { address, host, .. }: &Candidate| match address.ip.to_string() {
         ip if ip == *host => ip,
         ip => format!("{ip} of {host}"),
     };
-    let text = candidates.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let text = candidates.iter().map(describe).collect::<Vec<_>>().join(", ");
     let [ips, hosts] = [|c: &Candidate| c.address.ip.to_string(), |c: &Candidate| c.host.clone()]
         .map(|part| Value::List(candidates.iter().map(part).collect()));
     Fact::new("addresses", "addresses", text).with("addresses", ips).with("hosts", hosts)
@@ -255,11 +245,11 @@ fn addresses(candidates: &[Candidate]) -> Fact {
 fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
     let code = text.get(..3).unwrap_or_default();
     let (is_good, whole) = (code.starts_with(b"2"), one_line(text));
-    let said = printable(&whole);
+    let words = printable(&whole);
     let step = |step, label, text: &str| Fact::new(step, label, text).with("reply", whole[..].into());
     Some(match to? {
-        Command::Greeting if is_good => step("greeting", "greeting", &said),
-        Command::Greeting => step("greeting", "greeting", &said).good(false),
+        Command::Greeting if is_good => step("greeting", "greeting", &words),
+        Command::Greeting => step("greeting", "greeting", &words).good(false),
         Command::Ehlo if is_good => {
             let offered = extensions(text);
             let over = if over_tls { "over TLS: " } else { "in clear: " };
@@ -270,15 +260,16 @@ fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
                 .with("extensions", Value::List(list))
         }
         hello @ (Command::Ehlo | Command::Helo) => {
-            step("hello", "hello", &format!("{}: {said}", hello.name())).good(is_good)
+            step("hello", "hello", &format!("{}: {words}", hello.name())).good(is_good)
         }
-        Command::StartTls if code != b"220" => step("starttls", "STARTTLS", &said).good(false),
-        Command::Auth if code != b"334" => step("answer", "login", &said).good(is_good),
+        Command::StartTls if code != b"220" => step("starttls", "STARTTLS", &words).good(false),
+        Command::Auth if code != b"334" => step("answer", "login", &words).good(is_good),
         _ => return None,
     })
 }
 
-/// What a reply to EHLO offers. Its only line may be no more than the greeting: then it has no keyword that the delivery knows.
+/// What a reply to EHLO offers. A reply of one line is a keyword if the delivery knows it, else only the greeting (RFC 5321 section
+/// 4.1.1.1).
 fn extensions(reply: &[u8]) -> Vec<Vec<u8>> {
     let is_greeting = lines(reply).nth(1).is_none() && Capabilities::read(reply) == Capabilities::default();
     let offered = keywords(reply).filter(|_| !is_greeting);
@@ -304,7 +295,7 @@ fn certificate(session: &View) -> Option<Fact> {
     let outcome = match &verified {
         Some(Ok(by)) => format!("verified by {by}"),
         Some(Err(why)) => format!("NOT verified: {why}"),
-        None => "not looked at, since nothing asks for it".to_owned(),
+        None => "not checked, since nothing requires it".to_owned(),
     };
     let text = format!("for {names}; issued by {}; until {}; {outcome}", certificate.issuer, certificate.until);
     let fact = Fact::new("certificate", "certificate", text)
@@ -322,10 +313,12 @@ fn certificate(session: &View) -> Option<Fact> {
 fn mechanisms(choice: &Choice) -> Fact {
     let order: Vec<String> = choice.order().iter().map(|mechanism| mechanism.name.to_owned()).collect();
     let passed_over: Vec<String> = choice.passed_over().iter().map(|(name, why)| format!("{name} ({why})")).collect();
-    let text = match choice.is_offered() {
-        true if passed_over.is_empty() => format!("to try: {}", listed(&order)),
-        true => format!("to try: {}; not: {}", listed(&order), passed_over.join(", ")),
-        false => "none: the relay offers no AUTH".to_owned(),
+    let text = if !choice.is_offered() {
+        "none: the relay offers no AUTH".to_owned()
+    } else if passed_over.is_empty() {
+        format!("to try: {}", listed(&order))
+    } else {
+        format!("to try: {}; not: {}", listed(&order), passed_over.join(", "))
     };
     let fact = Fact::new("mechanisms", "mechanisms", text)
         .with("offered", Value::Flag(choice.is_offered()))

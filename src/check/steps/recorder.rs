@@ -1,5 +1,5 @@
-//! The log of a check: events become lines as they come, or one JSON object at the end, and the last line is made of what was
-//! learnt on the way.
+//! The log of a check: prints events as lines when they happen, or as one JSON object at the end. The last line sums up what was
+//! learnt from them.
 
 use super::{Fact, Value, json, text};
 use crate::cause::User;
@@ -14,7 +14,6 @@ use crate::verdict::Fate;
 use qmail_auth::LoginKind;
 use std::cell::RefCell;
 
-/// The log.
 pub struct Recorder {
     options: Options,
     state: RefCell<State>,
@@ -22,26 +21,26 @@ pub struct Recorder {
 
 #[derive(Default)]
 struct State {
-    /// What is not yet printed.
+    /// Not yet printed.
     facts: Vec<Fact>,
-    /// The control files asked for of late, and whether they are there.
+    /// The control files read since the last other event, and whether they exist.
     files: Vec<(String, bool)>,
-    /// When the first output was asked for.
+    /// The time of the first output.
     start: Option<u64>,
-    /// The steps in JSON, which are printed at the end.
+    /// The steps as JSON, for the object at the end.
     steps: Vec<String>,
     /// Whether it would go out, and the last line.
     end: Option<(bool, String)>,
     known: Known,
 }
 
-/// What the last line is made of.
+/// What the last line tells.
 #[derive(Default)]
 struct Known {
     login: Option<Login>,
     is_logged_in: bool,
     relay: String,
-    /// The line that names it; None for a mail exchanger.
+    /// The control line that names the relay; None for a mail exchanger.
     source: Option<String>,
     tls: Option<&'static str>,
     is_verified: bool,
@@ -56,13 +55,13 @@ struct Login {
 }
 
 impl Recorder {
-    /// A log for these options, of a process of this user.
+    /// `uid` is the user of this process.
     pub fn new(options: Options, uid: u32) -> Recorder {
         let user = match uid {
-            0 => "root, who may read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
+            0 => "root, who can read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
             uid if file_readers::is_qmailr(uid) => format!("uid {uid}"),
             uid => {
-                format!("uid {uid}, who may read other files than qmail-remote can: run this as qmailr, group qmail")
+                format!("uid {uid}, who can read other files than qmail-remote can: run this as qmailr, group qmail")
             }
         };
         let fact = Fact::new("user", "user", user).with("uid", Value::Number(uid.into()));
@@ -82,7 +81,6 @@ impl Recorder {
 }
 
 impl Known {
-    /// Takes note of an event.
     fn learn(&mut self, event: &Event) {
         match event {
             Event::Route { source, .. } => self.source = Some((*source).to_owned()),
@@ -107,7 +105,7 @@ impl Known {
         }
     }
 
-    /// How it would go out, and what is not known of that.
+    /// How the mail would go out, and what is not certain about that.
     fn how(&self) -> String {
         let who = match &self.login {
             None => "without a login".to_owned(),
@@ -122,7 +120,7 @@ impl Known {
             }
             (Some(_), _) if !self.is_logged_in => ", if it accepts the login, which was not tried".to_owned(),
             (Some(login), _) if login.kind == LoginKind::Certificate && !login.by_mechanism => {
-                "; whether it takes our certificate for a login shows only at MAIL".to_owned()
+                "; whether it accepts our certificate as a login shows only at MAIL".to_owned()
             }
             _ => String::new(),
         };
@@ -131,12 +129,12 @@ impl Known {
 }
 
 impl State {
-    /// The control files asked for become two facts.
-    fn tell_files(&mut self) {
+    /// Makes two facts of the control files: those that exist, and the others.
+    fn flush_files(&mut self) {
         let files = std::mem::take(&mut self.files);
-        for (step, label, there) in [("read", "read", true), ("absent", "not there", false)] {
+        for (step, label, exists) in [("read", "read", true), ("absent", "not there", false)] {
             let names: Vec<String> =
-                files.iter().filter(|(_, is_there)| *is_there == there).map(|(name, _)| name.clone()).collect();
+                files.iter().filter(|(_, found)| *found == exists).map(|(name, _)| name.clone()).collect();
             if !names.is_empty() {
                 self.facts.push(Fact::new(step, label, names.join(", ")).with("files", Value::List(names)));
             }
@@ -147,14 +145,14 @@ impl State {
 impl Sink for Recorder {
     fn event(&self, event: &Event) {
         let mut state = self.state.borrow_mut();
-        if let Event::File(name, is_there) = event {
-            let file = (format!("control/{name}"), *is_there);
+        if let Event::File(name, exists) = event {
+            let file = (format!("control/{name}"), *exists);
             if !state.files.contains(&file) {
                 state.files.push(file);
             }
             return;
         }
-        state.tell_files();
+        state.flush_files();
         if self.options.dialogue {
             state.facts.extend(steps::dialogue(event));
         }
@@ -174,15 +172,17 @@ impl Sink for Recorder {
         let Options { json, dialogue, colour, .. } = self.options;
         let facts = state.facts.drain(..);
         let mut out = String::new();
-        match json {
-            true => state.steps.extend(facts.map(|fact| json::step(&fact, ms))),
-            false => facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour)),
+        if json {
+            state.steps.extend(facts.map(|fact| json::step(&fact, ms)));
+        } else {
+            facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour));
         }
         if let Some((ok, verdict)) = state.end.take() {
             let Options { host, sender, .. } = &self.options;
-            out += &match json {
-                true => json::document(host, sender, &state.steps, ok, &verdict),
-                false => text::verdict(ok, &verdict, colour),
+            out += &if json {
+                json::document(host, sender, &state.steps, ok, &verdict)
+            } else {
+                text::verdict(ok, &verdict, colour)
             };
         }
         out.into_bytes()

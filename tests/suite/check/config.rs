@@ -54,7 +54,7 @@ fn cas_that_are_none() {
     let mute = ca.another("Mute CA", |params| params.is_ca = IsCa::NoCa);
     let server = Identity::self_signed(&["relay"], false, |params| params.not_after = date_time_ymd(2020, 2, 3)).pem;
     let says_nothing =
-        "CN=Mute CA does not say that it is a CA, so it is none here; it can be one in the file cafile of a relay";
+        "CN=Mute CA does not say that it is a CA, so it is not trusted as one here; in the cafile of a relay it is";
     for (place, pem, status, expected) in [
         ("tlscafile", ca.pem.clone(), 0, vec![]),
         ("tlscafile", expired.clone() + &ca.pem, 0, vec!["expired, so not trusted: CN=Old CA at 2020-02-03T00:00:00Z"]),
@@ -65,7 +65,7 @@ fn cas_that_are_none() {
             expired.clone() + &server,
             1,
             vec![
-                "expired, so not trusted: CN=Old CA at 2020-02-03T00:00:00Z, CN=relay at 2020-02-03T00:00:00Z; mail by control/smtproutes line 1 is put off",
+                "expired, so not trusted: CN=Old CA at 2020-02-03T00:00:00Z, CN=relay at 2020-02-03T00:00:00Z; mail by control/smtproutes line 1 is deferred",
             ],
         ),
     ] {
@@ -130,7 +130,7 @@ fn a_pem_file_in_the_directory_of_its_relay() {
     home.control("relays/127.0.0.1/bridge.pem", Authority::new("My CA").pem);
     home.control("relays/127.0.0.1/another.pem", "");
     let lines = said_in(&home, 0);
-    let unread: Vec<&String> = lines.iter().filter(|line| line.contains("no file of this name is read")).collect();
+    let unread: Vec<&String> = lines.iter().filter(|line| line.contains("a file of this name is not read")).collect();
     assert!(unread.len() == 1 && unread[0].contains("/another.pem: "), "{lines:#?}");
 }
 
@@ -168,7 +168,7 @@ fn pem_files_that_are_of_no_use() {
         let (status, text) = check(&home, &["--config"]);
         assert_eq!(status, Some(i32::from(!file.is_empty())), "{file}: {text}");
         assert!(
-            text.contains(why) && text.contains("; mail by control/smtproutes line 1 is put off") != file.is_empty(),
+            text.contains(why) && text.contains("; mail by control/smtproutes line 1 is deferred") != file.is_empty(),
             "{text}"
         );
     }
@@ -197,7 +197,7 @@ fn what_qmail_cannot_get_at() {
     // It is looked into, even where it is empty.
     for shut in [&relays, &relay] {
         set(shut, 0o700);
-        let why = "mode 0700 root:root, cannot be entered by qmailr, as which qmail-remote runs, so mail is put off";
+        let why = "mode 0700 root:root, cannot be entered by qmailr, the user of qmail-remote, so mail is deferred";
         let lines = said_in(&home, 1);
         assert!(lines.contains(&format!("warning: {}: {why}", shut.display())), "{lines:#?}");
         set(shut, 0o755);
@@ -209,7 +209,7 @@ fn what_qmail_cannot_get_at() {
     set(&relay, 0o700);
     let (status, text) = check(&home, &["--config"]);
     let line = text.lines().find(|line| line.contains(" holds a secret: ")).unwrap();
-    let end = format!("so mail is put off; {} keeps it out", relay.display());
+    let end = format!("so mail is deferred; {} does not let qmailr in", relay.display());
     assert!(status == Some(1) && line.starts_with("warning: ") && line.ends_with(&end), "{text}");
     // qmailr can read it as its owner, and a group as well that is not qmail's.
     set(&relay, 0o755);
@@ -225,7 +225,7 @@ fn what_qmail_cannot_get_at() {
     fs::write("/etc/passwd", passwd).unwrap();
     fs::remove_file(&password).unwrap();
     fs::create_dir(&password).unwrap();
-    let why = "warning: control/relays/relay.example/password: Is a directory; mail is put off".to_owned();
+    let why = "warning: control/relays/relay.example/password: Is a directory; mail is deferred".to_owned();
     let lines = said_in(&home, 1);
     assert!(lines.contains(&why), "{lines:#?}");
     fs::remove_dir_all(&relay).unwrap();
@@ -233,7 +233,7 @@ fn what_qmail_cannot_get_at() {
     home.control("relays/README", "none of it\n");
     set(&home.control("relays/unused.example/password", "secretpass\n"), 0o600);
     let lines = said_in(&home, 0);
-    for why in ["control/relays/README: no directory", "control/relays/unused.example: no route is to a relay"] {
+    for why in ["control/relays/README: not a directory", "control/relays/unused.example: no route leads to a relay"] {
         assert!(lines.iter().any(|line| line.contains(why)), "{why}: {lines:#?}");
     }
     set(&relays.join("unused.example"), 0o755);

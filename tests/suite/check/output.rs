@@ -3,6 +3,7 @@
 use crate::support::Home;
 use crate::support::certificate::Authority;
 use crate::support::check::{Setting, broken, command, good, program, run};
+use crate::support::executable;
 use crate::support::names::Names;
 use crate::support::namespace::{RELAY, inside, inside_with};
 use crate::support::server::{Action, Event, Rules, Server, Tls};
@@ -24,17 +25,17 @@ fn loopback(rules: Rules) -> Setting {
 fn arguments() {
     let home = Home::new();
     for (arguments, why) in [
-        (&[][..], "no HOST"),
+        (&[][..], "HOST is missing"),
         (&["--colour", "example.org"], "invalid option '--colour'"),
         (&["--json=yes", "example.org"], "unexpected argument for option '--json': \"yes\""),
         (&["-x"], "invalid option '-x'"),
         (&["example.org", "a@example.net", "b@example.org"], "unexpected argument \"b@example.org\""),
-        (&["--config", "example.org"], "--config stands alone"),
-        (&["--json", "--convert"], "--convert stands alone"),
-        (&["--convert", "--write", "example.org"], "--convert stands alone"),
-        (&["--write", "example.org"], "--write goes with --convert only"),
-        (&["--config", "--write"], "--write goes with --convert only"),
-        (&["friend@example.org"], "HOST is only what stands behind the @"),
+        (&["--config", "example.org"], "--config takes no other arguments"),
+        (&["--json", "--convert"], "--convert takes no other arguments"),
+        (&["--convert", "--write", "example.org"], "--convert takes no other arguments"),
+        (&["--write", "example.org"], "--write is only for --convert"),
+        (&["--config", "--write"], "--write is only for --convert"),
+        (&["friend@example.org"], "HOST is only the part behind the @"),
     ] {
         let checked = run(command(&home, arguments));
         assert_eq!((checked.status, checked.stdout.as_str()), (Some(2), ""), "{arguments:?}");
@@ -122,7 +123,7 @@ fn each_step() {
     let ca_file = format!("{home}/control/ca.pem (of control/tlscafile)");
     let until = "4096-01-01T00:00:00Z";
     let expected = [
-        "user          root, who may read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
+        "user          root, who can read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
         format!("home          {home}"),
         "read          control/smtproutes, control/tlscafile, control/relays, control/relays/smtp.relay.example, \
          control/relays/smtp.relay.example/user, control/relays/smtp.relay.example/password, \
@@ -262,7 +263,7 @@ fn is_root() -> bool {
 fn command_of(uid: u32, home: &Home) -> Command {
     fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = home.path().join("qmail-remote-check"); // where that user can get at it
-    fs::copy(program(), &copy).unwrap();
+    executable::copy(&program(), &copy);
     let mut command = Command::new(copy);
     command.arg("example.org").env_clear().env("QMAILHOME", home.path()).uid(uid).gid(uid).current_dir("/");
     command
@@ -276,7 +277,7 @@ fn another_user_than_qmailr() {
         return;
     }
     let home = Home::with_route("127.0.0.1:25");
-    for (uid, says) in [(7796, "uid 7796\n"), (65534, "uid 65534, who may read other files than qmail-remote can: ")] {
+    for (uid, says) in [(7796, "uid 7796\n"), (65534, "uid 65534, who can read other files than qmail-remote can: ")] {
         let checked = run(command_of(uid, &home));
         assert!(checked.stdout.starts_with(&format!("user          {says}")), "{}", checked.stdout);
     }

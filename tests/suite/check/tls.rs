@@ -150,7 +150,7 @@ fn client_certificates() {
     };
     good("EXTERNAL", || with(external(), ""), &["as the client certificate's user through relay.example:"]);
     good("EXTERNAL for a user", || with(external(), "myself"), &["as myself through relay.example:"]);
-    let says = ["whether it takes our certificate for a login shows only at MAIL"];
+    let says = ["whether it accepts our certificate as a login shows only at MAIL"];
     let without = || Rules { tls: Some(demanding.clone()), ..Rules::offering(&["PIPELINING"]) };
     good("the certificate alone", || with(without(), ""), &says);
     broken(

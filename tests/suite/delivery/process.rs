@@ -47,7 +47,7 @@ fn descriptors() {
     assert_eq!(log.messages.len(), 1);
 
     // Without a report pipe no mail is sent, and with one that nobody reads the report is not lost in silence: a signal,
-    // which qmail-rspawn puts off.
+    // which qmail-rspawn defers.
     let server = Server::start(open_relay());
     let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
     let died = |mut command: Command| command.stdin(Stdio::null()).stderr(Stdio::null()).status().unwrap().signal();

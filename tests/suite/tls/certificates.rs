@@ -23,7 +23,7 @@ fn deliver(relay: &str, rules: Rules, control: &[(&str, &str)]) -> (Delivered, L
     (delivered, server.finish())
 }
 
-/// Empty words: it verifies, and the mail goes out. Else it is put off and the report says this.
+/// Empty words: it verifies, and the mail goes out. Else it is deferred and the report says this.
 fn check(case: &str, (delivered, log): &(Delivered, Log), says: &str) {
     let verdict = delivered.verdict();
     if says.is_empty() {

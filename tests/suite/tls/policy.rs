@@ -15,7 +15,7 @@ enum Cell {
     Z,
     /// Any mechanism, in clear.
     AnyInClear,
-    /// Any over a peer at a loopback address, else put off.
+    /// Any over a peer at a loopback address, else deferred.
     AnyAtLoopback,
     /// CRAM-MD5 and no mechanism that shows the password, in clear.
     CramInClear,

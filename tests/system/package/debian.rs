@@ -98,7 +98,7 @@ impl Debian {
     }
 
     /// Does something while mail is delivered all the time by the program `run`, and the names are looked at: none may be
-    /// missing for a moment, and no mail may bounce or be put off.
+    /// missing for a moment, and no mail may bounce or be deferred.
     pub fn quietly(&self, what: &str, run: &str, names: &[&str], work: impl FnOnce()) {
         let names: Vec<PathBuf> = names.iter().map(|name| self.path(name)).collect();
         let root = self.root();

@@ -75,17 +75,17 @@ fn an_installation_says_what_it_finds() {
         "home /var/qmail",
         "control/smtproutes line 2: mail for example.org goes to smtp.example.jp:587 with a login as another (control/relays/smtp.example.jp)",
         "control/smtproutes line 3: mail for all other hosts goes to backup.example.jp:587 with a login as myuser",
-        "warning: control/smtproutes line 5: a user without a password; mail for x.example is put off",
+        "warning: control/smtproutes line 5: a user without a password; mail for x.example is deferred",
         &format!(
             "warning: {control}/smtproutes holds a secret: mode 0644 root:root, readable by every user of this machine; \
-             to have it readable by qmail alone: chown root:qmail {control}/smtproutes && chmod 640 {control}/smtproutes"
+             to make it readable by qmail alone: chown root:qmail {control}/smtproutes && chmod 640 {control}/smtproutes"
         ),
         &format!(
             "{control}/relays/smtp.example.jp/password holds a secret: mode 0640 root:qmail, readable by group qmail"
         ),
         &format!(
             "warning: {control}/relays/backup.example.jp/password holds a secret: mode 0600 root:root, readable by user root alone, \
-             not by qmailr, as which qmail-remote runs, so mail is put off; to have it readable by qmail alone: \
+             not by qmailr, the user of qmail-remote, so mail is deferred; to make it readable by qmail alone: \
              chown root:qmail {control}/relays/backup.example.jp/password && chmod 640 {control}/relays/backup.example.jp/password"
         ),
     ] {
@@ -96,7 +96,7 @@ fn an_installation_says_what_it_finds() {
 
     // Behind a directory that others cannot enter it is safe.
     set(&debian.path(control), 0o750, 2108);
-    // 1: there are lines and files that put mail off.
+    // 1: there are lines and files that defer mail.
     let (all_well, words) = debian.attempt("qmail-remote-check", &["--config"]);
     assert!(!all_well, "{words}");
     assert!(words.contains("smtproutes holds a secret: mode 0644 root:root, readable by"), "{words}");

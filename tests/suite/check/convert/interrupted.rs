@@ -191,7 +191,7 @@ fn a_change_meanwhile_between_system_calls() {
         let (status, said) = run.go_on();
         let last = said.lines().last().unwrap();
         let whys = [
-            "smtproutes or control/authsenders was changed meanwhile.",
+            "smtproutes or control/authsenders was changed in the meantime.",
             "relays/smtp.example.jp: Directory not empty.",
             "relays/backup.example.jp/password: File exists.",
         ];
@@ -263,4 +263,4 @@ fn something_in_the_way() {
 }
 
 const KEPT: &str =
-    "control/smtproutes.before-convert is there, as an earlier run names what it replaces; move it away or delete it";
+    "control/smtproutes.before-convert exists, and is the name for the old file; move it away or delete it";

@@ -5,6 +5,7 @@ mod interrupted;
 
 use crate::support::Home;
 use crate::support::check::{command, program};
+use crate::support::executable;
 use crate::support::namespace::inside_with;
 use base64::Engine;
 use qmail_auth::Login;
@@ -212,7 +213,7 @@ fn owners_and_modes() {
     let group = fs::read_to_string("/etc/group").unwrap();
     let gid: u32 = group.lines().last().unwrap().split(':').nth(2).unwrap().parse().unwrap();
     let by_qmail = (0o640, 0, gid);
-    let (everything, refused) = (gid != 0, "its mode keeps qmailr from reading it");
+    let (everything, refused) = (gid != 0, "its mode keeps qmailr, the user of qmail-remote, from reading it");
     for (before, expected) in [
         ((0o644, 0, 0), Ok(by_qmail)),
         ((0o640, 0, gid), Ok(by_qmail)),
@@ -267,7 +268,7 @@ fn owners_and_modes() {
     }
     let files = control_files(&home);
     let copy = home.path().join("program"); // where that user can get at it
-    fs::copy(program(), &copy).unwrap();
+    executable::copy(&program(), &copy);
     let mut other = Command::new(copy);
     other.args(WRITE).env_clear().env("QMAILHOME", home.path()).current_dir("/").uid(5).gid(5);
     let (status, said) = said(&other.output().unwrap());
@@ -310,14 +311,14 @@ fn what_stays() {
             "",
             "line 1 stays: control/smtproutes line 2 has the same address in another form",
         ),
-        (":under_score u secret1\n", "", "line 1 stays: the relay's name can be no directory's"),
+        (":under_score u secret1\n", "", "line 1 stays: the relay's name cannot be that of a directory"),
         (":there u secret1\n", "", "line 1 stays: control/relays/there has another login, or a part of one."),
         (":shut u secret1\n", "", "line 1 stays: control/relays/shut/user: Is a directory."),
-        (":relay|u |secret1\n", "", "line 1 stays: a file cannot keep the blank at the user's end"),
+        (":relay|u |secret1\n", "", "line 1 stays: a file cannot hold the blank at the end of the user"),
         (
             ":relay|u|\u{feff}secret1\n",
             "",
-            "line 1 stays: a file cannot keep the mark of an encoding that begins the password",
+            "line 1 stays: a file cannot hold the mark of an encoding at the start of the password",
         ),
         (
             "relay u secret1:relay a secret2\n",
