@@ -4,7 +4,7 @@ use super::notes::Notes;
 use crate::check::file_readers::{self, Readers};
 use crate::check::lines::{Line, Lines};
 use crate::control::files::{Control, ControlError};
-use crate::control::relays::{NAMES, is_for, meant};
+use crate::control::relays::{NAMES, intended_name, is_for};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
@@ -138,7 +138,7 @@ fn look_at_relay(
     there.sort();
     for name in &there {
         let path = control.home.join("control/relays").join(relay).join(name);
-        let is_said = is_named && meant(name, &NAMES, &there).is_some();
+        let is_said = is_named && intended_name(name, &NAMES, &there).is_some();
         if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) && !is_said {
             notes
                 .warn(&format!("{directory}/{name}: no file of this name is read; the names are {}", NAMES.join(", ")));
@@ -153,7 +153,7 @@ fn look_beside_our_files(control: &Control, notes: &mut Notes) {
     let mut there = control.names("").unwrap_or_default();
     there.sort();
     for entry in &there {
-        if let Some(name) = meant(entry, &names, &there) {
+        if let Some(name) = intended_name(entry, &names, &there) {
             notes.warn(&format!("control/{entry}: not read; the name would be {name}"));
         }
     }
