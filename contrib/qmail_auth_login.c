@@ -1,11 +1,11 @@
-/* SMTP AUTH for a qmail-remote.c of your own: a loop over libqmail_auth.a. */
+/* SMTP AUTH for your own qmail-remote.c: the loop around libqmail_auth.a. */
 
 #include "qmail_auth_login.h"
 
-/* A user and a password of 2900 octets together fit in any form. */
+/* Room for a line, whatever the mechanism, if user and password have together at most 2900 octets. */
 #define LINE 4096
 
-/* The compiler may not leave this out, as it may a memset of what is not read again. */
+/* A compiler may drop a memset of a buffer that is not read again; the volatile stores stay. */
 static void clear(volatile char *octets, size_t len)
 {
     while (len > 0)

@@ -1,6 +1,6 @@
-/* SMTP AUTH for a qmail-remote.c of your own: the call between EHLO and MAIL. It needs qmail_auth_login.c and libqmail_auth.a of
-   qmail-remote-auth, and nothing of qmail. docs/linking.md shows where it goes. The program qmail-remote of the same source has
-   nothing of these two files: they are for other programs to compile in. */
+/* SMTP AUTH for your own qmail-remote.c: the call between EHLO and MAIL. It needs qmail_auth_login.c and libqmail_auth.a of
+   qmail-remote-auth, and no file of qmail. docs/linking.md shows where the call goes. The program qmail-remote of qmail-remote-auth
+   does not use these two files. */
 
 #ifndef QMAIL_AUTH_LOGIN_H
 #define QMAIL_AUTH_LOGIN_H
@@ -9,34 +9,33 @@
 
 #include "qmail_auth.h"
 
-/* What qmail_auth_login needs of the program that calls it. */
+/* What the calling program provides. */
 struct qmail_auth_io {
-    /* Sends these octets, which are a line with its CRLF, at once. Returns 0, or -1 when they cannot be sent. They are secret: do
-       not log them. */
+    /* Sends `len` octets, which are a line with its CRLF, without waiting for more. Returns 0, or -1 if they cannot be sent.
+       They are secret: do not log them. */
     int (*send)(const char *octets, size_t len);
 
-    /* Reads a reply to its end. Returns 0 and sets where it is: all of its lines with their codes and LF, CR kept or removed,
-       possibly cut. Returns -1 when the connection has ended. It need not return then, if it ends the process with a report Z. */
+    /* Reads a whole reply. Returns 0 and sets `text` and `len` to it: all lines with their codes and LF, with or without CR,
+       possibly cut. The memory stays the program's and must be writable until the next call. Returns -1 if the connection has
+       ended; or ends the process then, with a report Z. */
     int (*reply)(char **text, size_t *len);
 
-    /* The login, for auth_why, auth_mask and auth_free. What this points to is NULL before the first call, and qmail_auth_login
-       sets it. */
+    /* Points to the client, for auth_why, auth_mask and auth_free. It must be NULL before the first call; qmail_auth_login sets
+       it. The program frees it. */
     struct auth_client **auth;
 };
 
-/* Logs in on a connection whose EHLO reply is `ehlo` (over TLS, the one that came over TLS): sends AUTH and what else it
-   takes, and reads the replies, in which it overwrites by `*` what the server repeats of the secrets. `flags` are
-   AUTH_FLAG_TLS_VERIFIED and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; with none, only CRAM-MD5 is used. No pointer is
-   kept, but the login has a copy of the password until auth_free; user and password may be NULL or empty, which is
-   AUTH_ERROR_NULL.
+/* Logs in on a connection whose EHLO reply is `ehlo`; over TLS, that is the one that came over TLS. Sends AUTH and all that
+   follows, and reads the replies. Secrets that the server repeats in them are replaced by `*`. `flags` are AUTH_FLAG_TLS_VERIFIED
+   and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; without a flag, only CRAM-MD5 is used. No pointer is kept, but the client has a copy
+   of the password until auth_free. If user or password is NULL or empty, the result is AUTH_ERROR_NULL.
 
-   Returns 0: logged in. Go on with MAIL, and no EHLO, HELO or RSET before it.
-   Anything else is an enum auth_end or auth_error: send no MAIL. The report is Z, never D, and auth_why(*io->auth) has the words
-   for it.
-   - AUTH_END_DEFERRED: the server defers the login.
-   - AUTH_END_RECONNECT: this connection is of no more use. Be content with Z; or close it, connect to the same server
-     again, say EHLO there (and STARTTLS, and EHLO again) and call this once more with the same `io`: it goes on with what
-     was not tried yet. The flags are those of the new connection; user and password count in the first call only.
+   Returns 0: logged in. Go on with MAIL, without EHLO, HELO or RSET before it.
+   Any other result is an enum auth_end or auth_error: send no MAIL. The report is Z, never D, and auth_why(*io->auth) is its text.
+   - AUTH_END_DEFERRED: the server has deferred the login, or has sent a reply that does not belong in a login.
+   - AUTH_END_RECONNECT: there is no login on this connection. Either report Z. Or close it, connect to the same server again, send
+     EHLO (and STARTTLS, and EHLO again), and call this function again with the same `io` and the flags of the new connection: it
+     goes on with what was not tried yet. `user` and `password` are not used then.
    - Any other: somebody has to look at the set-up: user, password, port, TLS. */
 int qmail_auth_login(const struct qmail_auth_io *io, const char *ehlo, size_t len, const char *user,
                      const char *password, unsigned flags);

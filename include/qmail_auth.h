@@ -1,26 +1,28 @@
-/* SMTP AUTH for C programs. To link: -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says; with a glibc
-   before 2.34 also -lutil -lrt -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 where it runs.
+/* SMTP AUTH (RFC 4954) for C programs.
 
-   No function keeps a pointer, calls back or touches a descriptor. All may be called from several threads at once. Where there is
-   no memory the process ends by a signal, with a line on descriptor 2.
+   Link with -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says. With a glibc before 2.34 add -lutil -lrt -lpthread
+   -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 at run time.
 
-   auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones before it are its
-   parts, for programs that decide for themselves. A result below 0 is never a success: an auth_error, or, of a whole login, an
-   auth_end.
+   auth_new and the functions after it are a complete login: which mechanism to try, what to send, when to stop. The functions before
+   auth_new are its parts, for programs that decide this themselves. A result below 0 is never a success: it is an auth_error, or an
+   auth_end of a complete login.
 
-   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any. auth_begin
-   believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:
-   - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They are for TLS
-     whose certificate was verified for the server's name, or for a connection that stays on this machine. CRAM-MD5 does not show
-     the password, but an eavesdropper can try passwords against it.
-   - If anything follows the 220 to STARTTLS before the handshake, close the connection: it may have been put there on the way.
-   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the old one offered
-     is to be forgotten (RFC 3207 section 4.2).
-   - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the client certificate
-     for EXTERNAL is the caller's to show.
-   The program qmail-remote of the same source does all of this by itself.
+   No function keeps a pointer, calls back into the program, or uses a descriptor. All may be called from several threads, but one
+   auth_client only from one thread at a time. If there is no memory, the process ends by a signal, with a message on descriptor 2.
 
-   Made by cbindgen from parts.rs and client.rs of auth/src/ffi, and from auth/src/mechanisms.rs: do not edit. */
+   TLS is the caller's task. No function here starts TLS, looks for STARTTLS in an EHLO reply, or knows whether the connection is
+   encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to this:
+   - PLAIN and LOGIN show the password to the server and to anybody who can read the connection. Use them only over TLS with a
+     certificate that was verified for the server's name, or on a connection that stays on this machine. CRAM-MD5 does not show the
+     password, but an eavesdropper can try passwords against it.
+   - If data follows the 220 to STARTTLS before the handshake, close the connection: the data may have been injected.
+   - After the handshake send EHLO again, and give the new reply to auth_detect or auth_begin. Forget what the old reply offered
+     (RFC 3207 section 4.2).
+   - The -PLUS mechanisms and EXTERNAL are only reported as offered. Nothing here computes channel bindings or shows a client
+     certificate.
+   The program qmail-remote of this project does all of this itself.
+
+   Made by cbindgen from parts.rs and client.rs in auth/src/ffi, and from auth/src/mechanisms.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_H
 #define QMAIL_AUTH_H
@@ -28,16 +30,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As in 1.2.3: whole, and its numbers. */
+/* The version of this header, as a string and as numbers. */
 #define QMAIL_AUTH_VERSION "0.1.0"
 #define QMAIL_AUTH_VERSION_MAJOR 0
 #define QMAIL_AUTH_VERSION_MINOR 1
 #define QMAIL_AUTH_VERSION_PATCH 0
 
-/* Of auth_detect: an AUTH line was there, even an empty one. */
+/* In the result of auth_detect: there was an AUTH line, even an empty one. */
 #define AUTH_OFFERED 0x001
 
-/* Of auth_detect: the mechanisms by their registered names. */
+/* In the result of auth_detect: the mechanisms, by their registered names. */
 #define AUTH_PLAIN 0x002
 #define AUTH_LOGIN 0x004
 #define AUTH_CRAM_MD5 0x008
@@ -49,42 +51,45 @@
 #define AUTH_OAUTHBEARER 0x200
 #define AUTH_EXTERNAL 0x400
 
-/* For auth_begin: the connection is TLS, and the certificate was verified for the server's name. So the password may be shown. */
+/* For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent. */
 #define AUTH_FLAG_TLS_VERIFIED 1
 
-/* For auth_begin: the password may be shown although the connection is not such a TLS: the administrator permits it, or it stays on
-   this machine. */
+/* For auth_begin: the password may be sent without verified TLS, since the administrator permits it or the connection stays on this
+   machine. */
 #define AUTH_FLAG_CLEAR_ALLOWED 2
 
-/* What a function of this library returns instead of a length when it cannot do its work. The first two are the caller's fault. */
+/* Negative return values: the function failed and has written nothing. The first two are errors of the caller. */
 enum auth_error {
-  /* A pointer is NULL, or a length more than any object has. */
+  /* A pointer is NULL, or a length is larger than any object. */
   AUTH_ERROR_NULL = -1,
-  /* The buffer is too small. Nothing was written to it. */
+  /* The buffer is too small. */
   AUTH_ERROR_SPACE = -2,
-  /* Of auth_cram: the server's challenge is not base64. Send `*` to end the exchange; the server answers 501. */
+  /* auth_cram only: the server's challenge is not base64. Send `*` to cancel the exchange; the server answers 501. */
   AUTH_ERROR_CHALLENGE = -3
 };
 
-/* How a login ends without success. The mail is to be tried later, never to be bounced. */
+/* Negative return values: the login has ended without success. Try the mail again later, never bounce it. */
 enum auth_end {
-  /* Not on this connection, on a new one perhaps. Close it; then connect to the same server again and call auth_begin there with
-     the same client, or try the mail later. */
+  /* No login on this connection. Close it. Then either connect to the same server again and call auth_begin with the same client, or
+     try the mail later. */
   AUTH_END_RECONNECT = -11,
-  /* Not now: the server defers the login, or what it says has no place in one. */
+  /* No login now: the server has deferred it, or has sent a reply that does not belong in a login. */
   AUTH_END_DEFERRED = -12,
-  /* Nothing is offered, permitted or left to try, or user and password are refused. Somebody has to look at the set-up. */
+  /* No login until somebody has looked at the set-up: the server refuses user and password, or no mechanism is offered, permitted or
+     left to try. */
   AUTH_END_FAILED = -13
 };
 
-/* One login, over one connection or two: which mechanism to try, what to send, when to stop. It is what qmail-remote of
-   the same source runs on. No more than three tries, two on a connection, since relays lock accounts; once the password
-   was shown and refused, only one more. Mechanisms: PLAIN, LOGIN, CRAM-MD5. Without a flag of auth_begin only
-   CRAM-MD5, which does not show the password.
+/* One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this project
+   uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show the password.
+   Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the password and was
+   refused, it makes only one more.
 
-   Made by auth_new, freed by auth_free. Until then it keeps the password, also after the login, since auth_mask must know it.
-   Not for two threads at once. This is all of it, with functions of the caller's that send octets and read a whole reply, and return
-   0 unless the connection has ended:
+   Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not use
+   one client in two threads at the same time.
+
+   This is a complete login. send_octets and read_reply are functions of your program: they send octets and read a whole reply, and
+   return 0 unless the connection has ended.
 
        struct auth_client *auth = auth_new("tim", "tanstaaftanstaaf");
        ptrdiff_t n = auth_begin(auth, ehlo.s, ehlo.len, AUTH_FLAG_TLS_VERIFIED, line, sizeof line);
@@ -104,18 +109,20 @@ struct auth_client;
 extern "C" {
 #endif /* __cplusplus */
 
-/* QMAIL_AUTH_VERSION of the library, which another header may have been compiled with. */
+/* The version of the library, as in QMAIL_AUTH_VERSION. The two differ if the program was compiled with another version's header.
+   The string is static: do not free it. */
 const char *auth_version(void);
 
-/* The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0. It says what is offered, not
-   what may be sent: a reply that came in clear can be anybody's, and TLS begun later makes it void.
+/* Returns the mechanisms that an EHLO reply offers, as a set of AUTH_ bits; other bits are 0. They say what is offered, not what may be
+   sent: anybody on the way can have written a reply that came in clear, and a reply from before STARTTLS is void.
 
-   `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
-   in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
-   case; the first line does not, unless it is the only one. Where a text is cut within a line that others follow
-   (`250-`), its last word does not count, since it may be the beginning of a longer one; the last line (`250 `) may stand
-   without its line end. Reading ends behind the last line, at a line that is no 250, and at 65536 octets or 512 lines; it
-   takes time in proportion to the length. NULL answers 0.
+   `smtptext` is the whole reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending in LF,
+   possibly cut). It need not end in NUL; `len` is its length in octets.
+
+   All AUTH and AUTH= lines count, in upper or lower case. The first line does not count, unless it is the only one. If the text is cut
+   within a line that others follow (`250-`), the last word of that line does not count, since it may be the beginning of a longer one.
+   The last line (`250 `) may lack its line end. Reading stops after the last line, at a line that does not begin with 250, and at 65536
+   octets or 512 lines; the time is proportional to the length. For NULL the result is 0.
 
    RFC 4954 section 3, RFC 5321 section 4.1.1.1.
 
@@ -123,58 +130,59 @@ const char *auth_version(void);
 uint32_t auth_detect(const char *smtptext,
                      size_t len);
 
-/* The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334. Whoever reads it has the
-   password: send it over TLS with a verified certificate only.
+/* Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the password:
+   send it only over TLS with a verified certificate.
 
-   `user` and `password` end in NUL: a stralloc of qmail does not by itself, and what is behind it would be sent as well.
+   `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be sent, too.
 
-   Writes to `out` and returns the length: 4 * ((strlen(user) + strlen(password) + 4) / 3), in whole numbers. No verb, no
-   CRLF and no NUL is written. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is
-   less than the length). The caller owns both the buffer and the secret in it.
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes no
+   verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the
+   length). The caller owns the buffer and must clear the secret in it.
 
    RFC 4616.
 
        n = auth_plain("tim", "tanstaaftanstaaf", out, sizeof out);
 
-   That is 28, and out begins with AHRpbQB0YW5zdGFhZnRhbnN0YWFm. */
+   Here n is 28, and out begins with AHRpbQB0YW5zdGFhZnRhbnN0YWFm. */
 ptrdiff_t auth_plain(const char *user,
                      const char *password,
                      char *out,
                      size_t size);
 
-/* The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
-   the prompts say. Whoever reads it has the password: send it over TLS with a verified certificate only.
+/* Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second, whatever
+   the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
 
-   `user_or_password` ends in NUL: a stralloc of qmail does not by itself.
+   `user_or_password` ends in NUL, which qmail does not add to a stralloc by itself.
 
-   Writes to `out` and returns the length: 4 * ((strlen(user_or_password) + 2) / 3), in whole numbers. No CRLF and no NUL
-   is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns both the buffer
-   and the secret in it.
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no CRLF and
+   no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must clear the
+   secret in it.
 
    draft-murchison-sasl-login.
 
        n = auth_login("tim", out, sizeof out);
 
-   That is 4, and out begins with dGlt. */
+   Here n is 4, and out begins with dGlt. */
 ptrdiff_t auth_login(const char *user_or_password,
                      char *out,
                      size_t size);
 
-/* The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever
-   reads it can try passwords against it.
+/* Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads the
+   exchange can try passwords against it.
 
-   `user` and `password` end in NUL: a stralloc of qmail does not by itself.
+   `user` and `password` end in NUL, which qmail does not add to a stralloc by itself.
 
-   `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks and tabs at
-   its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length:
-   4 * ((strlen(user) + 35) / 3), in whole numbers. No CRLF and no NUL is written. Errors: AUTH_ERROR_NULL,
-   AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length).
+   `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs before it
+   are skipped, and it ends at the next blank, tab, CR or LF.
+
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + 35) / 3), in integer arithmetic. Writes no CRLF and no NUL.
+   Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer.
 
    RFC 2195.
 
        n = auth_cram("tim", "tanstaaftanstaaf", text, strlen(text), out, sizeof out);
 
-   For text PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+ that is 48, and out begins with
+   For the text PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+ n is 48, and out begins with
    dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw. */
 ptrdiff_t auth_cram(const char *user,
                     const char *password,
@@ -183,17 +191,18 @@ ptrdiff_t auth_cram(const char *user,
                     char *out,
                     size_t size);
 
-/* A login for this user and password, which are copied. Both end in NUL: a stralloc of qmail does not by itself. NULL where one of
-   them is NULL or empty. */
+/* Makes a client for this user and password, which it copies. Both end in NUL, which qmail does not add to a stralloc by itself. Free it
+   with auth_free. Returns NULL if one of them is NULL or empty. */
 struct auth_client *auth_new(const char *user,
                              const char *password);
 
-/* Begins on a connection whose EHLO reply is `ehlo`, in a form that auth_detect takes: over TLS, the one that came over TLS.
-   `flags` are of AUTH_FLAG_, about this connection. Once more on the next one, after AUTH_END_RECONNECT.
+/* Starts the login on a connection. `ehlo` is the EHLO reply, in a form that auth_detect takes; over TLS, it is the one that came over
+   TLS. `flags` are AUTH_FLAG_ values for this connection. After AUTH_END_RECONNECT call it again on the next connection.
 
-   Returns a length: send so many octets of `out`, which are a line with its CRLF, and give the reply to auth_step. They are secret:
-   do not log them, and clear `out` in the end. Or what auth_step returns at an end. 512 octets of `size` are enough for each line of
-   a user and a password that are together no longer than 340; the caller owns the buffer, and no NUL is written. */
+   Returns a length above 0: send that many octets of `out`, which are a line with its CRLF, and pass the reply to auth_step. They are
+   secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
+
+   The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most 340. */
 ptrdiff_t auth_begin(struct auth_client *auth,
                      const char *ehlo,
                      size_t len,
@@ -201,13 +210,15 @@ ptrdiff_t auth_begin(struct auth_client *auth,
                      char *out,
                      size_t size);
 
-/* Goes on with the reply to what auth_begin or auth_step gave to send: the whole of it with its codes and line ends, in wire form or as
-   a classic qmail-remote.c keeps it. Without LF at its end, or with a last line that others follow (`334-`), it counts as cut, and a
-   challenge in it is cancelled.
+/* Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line ends, in
+   wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line says that others
+   follow (`334-`). A challenge that is cut is cancelled.
 
-   Returns a length above 0: send that, as in auth_begin; an empty line is 2 octets long. Or 0: logged in. Go on with MAIL, without
-   EHLO, HELO or RSET before it, since each drops the login on some server. Or below 0: there is no login, auth_why says why, and no
-   mail is to be sent. That is an auth_end; or AUTH_ERROR_NULL or AUTH_ERROR_SPACE, the caller's own fault, which ends the login, too.
+   Returns one of these:
+   - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.
+   - 0: logged in. Go on with MAIL. Send no EHLO, HELO or RSET before it: each of them drops the login on some server.
+   - Below 0: no login. Send no mail; auth_why says why. The value is an auth_end. Or it is AUTH_ERROR_NULL or AUTH_ERROR_SPACE, an error
+     of the caller, which ends the login, too.
 
    RFC 4954 section 4. */
 ptrdiff_t auth_step(struct auth_client *auth,
@@ -216,26 +227,29 @@ ptrdiff_t auth_step(struct auth_client *auth,
                     char *out,
                     size_t size);
 
-/* Goes on when the connection has ended in the middle of a login, in place of auth_step. `line_sent` is 0 where the line that
-   auth_begin or auth_step gave last could not be sent, which was no try then; else the server has closed.
+/* Call this instead of auth_step if the connection ends during the login. `line_sent` is 0 if the last line of auth_begin or auth_step
+   could not be sent: if that was an AUTH command, it does not count as a try. Otherwise the server has closed the connection, which
+   counts as a refusal.
 
    Returns an auth_end, or AUTH_ERROR_NULL. */
 ptrdiff_t auth_closed(struct auth_client *auth,
                       int line_sent);
 
-/* Why there is no login, after a result below 0: what was offered and tried, and what to do, in one line for a log or a report.
-   No secret is in it. NUL-terminated, good until the next call with the same client. */
+/* Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log or a
+   report, ends in NUL and has no secret in it. It is valid until the next call with the same client. For NULL, it says that user or
+   password is missing. */
 const char *auth_why(const struct auth_client *auth);
 
-/* Overwrites in `text`, which is a reply of the server, the password and what this login has sent, the digest of CRAM-MD5 in it, too,
-   by `*`: a server may repeat it. Do so before words of the server are shown anywhere, those of later replies too.
-   `text` is a whole reply with its codes and line ends. Of one that counts as cut, as in auth_step, the last octets, as many
-   as may be the beginning of a secret, are overwritten as well. NULL: nothing is done. */
+/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A server may
+   repeat them, so do this before you show any of its replies, also those after the login.
+
+   `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be the
+   beginning of a secret are replaced, too. NULL is allowed and does nothing. */
 void auth_mask(const struct auth_client *auth,
                char *text,
                size_t len);
 
-/* Clears the password from memory and frees the client. NULL: nothing is done. */
+/* Clears the password from memory and frees the client. NULL is allowed and does nothing. */
 void auth_free(struct auth_client *auth);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-//! What may go over a connection: the word of control/relays/HOST/tls and the kind of login decide. The tables of docs/dev/design.md
-//! are `TlsPolicy::row`, and nothing else decides by a word: a new one does not compile until each of its rows is there.
+//! What may be sent over a connection: the word in control/relays/HOST/tls and the kind of login decide. `TlsPolicy::row` has the
+//! tables of docs/dev/design.md. No other code decides by the word, so a new word does not compile until it has all of its rows.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 use crate::cause::ControlCause;
@@ -9,37 +9,39 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What the control files say of TLS with one relay.
+/// What the control files say about TLS with one relay.
 #[derive(Default)]
 pub struct Security {
-    /// control/relays/HOST/tls.
+    /// The word in control/relays/HOST/tls.
     pub policy: TlsPolicy,
-    /// The CAs, and certificates that are trusted themselves; None: Debian's bundle.
+    /// The file with the trusted CAs, and with certificates that are trusted themselves. None: Debian's bundle.
     pub cafile: Option<PemFile>,
-    /// A certificate of ours with its chain, and its key.
+    /// The client certificate with its chain, and its key.
     pub client: Option<(PemFile, PemFile)>,
-    /// `control/relays/smtp.example.jp`, whether it is there or not; None where the relay's name can be no directory's.
+    /// The relay's directory, `control/relays/smtp.example.jp`, whether it exists or not. None: the relay's name cannot be the name
+    /// of a directory.
     pub directory: Option<String>,
 }
 
 impl Security {
-    /// All PEM files.
+    /// All PEM files that are configured.
     pub fn files(&self) -> impl Iterator<Item = &PemFile> {
         self.client.iter().flat_map(|(certificate, key)| [certificate, key]).chain(&self.cafile)
     }
 
-    /// The control file that the path of a cafile for this relay belongs into.
+    /// The control file to name in advice about this relay's CAs: its own `cafile`, or control/tlscafile if it can have no
+    /// directory.
     pub fn cafile_place(&self) -> String {
         self.directory.as_ref().map_or("control/tlscafile".to_owned(), |directory| format!("{directory}/cafile"))
     }
 }
 
-/// A PEM file, and the control file that names it.
+/// A PEM file, and the control file with its path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PemFile {
-    /// Absolute, or from qmail's home.
+    /// The path to open. A relative one in the control file is taken from qmail's home.
     pub path: PathBuf,
-    /// `control/relays/smtp.example.jp/cafile`.
+    /// The control file, for reports: `control/relays/smtp.example.jp/cafile`.
     pub source: String,
 }
 
@@ -49,65 +51,66 @@ impl fmt::Display for PemFile {
     }
 }
 
-/// control/relays/HOST/tls.
+/// The word in control/relays/HOST/tls.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum TlsPolicy {
-    /// No file.
+    /// There is no such file.
     #[default]
     Unset,
-    /// TLS with a certificate that verifies.
+    /// Only TLS, with a certificate that verifies.
     Verify,
-    /// TLS with any certificate.
+    /// Only TLS, with any certificate.
     Encrypt,
-    /// TLS where it is offered.
+    /// TLS if it is offered.
     May,
-    /// No TLS.
+    /// No STARTTLS.
     None,
 }
 
-/// What may go out where the relay offers no TLS.
+/// What may be sent if the relay offers no TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clear {
     /// Nothing, not even the mail.
     Never,
-    /// The mail.
+    /// The mail. There is no login to protect.
     Mail,
-    /// The mail, behind any mechanism: to a relay on this machine, or of a user written `-user`.
+    /// The mail, after a login by any mechanism: but only to a relay on this machine, or if the user is written `-user`.
     Loopback,
-    /// The mail, behind a mechanism that does not show the password; of a `-user` behind any.
+    /// The mail, after a login by a mechanism that does not show the password; if the user is written `-user`, by any mechanism.
     Challenge,
 }
 
 /// How the relay's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verification {
-    /// It must verify.
+    /// It must verify, or there is no TLS.
     Required,
-    /// Whether it verifies decides what may be sent.
+    /// It may fail, but the password is then not shown.
     Advisory,
-    /// It is not looked at, and no CA is read.
+    /// It is not verified, and no CA is read.
     Off,
 }
 
-/// What STARTTLS is for.
+/// How STARTTLS is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StartTls {
-    /// It is never begun.
+    /// It is never sent.
     Never,
-    /// Where it is offered, nothing goes out without it.
+    /// If it is offered, nothing is sent without it.
     Binding,
-    /// Where it comes to nothing, the mail goes out over a new connection in clear.
+    /// If it fails, the mail is sent over a new connection in clear.
     Tried,
 }
 
-/// A row of the tables: what is done where no TLS is offered, with the certificate where it is, and where it comes to nothing.
+/// A row of the tables: what may be sent without TLS, how the certificate is verified, and how STARTTLS is used.
 struct Row(Clear, Verification, StartTls);
 
 impl TlsPolicy {
-    /// The words that the file can have.
+    /// The policies that have a word in the file: all but [`TlsPolicy::Unset`].
     pub const WORDS: [TlsPolicy; 4] = [TlsPolicy::Verify, TlsPolicy::Encrypt, TlsPolicy::May, TlsPolicy::None];
 
-    /// On port 465, where TLS is there from the first octet, the certificate's column alone counts.
+    /// The row for this kind of login. On port 465, where TLS starts with the connection, only the column of the certificate
+    /// counts.
     #[rustfmt::skip] // a table
     fn row(self, login: Option<LoginKind>) -> Row {
         use Verification::{Advisory, Off, Required};
@@ -127,7 +130,7 @@ impl TlsPolicy {
                 Self::May     => Row(Clear::Challenge,     Advisory,    StartTls::Tried),
                 Self::None    => Row(Clear::Challenge,     Advisory,    StartTls::Never),
             },
-            // It is shown over TLS or not at all, and there is no challenge that could be answered with it.
+            // A client certificate can only be shown over TLS, and no challenge mechanism could use it instead.
             Some(LoginKind::Certificate) => match self {
                 Self::Unset   => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
@@ -138,32 +141,32 @@ impl TlsPolicy {
         }
     }
 
-    /// The mail must not go out in clear, whoever logs in.
+    /// Whether the word itself demands TLS, whatever the login.
     pub fn demands_tls(self) -> bool {
         let Row(clear, ..) = self.row(None);
         clear == Clear::Never
     }
 
-    /// STARTTLS is said where it is offered.
+    /// Whether STARTTLS is used if it is offered.
     pub fn begins_tls(self, login: Option<&Login>) -> bool {
         let Row(.., starttls) = self.row(login.map(Login::kind));
         starttls != StartTls::Never
     }
 
-    /// What a login may send over a connection in clear. None: nothing may go over it, the mail neither. `on_loopback`: the control
-    /// line itself names a loopback address or `localhost`, and that is where the connection goes.
+    /// Which mechanisms a login may use on a connection in clear. None: nothing may be sent on it, not even the mail.
+    /// `on_loopback`: the control line itself names a loopback address or `localhost`, and the connection goes there.
     pub fn in_clear(self, login: Option<&Login>, on_loopback: bool) -> Option<Permission> {
         let Row(clear, ..) = self.row(login.map(Login::kind));
         let clear_allowed = login.is_some_and(Login::is_allowed_in_clear);
         match clear {
             Clear::Never => None,
             Clear::Mail => Some(Permission::Any),
-            Clear::Loopback => (on_loopback || clear_allowed).then_some(Permission::Any), // a tunnel, a bridge
+            Clear::Loopback => (on_loopback || clear_allowed).then_some(Permission::Any), // such as a tunnel
             Clear::Challenge => Some(if clear_allowed { Permission::Any } else { Permission::ChallengeOnly }),
         }
     }
 
-    /// What a login may send over TLS. Where the certificate must verify and does not, there is no TLS.
+    /// Which mechanisms a login may use over TLS. If the certificate must verify and does not, there is no TLS to ask about.
     pub fn over_tls(self, login: Option<&Login>, verified: bool) -> Permission {
         match self.verification(login) {
             Verification::Off => Permission::Any,
@@ -178,14 +181,14 @@ impl TlsPolicy {
         verification
     }
 
-    /// Where STARTTLS comes to nothing, the mail goes out over a new connection in clear.
+    /// Whether the mail is sent over a new connection in clear if STARTTLS fails.
     pub fn falls_back(self, login: Option<&Login>) -> bool {
         let Row(.., starttls) = self.row(login.map(Login::kind));
         starttls == StartTls::Tried
     }
 }
 
-/// The word of the file; `unset` where there is none.
+/// The word in the file; `unset` if there is no file.
 impl fmt::Display for TlsPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -264,7 +267,7 @@ mod tests {
                     _ => assert_eq!(found, (Verification::Off, Any), "{line}"),
                 }
                 assert_eq!(policy.over_tls(login, true), Any);
-                // Mail that would go out in clear to any relay, as far as its word and login go.
+                // Mail that may go in clear to any relay falls back if STARTTLS fails.
                 let is_tried = expected[0].is_some() && !never;
                 assert_eq!(policy.falls_back(login), is_tried, "{line}");
             }

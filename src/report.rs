@@ -1,14 +1,14 @@
-//! What qmail-rspawn reads: recipient reports, then exactly one message report, each ended by NUL. The order matters to it: the
-//! first piece that begins with K, Z or D decides.
+//! The output for qmail-rspawn (qmail-remote(8)): recipient reports, then exactly one message report, each ended by NUL. The order
+//! matters: the first report that begins with K, Z or D decides.
 
 use crate::cause::{Cause, Note};
 use crate::verdict::{self, Fate, RecipientFate};
 use qmail_auth::mask::Mask;
 use std::fmt::{Display, Write};
 
-/// As much of a server's words as stock qmail-remote keeps.
+/// How many octets of a server's reply a report shows; stock qmail-remote keeps as many.
 const SERVER_TEXT: usize = 5000;
-/// Room for most lines of our own.
+/// The initial capacity for a line of our own words, in octets: enough for most.
 const OWN_LINE: usize = 200;
 
 /// A message report: the fate of the mail, and why.
@@ -19,18 +19,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// This fate, which a reply decides, and a first line that says why.
+    /// A verdict whose fate was decided by a reply. The cause becomes its first line.
     pub fn new(fate: Fate, cause: &Cause) -> Verdict {
         Verdict { fate, text: own_line(cause) }
     }
 
-    /// The same with the server's words below.
+    /// Adds the server's reply below, with its secrets masked.
     pub fn with_reply(mut self, reply: &[u8], mask: Option<&Mask>) -> Verdict {
         add_reply(&mut self.text, reply, mask);
         self
     }
 
-    /// The same with one more line of our own words.
+    /// Adds one more line of our own words.
     pub fn with_note(mut self, note: &Note) -> Verdict {
         self.text.append(&mut own_line(note));
         self
@@ -41,18 +41,18 @@ impl Verdict {
         self.fate
     }
 
-    /// The mail goes back to its sender.
+    /// Whether the mail goes back to its sender.
     pub fn bounces(&self) -> bool {
         self.fate == Fate::Bounced
     }
 
-    /// All its lines, each with its LF, without the letter.
+    /// The lines of the report, each with its LF, without the letter before them.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 }
 
-/// Where no reply decides, each cause has its fate.
+/// Without a reply that decides, the cause itself has a fate.
 impl From<Cause> for Verdict {
     fn from(cause: Cause) -> Verdict {
         Verdict::new(verdict::fate(&cause), &cause)
@@ -71,14 +71,14 @@ impl RecipientReport {
         RecipientReport { fate: RecipientFate::Accepted, text: Vec::new() }
     }
 
-    /// The report of one that was refused, with the server's words.
+    /// The report of a recipient that was refused, with the server's reply.
     pub fn refused(fate: RecipientFate, cause: &Cause, reply: &[u8], mask: Option<&Mask>) -> RecipientReport {
         let mut text = own_line(cause);
         add_reply(&mut text, reply, mask);
         RecipientReport { fate, text }
     }
 
-    /// The recipient was accepted.
+    /// Whether the recipient was accepted.
     pub fn is_accepted(&self) -> bool {
         self.fate == RecipientFate::Accepted
     }
@@ -98,7 +98,7 @@ pub fn output(recipients: &[RecipientReport], verdict: &Verdict) -> Vec<u8> {
     out
 }
 
-/// Adds a reply (each line with its LF) as stock shows it, with secrets masked and NUL, which would end the report, as `?`.
+/// Adds a reply as stock qmail-remote shows it, with secrets masked. NUL would end the report, so it becomes `?`.
 fn add_reply(text: &mut Vec<u8>, reply: &[u8], mask: Option<&Mask>) {
     let mut said = mask.map_or_else(|| reply.to_vec(), |mask| mask.apply(reply));
     said.truncate(SERVER_TEXT);
@@ -110,17 +110,17 @@ fn add_reply(text: &mut Vec<u8>, reply: &[u8], mask: Option<&Mask>) {
     text.append(&mut said);
 }
 
-/// An error in the system's own words.
+/// An error in the words of the system, without its number.
 pub fn os_error(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// A line of our own words, with its LF. It may have words from arguments and control files, which can hold anything; they must not end
-/// the report or the line.
+/// A line of our own words, with its LF. It may quote arguments and control files, which can contain anything. So control
+/// characters become `?`: they must not end the line or the report.
 fn own_line(text: &impl Display) -> Vec<u8> {
     let mut line = String::with_capacity(OWN_LINE);
-    let _ = write!(line, "{text}"); // a String takes all
+    let _ = write!(line, "{text}"); // writing to a String cannot fail
     let mut line = line.into_bytes();
     line.iter_mut().filter(|c| c.is_ascii_control()).for_each(|c| *c = b'?');
     line.push(b'\n');

@@ -1,10 +1,10 @@
-//! Each text that a login has for a report, as types: what was tried, why it came to nothing, what to do.
+//! The texts of a login for reports, as types: what was tried, why there is no login, and what to do.
 
 use crate::reply::ReplyError;
 use crate::texts;
 
 texts! {
-    /// What came of the tries.
+    /// What was offered and tried, and with what result.
     pub enum Attempts {
         NoLogin { offered: String, tried: String, cause: Cause } => "offered {offered}; tried {tried}; {cause}",
         Before { tried: String } => "tried {tried}",
@@ -32,7 +32,7 @@ texts! {
 }
 
 texts! {
-    /// Why not all mechanisms were permitted, if they were not.
+    /// Appended to a cause where not every mechanism was permitted: the reason.
     #[allow(clippy::empty_docs)]
     pub enum Limit {
         None => "",
@@ -42,7 +42,7 @@ texts! {
 }
 
 texts! {
-    /// How a try ended, behind the mechanism.
+    /// How a try ended. It stands in brackets after the name of the mechanism.
     pub enum Outcome {
         Code { code: u16 } => "{code}",
         Closed => "connection closed",
@@ -51,7 +51,7 @@ texts! {
 }
 
 texts! {
-    /// Names, if any.
+    /// A list of names, cut where it is too long for a report.
     pub enum Names {
         None => "nothing",
         All { names: String } => "{names}",
@@ -60,7 +60,7 @@ texts! {
 }
 
 texts! {
-    /// Why a mechanism will not be tried, as qmail-remote-check says it.
+    /// Why a mechanism will not be tried. Only qmail-remote-check says so, before the login.
     pub enum PassedOver {
         NotOffered => "the relay does not offer it",
         Unknown => "this program does not know it",
@@ -73,14 +73,14 @@ texts! {
 }
 
 texts! {
-    /// Why a call of a C program came to nothing.
-    pub enum Call {
+    /// Why a call by a C program failed: the caller's own errors.
+    pub enum CallError {
         Null => "a pointer is NULL, or a length is more than any object has",
         TooLong => "user and password are too long for this program",
     }
 }
 
-/// All of them, but for those of [`Call`].
+/// The texts that a mail report or qmail-remote-check can show. Those of [`CallError`] reach C programs only.
 pub fn texts() -> impl Iterator<Item = &'static str> {
     let texts = [
         Attempts::TEXTS,

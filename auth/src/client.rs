@@ -1,9 +1,11 @@
-//! The client of AUTH: which mechanism to try, when to stop (RFC 4954 section 4). What is said within a try is the mechanism's.
+//! The AUTH client (RFC 4954 section 4): which mechanism to try, and when to stop. What is sent within one try is the mechanism's
+//! business ([`Exchange`]).
 //!
-//! It speaks in lines without line end. On each connection [`Client::begin`] gives the first line; each reply goes to
-//! [`Client::step`], the end of the connection to [`Client::closed`]. What it remembers over connections is what keeps a
-//! user from being locked out: no more than three tries for a message, two on a connection, and only one more after a
-//! try that showed the password was answered 535.
+//! It works on lines without their line ends and does no I/O. On each connection [`Client::begin`] returns the first step. Each
+//! reply then goes to [`Client::step`], and the end of the connection to [`Client::closed`].
+//!
+//! Servers lock accounts after a few failed logins. So tries are counted over all connections of a message: at most three, and two
+//! on one connection. After a try that showed the password and ended in 535 or in a closed connection, only one more is made.
 
 pub mod choice;
 mod tries;
@@ -18,40 +20,42 @@ use crate::secret::Secret;
 use crate::{base64_length, base64_secret};
 use tries::{CONNECTIONS, End, TRIES_FOR_A_MESSAGE, TRIES_ON_A_CONNECTION, Try};
 
-/// A command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 allows more, but servers are known that do not.
+/// The octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 section 4 allows more for AUTH, but some
+/// servers do not.
 const COMMAND_LINE: usize = 512;
 
-/// What may be sent over a connection.
+/// Which mechanisms may be used on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Any mechanism: nobody listens, or that is accepted.
+    /// Any mechanism: nobody can read the connection, or the administrator accepts that.
     Any,
-    /// Only mechanisms that do not show the password.
+    /// Only mechanisms that do not send the password itself.
     ChallengeOnly,
 }
 
 /// What to do next.
 pub enum Step {
-    /// Send this line and the line end, then give the reply to [`Client::step`]. It may be empty.
+    /// Send this line and a CRLF, then pass the reply to [`Client::step`]. The line may be empty.
     Send(Secret),
-    /// Go on with the mail: the relay accepted the login, or the TLS client certificate is the only login and EXTERNAL is not
-    /// offered.
+    /// Go on with MAIL. Either the relay has accepted the login, or the only credential is the TLS client certificate and the relay
+    /// does not offer EXTERNAL.
     Proceed,
-    /// Close, connect to the same relay again, and [`Client::begin`] there. The text is that of [`Step::Failed`], for when
-    /// no connection can be made.
+    /// Close, connect to the same relay again and call [`Client::begin`] there. If no connection can be made, report the text as
+    /// for [`Step::Failed`].
     Reconnect(Attempts),
-    /// There is no login now: the relay defers it, or what it says has no place in one. The text is as that of
-    /// [`Step::Failed`].
+    /// No login now: the relay has deferred it, or its reply does not belong in a login. The text is like that of [`Step::Failed`].
     Deferred(Attempts),
-    /// There is no login, and somebody has to look at the set-up. The text says why and what to do, without naming relay or user.
+    /// No login until somebody has looked at the set-up. The text says why and what to do; it does not name the relay.
     Failed(Attempts),
 }
 
-/// The client. It lives as long as the message, over all connections.
+/// The AUTH client of one message, over all its connections.
 pub struct Client {
     login: Login,
     source: Option<String>,
+    /// As given to [`Client::new`].
     configured: Option<Vec<&'static Mechanism>>,
+    /// The mechanisms to try on this connection, for this kind of login.
     order: Vec<&'static Mechanism>,
     offer: Offer,
     permission: Permission,
@@ -60,16 +64,16 @@ pub struct Client {
     tries_allowed: usize,
     tries_here: usize,
     connections: usize,
-    /// [`Cancel::NotProven`] was seen.
+    /// The relay failed to prove that it knows the password, so nothing more is sent to it.
     is_distrusted: bool,
     mask: Mask,
-    /// It may repeat a secret.
+    /// A [`Secret`], since the relay may repeat in it what was sent.
     refusal: Secret,
 }
 
 impl Client {
-    /// One for this login that tries mechanisms in the order configured, and no others, if one is. `source` is where the login
-    /// stands, for reports: `control/smtproutes line 1`.
+    /// A client for this login. It tries the `configured` mechanisms in their order and no others; None: all that are usable, in
+    /// the order of the table. `source` is for reports and says where the login is written: `control/smtproutes line 1`.
     pub fn new(login: Login, source: Option<String>, configured: Option<Vec<&'static Mechanism>>) -> Client {
         let mask = match &login {
             Login::Password(login) => Mask::new(&login.user, &login.password),
@@ -93,37 +97,38 @@ impl Client {
         }
     }
 
-    /// What it logs in with.
+    /// The login that was given to [`Client::new`].
     pub fn login(&self) -> &Login {
         &self.login
     }
 
-    /// Where that stands. None: nothing says.
+    /// Where the login is written, for reports, as given to [`Client::new`].
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// What must not be shown of a server's words, now and in all later replies.
+    /// Hides the secrets of this login in the server's replies: in those to AUTH and in all later ones.
     pub fn mask(&self) -> &Mask {
         &self.mask
     }
 
-    /// The whole text of the relay's last refusal, for a report that has no other reply to show.
+    /// The whole text of the last reply given to [`Client::keep_refusal`], for a report that has no other reply to show. Not
+    /// masked.
     pub fn refusal(&self) -> &[u8] {
         &self.refusal
     }
 
-    /// Keeps the whole text of a refusal for [`Client::refusal`].
+    /// Keeps the whole text of a refusal for [`Client::refusal`]. It replaces the one before.
     pub fn keep_refusal(&mut self, reply: &[u8]) {
         self.refusal = Secret::from(reply);
     }
 
-    /// Starts on a new connection whose EHLO reply made this offer.
+    /// Starts on a new connection, whose last EHLO reply made this offer. `over_tls` says whether that is TLS, verified or not.
     pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
         self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(over_tls));
         let kind = self.login.kind();
         self.order.retain(|mechanism| mechanism.kind() == Some(kind));
-        self.end_try(End::Closed); // nothing of the connection before is answered on this one
+        self.end_try(End::Closed); // a try on the connection before can get no reply any more
         self.offer = offer;
         self.permission = permission;
         self.over_tls = over_tls;
@@ -135,7 +140,7 @@ impl Client {
         self.next()
     }
 
-    /// Takes a reply: its code and the text of its last line behind the code.
+    /// Takes a reply: its code, and the text of its last line after the code.
     pub fn step(&mut self, code: u16, text: &[u8]) -> Step {
         match code {
             334 => return self.answer(text),
@@ -150,8 +155,8 @@ impl Client {
         }
     }
 
-    /// The relay closed the connection, which refuses the mechanism as a 5xx does. But a try whose AUTH command was not
-    /// sent (`line_sent` is about the last line that [`Step::Send`] gave) was none.
+    /// The connection has ended. That refuses the mechanism as a 5xx does, unless its AUTH command never went out: then the try
+    /// does not count. `line_sent` says whether the last line of [`Step::Send`] was sent.
     pub fn closed(&mut self, line_sent: bool) -> Step {
         if !line_sent && self.tries.last().is_some_and(Try::is_unanswered) {
             self.tries.pop();
@@ -159,8 +164,8 @@ impl Client {
         self.hang_up(End::Closed)
     }
 
-    /// The server is hanging up over the refusal before: on this connection nothing but the AUTH command of the try under way can
-    /// have reached it since. So is a 221, a 421 or the end of the connection now to be understood.
+    /// A 221, a 421 or the end of the connection now means that the server hangs up because of the refusal before. It has seen
+    /// nothing since but the AUTH command of the current try, and has not refused that.
     pub fn is_good_bye(&self) -> bool {
         self.tries_here > 1 && self.tries.last().is_some_and(Try::is_unanswered)
     }
@@ -175,7 +180,7 @@ impl Client {
         self.next()
     }
 
-    /// The mechanism that the relay accepted, and that accepted the relay.
+    /// The mechanism that logged in. None: there is no login yet.
     pub fn accepted(&self) -> Option<&'static Mechanism> {
         self.tries.iter().find(|t| t.end == Some(End::LoggedIn)).map(|t| t.mechanism)
     }
@@ -184,13 +189,13 @@ impl Client {
         let made = self.tries.len();
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
         last.end = Some(end);
-        last.exchange = None; // it has the login
+        last.exchange = None; // clears the copy of the login in it
         if last.showed_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
         }
     }
 
-    /// Takes a 235. It is a login where it ends an exchange that accepts it, and nothing else is one.
+    /// Takes a 235. It counts as a login only if an exchange is under way and accepts it.
     fn conclude(&mut self, text: &[u8]) -> Step {
         let exchange = self.tries.last_mut().and_then(|last| last.exchange.as_mut());
         match exchange.map(|exchange| exchange.accepts(text)) {
@@ -217,7 +222,7 @@ impl Client {
         match exchange.respond(challenge) {
             Ok(response) => {
                 last.answers += 1;
-                Step::Send(self.masked_later(response))
+                Step::Send(self.encode_and_mask(response))
             }
             Err(cancel) => {
                 last.exchange = None;
@@ -227,10 +232,10 @@ impl Client {
         }
     }
 
-    /// The base64 of what is now sent; the relay may repeat it.
-    fn masked_later(&mut self, Response { octets, open }: Response) -> Secret {
+    /// The base64 to send for a response. The relay may repeat it, so the mask gets to know it.
+    fn encode_and_mask(&mut self, Response { octets, mask_from }: Response) -> Secret {
         let base64 = base64_secret(&octets);
-        self.mask.add_sent(octets, open);
+        self.mask.add_sent(octets, mask_from);
         base64
     }
 
@@ -257,8 +262,8 @@ impl Client {
         let initial_response = initial.is_some();
         if let Some(response) = initial {
             line.add(b" ");
-            match &self.masked_later(response)[..] {
-                [] => line.add(b"="), // RFC 4954 section 4: an initial response of no octets
+            match &self.encode_and_mask(response)[..] {
+                [] => line.add(b"="), // RFC 4954 section 4: this stands for an empty initial response
                 base64 => line.add(base64),
             }
         }
@@ -267,8 +272,9 @@ impl Client {
         Step::Send(line)
     }
 
-    /// The first mechanism that is configured, offered, permitted and not yet tried, with a new exchange; when there is none, one
-    /// that has a bare form, if what the relay refused may have been the initial response. The second is true for the bare form.
+    /// The mechanism for the next try, with a new exchange: the first one permitted that was not tried, lost tries apart. When
+    /// there is none, one of which the relay may have refused only the initial response. The `bool` is true then: it goes without
+    /// that.
     fn candidate(&self) -> Option<(&'static Mechanism, bool, Box<dyn Exchange>)> {
         let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
@@ -283,11 +289,13 @@ impl Client {
         Some((mechanism, bare, mechanism.exchange(&self.login)?))
     }
 
+    /// The mechanisms of the order that the relay offers.
     fn usable(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         let offered = |mechanism: &&Mechanism| self.offer.names.iter().any(|name| name == mechanism.name);
         self.order.iter().copied().filter(offered)
     }
 
+    /// Those of them that may be used on this connection.
     fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         self.usable().filter(|mechanism| match self.permission {
             Permission::Any => true,

@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 /// The mechanisms that an EHLO reply offers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// An AUTH line was there, even an empty one.
+    /// There was an AUTH line, even an empty one.
     pub offered: bool,
-    /// The legal names (RFC 4422 section 3.1) of all AUTH and AUTH= lines in upper case, each once, as first seen.
+    /// The legal names (RFC 4422 section 3.1) of all AUTH and AUTH= lines, in upper case. Each stands once, in the order of the
+    /// reply.
     pub names: Vec<String>,
 }
 
 impl Offer {
-    /// Reads the parameters of AUTH lines. `AUTH=` is the form of the draft before RFC 2554, still sent.
+    /// Reads the parameters of AUTH lines. `AUTH=` is the form of a draft before RFC 2554; servers still send it.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Offer {
         let mut offer = Offer::default();
         let mut seen = BTreeSet::new();
@@ -38,14 +39,14 @@ pub fn offer(reply: &[u8]) -> Offer {
     Offer::of(lines.map(|(_, parameters)| parameters))
 }
 
-/// The mechanisms of an EHLO reply as a set of bits: those of the [table](MECHANISMS), and [`AUTH_OFFERED`].
+/// The mechanisms of an EHLO reply as a set of bits: those in the [table](MECHANISMS), and [`AUTH_OFFERED`].
 pub fn detect(reply: &[u8]) -> u32 {
     let offer = offer(reply);
     let known = MECHANISMS.iter().filter(|mechanism| offer.names.iter().any(|offered| offered == mechanism.name));
     known.fold(if offer.offered { AUTH_OFFERED } else { 0 }, |set, mechanism| set | mechanism.bit)
 }
 
-/// A word as a mechanism's name in upper case: 1 to 20 of A-Z, 0-9, hyphen and underscore (RFC 4422 section 3.1).
+/// A mechanism's name in upper case. None: the word is not 1 to 20 of A-Z, 0-9, hyphen and underscore (RFC 4422 section 3.1).
 fn mechanism_name(word: &[u8]) -> Option<String> {
     let legal = word.len() <= 20 && word.iter().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(c));
     legal.then(|| String::from_utf8_lossy(word).to_ascii_uppercase())
@@ -66,7 +67,7 @@ mod tests {
                 assert!(["LOGIN", "SCRAM-SHA-256-PLUS", "PLAIN-CLIENTTOKEN"].contains(&&*name), "cut at {cut}: {name}");
             }
         }
-        assert_eq!(offer(b"250-host\n250 AUTH LOGIN").names, ["LOGIN"]); // no cut: only the line end is missing
+        assert_eq!(offer(b"250-host\n250 AUTH LOGIN").names, ["LOGIN"]); // not cut: only the line end is missing
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each one sends.
+//! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each mechanism sends.
 
 pub mod cause;
 pub mod client;
@@ -24,12 +24,12 @@ pub(crate) fn base64_secret(plain: &[u8]) -> Secret {
     Secret::from(out)
 }
 
-/// How many characters of base64 so many octets make.
+/// The length of the base64 of `octets` octets, padding included.
 fn base64_length(octets: usize) -> usize {
     octets.div_ceil(3) * 4
 }
 
-/// The hexadecimal digits of an octet.
+/// The two hexadecimal digits of an octet, in lower case.
 const fn hex(octet: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     [DIGITS[(octet >> 4) as usize], DIGITS[(octet & 15) as usize]]

@@ -1,4 +1,4 @@
-//! What a client logs in with at a relay.
+//! The credentials of a login at a relay.
 
 use crate::secret::Secret;
 
@@ -8,22 +8,22 @@ pub enum Login {
     Password(PasswordLogin),
     /// The client certificate of the TLS connection (RFC 4422 appendix A).
     Certificate {
-        /// The identity to ask for, at least one octet. None: the one that the certificate names.
+        /// The authorization identity to ask for, at least one octet. None: the relay derives it from the certificate.
         identity: Option<Vec<u8>>,
     },
 }
 
-/// A user and a password.
+/// The credentials of a login by password.
 pub struct PasswordLogin {
-    /// The name to log in as (RFC 4616 authcid): any octets but NUL, at least one.
+    /// The name to log in as (authcid in RFC 4616): at least one octet, no NUL.
     pub user: Vec<u8>,
-    /// Any octets but NUL, at least one.
+    /// The password: at least one octet, no NUL.
     pub password: Secret,
-    /// The user was written `-user`: the password may cross the net in clear.
+    /// The control file has `-user`: the password may cross the network in clear.
     pub clear_allowed: bool,
 }
 
-/// The kinds of [`Login`], for rules that depend on nothing else of it.
+/// The kind of a [`Login`], for rules that depend on nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoginKind {
     /// [`Login::Password`].
@@ -33,7 +33,7 @@ pub enum LoginKind {
 }
 
 impl Login {
-    /// Its kind.
+    /// The kind of this login.
     pub fn kind(&self) -> LoginKind {
         match self {
             Login::Password(_) => LoginKind::Password,
@@ -41,7 +41,7 @@ impl Login {
         }
     }
 
-    /// The name that it is for. None: the one that the client certificate names.
+    /// The user or the authorization identity. None: the relay derives it from the client certificate.
     pub fn user(&self) -> Option<&[u8]> {
         match self {
             Login::Password(login) => Some(&login.user),
@@ -49,7 +49,7 @@ impl Login {
         }
     }
 
-    /// It is a password that may cross the net in clear.
+    /// This is a password that may cross the network in clear. A certificate never may.
     pub fn is_allowed_in_clear(&self) -> bool {
         matches!(self, Login::Password(PasswordLogin { clear_allowed: true, .. }))
     }

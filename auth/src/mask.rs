@@ -1,7 +1,7 @@
-//! Masking secrets in a server's words: whatever was sent in AUTH, and the password, becomes `<secret>`.
+//! Masks secrets in a server's replies: the password, and whatever was sent during AUTH, is replaced by `<secret>`.
 //!
-//! The secrets are kept as they are, and cleared when the mask is dropped. Fingerprints would only seem better: whoever has
-//! those of runs of a password finds it, run by run. Letter case is ignored: a server may echo a line in capitals.
+//! The mask keeps the secrets themselves and clears them when dropped. Fingerprints of short runs would not hide them: each run can
+//! be guessed by itself. Letter case is ignored, since a server may echo a line in capitals.
 
 mod reading;
 mod runs;
@@ -9,33 +9,35 @@ mod runs;
 use crate::mechanisms::plain;
 use crate::reply::is_cut;
 use crate::secret::{self, Secret};
-use reading::{Reading, counts, escaped, fold};
+use reading::{Reading, escaped, fold, is_significant};
 use runs::{Form, RUN, Runs};
 
-/// What must not be shown.
+/// The secrets of a login, and how they are hidden in replies.
 #[derive(Default)]
 pub struct Mask {
-    /// PLAIN's: NUL, user, NUL, password. Empty where there is no password.
+    /// The message of PLAIN: NUL, user, NUL, password. Empty if there is no password.
     message: Secret,
-    /// Where the password begins in it.
+    /// Where the password begins in `message`.
     password: usize,
-    /// What else was sent, before it became base64, and how much of its beginning is no secret by itself.
+    /// The other messages sent, before base64, each with the index from which it is masked as it is, too.
     sent: Vec<(Secret, usize)>,
 }
 
 impl Mask {
-    /// For this password, in each form that a relay may repeat, whichever is sent: it can know them from a login before. It is
-    /// masked where it stands whole; in pieces its hexadecimal digits, and the base64 that PLAIN and LOGIN make of it.
+    /// A mask for this password, whichever mechanism is used: the relay can know the password from an earlier login. The password
+    /// itself is masked where it stands whole. Its hexadecimal digits, and its base64 as PLAIN and LOGIN send it, are masked in
+    /// parts, too.
     pub fn new(user: &[u8], password: &[u8]) -> Mask {
         Mask { message: plain::message(user, password), password: user.len() + 2, sent: Vec::new() }
     }
 
-    /// Masks the base64 of this, too, whole or in pieces; and so itself without its first octets, so many as are `open`.
-    pub fn add_sent(&mut self, octets: Secret, open: usize) {
+    /// Adds a message that is sent in base64. Its base64 is masked, whole or in parts, and so are its own octets from `mask_from`
+    /// on.
+    pub fn add_sent(&mut self, octets: Secret, mask_from: usize) {
         let is_known =
             *octets == *self.message || **octets == *self.password() || self.sent.iter().any(|(o, _)| **o == *octets);
         if !is_known {
-            self.sent.push((octets, open));
+            self.sent.push((octets, mask_from));
         }
     }
 
@@ -43,19 +45,19 @@ impl Mask {
         &self.message[self.password..]
     }
 
+    /// All that is masked in parts.
     fn forms(&self) -> impl Iterator<Item = Form<'_>> {
         let password = [Form::Base64(&self.message), Form::Base64(self.password()), Form::Hex(self.password())];
-        let sent = self.sent.iter().flat_map(|(octets, open)| [Form::Base64(octets), Form::Plain(&octets[*open..])]);
+        let sent = self.sent.iter().flat_map(|(octets, from)| [Form::Base64(octets), Form::Plain(&octets[*from..])]);
         password.into_iter().chain(sent).filter(|form| form.length() > 0)
     }
 
-    /// A reply, or a part of one, with each secret replaced by `<secret>`, also where the reply's lines divide it.
+    /// Returns a reply, or a part of one, with each secret replaced by `<secret>`, even if it is split over several lines.
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
         Mask::replaced(text, &self.secret_places(text, false))
     }
 
-    /// The same for a text that was cut, wherever that was: as many octets of its end as may be the beginning of a secret
-    /// become one.
+    /// The same for a text that may be cut anywhere: also hides a suffix that could be a truncated secret.
     pub fn apply_cut(&self, text: &[u8]) -> Vec<u8> {
         Mask::replaced(text, &self.secret_places(text, true))
     }
@@ -72,16 +74,16 @@ impl Mask {
         out
     }
 
-    /// The same in place: each octet of a secret becomes `*`. Where the reply [is cut](is_cut), so does as much of its end as may
-    /// be the beginning of a secret.
-    pub fn blot(&self, text: &mut [u8]) {
+    /// Masks a reply in place: each octet of a secret becomes `*`. If the reply [is cut](is_cut), a suffix that could be a
+    /// truncated secret is overwritten, too.
+    pub fn mask_in_place(&self, text: &mut [u8]) {
         let secret = self.secret_places(text, is_cut(text));
         text.iter_mut().zip(secret).filter(|(_, secret)| *secret).for_each(|(octet, _)| *octet = b'*');
     }
 
-    /// For each octet whether it is of a secret, or between its parts.
+    /// For each octet of the text: whether it belongs to a secret, or stands between parts of one.
     fn secret_places(&self, text: &[u8], is_cut: bool) -> Vec<bool> {
-        let is_too_long = u32::try_from(text.len()).is_err(); // for the places of a Reading, and by far for a reply
+        let is_too_long = u32::try_from(text.len()).is_err(); // a Reading has u32 indices; no reply comes near that
         let mut secret = vec![is_too_long; text.len()];
         if is_too_long || text.is_empty() {
             return secret;
@@ -94,8 +96,8 @@ impl Mask {
     }
 
     fn mark(&self, reading: &Reading, is_cut: bool, secret: &mut [bool]) {
-        let password = self.password().iter().filter(|octet| counts(octet));
-        let is_longer = |octets: usize| password.clone().nth(octets).is_some(); // a token is longer than most texts by far
+        let password = self.password().iter().filter(|octet| is_significant(octet));
+        let is_longer = |octets: usize| password.clone().nth(octets).is_some(); // cheaper than a count: a token is long
         if is_longer(0) && !is_longer(reading.octets().len()) {
             let mut word = Secret::with_room(self.password().len());
             password.clone().for_each(|octet| word.add(&[fold(octet)]));
@@ -104,7 +106,7 @@ impl Mask {
         let mut runs = Runs::of(reading.octets());
         for form in self.forms() {
             match form.length() {
-                RUN.. => runs.look_for(form),
+                RUN.. => runs.mark(form),
                 length => {
                     let mut characters = Default::default();
                     form.characters(0, &mut characters);
@@ -122,9 +124,9 @@ impl Mask {
     }
 }
 
-/// As much of a line of a login as may be shown; what follows, unless the line is `*`, is a secret. It is told by its place
-/// and not by the mask: a password that is a word of ours must not show by its absence.
-pub fn open_part(line: &[u8]) -> &[u8] {
+/// The part of a client's line that may be shown: `AUTH` with its mechanism, or `*`. The rest is secret. It is found by position
+/// and not by content: a password that equals a protocol word must not be revealed by what is missing.
+pub fn showable_part(line: &[u8]) -> &[u8] {
     match line.strip_prefix(b"AUTH ") {
         Some(rest) => {
             &line[..rest.iter().position(|c| *c == b' ').map_or(line.len(), |blank| "AUTH ".len() + blank + 1)]
@@ -163,9 +165,9 @@ mod tests {
         assert_eq!(masked(""), "");
 
         let mut text = *b"535-your s3cr\n535 et pass, bWU=\n";
-        mask.blot(&mut text);
+        mask.mask_in_place(&mut text);
         assert_eq!(text, *b"535-your ****************, ****\n");
-        mask.blot(&mut []);
+        mask.mask_in_place(&mut []);
     }
 
     #[test]
@@ -179,7 +181,7 @@ mod tests {
             (b"535 no, it is not s3cret pas\n", b"535 no, it is not s3cret pas\n"),
         ] {
             let mut text = cut.to_vec();
-            mask.blot(&mut text);
+            mask.mask_in_place(&mut text);
             assert_eq!(text, masked);
         }
     }

@@ -1,7 +1,7 @@
-//! The mechanisms (RFC 4422): a file for each that can be used, and one table of all that have a name here.
+//! The mechanisms (RFC 4422): one file for each that can be used, and one table of all that are known by name.
 //!
-//! To add one: its file, which says what it sends, and its row. All that names mechanisms reads the table: `auth_detect` and the
-//! bits of the header, the orders, control/relays/HOST/mechanisms, qmail-remote-check.
+//! A new mechanism needs its file, which says what it sends, and its row in the table. Everything else reads the table:
+//! `auth_detect` and the bits in the header, the order of tries, control/relays/HOST/mechanisms, qmail-remote-check.
 
 pub(crate) mod cram_md5;
 mod external;
@@ -13,79 +13,82 @@ use crate::secret::Secret;
 use base64::Engine;
 use core::fmt;
 
-/// The client's side of one exchange, from the AUTH command on (RFC 4954 section 4). It begins as new with each command.
+/// The client's side of one exchange (RFC 4954 section 4). Each AUTH command gets a new one.
 pub trait Exchange {
-    /// What stands in the AUTH command itself. None: the mechanism waits for a challenge.
+    /// The initial response, which goes into the AUTH command itself. None: the mechanism waits for a challenge.
     fn initial_response(&self) -> Option<Response> {
         None
     }
 
-    /// The answer to a challenge, which is the text of a 334 as it came: some servers send prompts that are mistyped, or no base64
-    /// at all.
+    /// The answer to a challenge. That is the text of the 334, not decoded: some servers send mistyped prompts, or no base64 at
+    /// all.
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel>;
 
-    /// The exchange may end with this text of a 235. False is for a mechanism by which the server has to prove that it knows the
-    /// password, too, and has not: as [`Cancel::NotProven`], and there is no login.
+    /// Whether the exchange may end now, by a 235 with this text. A mechanism that makes the server prove that it knows the
+    /// password, too, returns false without that proof. It counts as [`Cancel::NotProven`]: there is no login.
     fn accepts(&mut self, _text: &[u8]) -> bool {
         true
     }
 }
 
-/// Why a challenge is not answered, so that the exchange is cancelled.
+/// Why an exchange is cancelled instead of answering a challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
-    /// It has no answer. Another mechanism may do better.
+    /// The mechanism has no answer. The next mechanism may be tried.
     NoAnswer,
-    /// The server does not know the password that it should know. It may be anybody, so nothing more of the login is sent to it.
+    /// The server has not proved that it knows the password. It may be an impostor, so nothing more of the login is sent to it.
     NotProven,
 }
 
-/// What an exchange sends, before it becomes base64.
+/// One message of an exchange, before it is encoded in base64.
 pub struct Response {
-    /// The octets. Where a server repeats their base64, that is masked.
+    /// The octets of the message. Their base64 is always masked in replies.
     pub octets: Secret,
-    /// How many of them, from the first on, are no secret by themselves.
-    pub open: usize,
+    /// The octets from this index on are masked in replies as they are, too.
+    pub mask_from: usize,
 }
 
 impl Response {
-    /// One whose octets are no secret by themselves, or are the password, which is masked anyway.
-    fn open(octets: Secret) -> Response {
-        Response { open: octets.len(), octets }
+    /// A response that needs no mask but that of its base64: there is no secret in it, or only the password, which is always
+    /// masked.
+    fn new(octets: Secret) -> Response {
+        Response { mask_from: octets.len(), octets }
     }
 }
 
-/// A row of the table.
+/// One row of the table of mechanisms.
 pub struct Mechanism {
-    /// The registered name.
+    /// The registered name (RFC 4422 section 3.1), in upper case.
     pub name: &'static str,
-    /// Its bit in what `auth_detect` answers. In C that is `AUTH_` and the name.
+    /// Its bit in the result of `auth_detect`. The C name of the bit is `AUTH_` and this name.
     pub bit: u32,
-    /// How an exchange begins, and so the kind of login that it is for. None: a server's offer of it is told, and no more.
+    /// How an exchange starts; that also says for which kind of login it is. None: it is only reported as offered, never used.
     pub start: Option<Start>,
-    /// The response, counted from 1, that shows the password to whoever reads the connection, or is at its other end.
+    /// Which response, counted from 1, shows the password to the server and to anybody who reads the connection. None: no response
+    /// does.
     pub shows_password: Option<usize>,
-    /// It is made without the initial response, which answers an empty challenge then, where a server refuses it or the command
-    /// would be too long with it.
+    /// The AUTH command may go without the initial response, which then answers an empty challenge. That is done where the command
+    /// would be too long, or where the server has refused the initial response.
     pub has_bare_form: bool,
-    /// Its place in the order to try them over TLS.
+    /// Its place in the order of tries over TLS. None: it is not tried there.
     pub over_tls: Option<u8>,
-    /// The same without TLS.
+    /// Its place in the order of tries without TLS. None: it is not tried there.
     pub in_clear: Option<u8>,
 }
 
-/// How an exchange begins.
+/// How an exchange starts: from which kind of login.
 #[derive(Clone, Copy)]
 pub enum Start {
-    /// With a user and a password.
+    /// From a user and a password.
     Password(fn(&PasswordLogin) -> Box<dyn Exchange>),
-    /// With the identity to ask for, where TLS has shown a client certificate.
+    /// From the authorization identity, if any. The client certificate itself is shown by TLS.
     Certificate(fn(Option<&[u8]>) -> Box<dyn Exchange>),
 }
 
-/// The bit of `auth_detect` that is no mechanism's: an AUTH line was there, even an empty one.
+/// The bit of `auth_detect` that belongs to no mechanism: there was an AUTH line, even an empty one.
 pub const AUTH_OFFERED: u32 = 0x001;
 
+/// What the rows of mechanisms that cannot be used have in common.
 const DETECTED: Mechanism = Mechanism {
     name: "",
     bit: 0,
@@ -96,7 +99,8 @@ const DETECTED: Mechanism = Mechanism {
     in_clear: None,
 };
 
-/// Over TLS what shows the password comes first, since servers that offer CRAM-MD5 and cannot do it are many; in clear it comes last.
+/// The table. Over TLS, CRAM-MD5 comes after PLAIN and LOGIN, since many servers offer it and cannot do it. In clear it comes
+/// first, since it does not show the password.
 #[rustfmt::skip] // a row is two lines
 pub static MECHANISMS: [Mechanism; 10] = [
     Mechanism { name: "PLAIN", bit: 0x002, start: Some(Start::Password(plain::start)), // RFC 4616
@@ -116,7 +120,7 @@ pub static MECHANISMS: [Mechanism; 10] = [
 ];
 
 impl Mechanism {
-    /// The kind of login that it is for. None: it cannot be used.
+    /// The kind of login that the mechanism is for. None: it cannot be used.
     pub fn kind(&self) -> Option<LoginKind> {
         Some(match self.start? {
             Start::Password(_) => LoginKind::Password,
@@ -124,7 +128,7 @@ impl Mechanism {
         })
     }
 
-    /// An exchange. None: it is not for this login.
+    /// A new exchange. None: the mechanism is not for this kind of login.
     pub(crate) fn exchange(&self, login: &Login) -> Option<Box<dyn Exchange>> {
         match (self.start?, login) {
             (Start::Password(start), Login::Password(login)) => Some(start(login)),
@@ -134,7 +138,7 @@ impl Mechanism {
     }
 }
 
-/// There is one of each name.
+/// Names are unique in the table.
 impl PartialEq for Mechanism {
     fn eq(&self, other: &Mechanism) -> bool {
         self.name == other.name
@@ -147,7 +151,7 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// All that can be used, in the order to try them: over TLS, or in clear.
+/// The mechanisms that can be used over TLS, or in clear, in the order of tries.
 pub fn order(over_tls: bool) -> Vec<&'static Mechanism> {
     let place = |mechanism: &Mechanism| if over_tls { mechanism.over_tls } else { mechanism.in_clear };
     let mut order: Vec<_> = MECHANISMS.iter().filter(|mechanism| place(mechanism).is_some()).collect();
@@ -155,12 +159,12 @@ pub fn order(over_tls: bool) -> Vec<&'static Mechanism> {
     order
 }
 
-/// The one of this name, in upper or lower case, if it can be used.
+/// The mechanism of this name, in upper or lower case. None: it is not known, or cannot be used.
 pub fn usable(name: &str) -> Option<&'static Mechanism> {
     MECHANISMS.iter().find(|mechanism| mechanism.start.is_some() && mechanism.name.eq_ignore_ascii_case(name))
 }
 
-/// The octets of a challenge in base64, between the blanks before it and the next one: a server is known that adds words. None: it is
+/// Decodes a challenge. Blanks before it are skipped, and it ends at the next blank: one server adds words after it. None: it is
 /// not base64.
 fn decoded(challenge: &[u8]) -> Option<Vec<u8>> {
     let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());

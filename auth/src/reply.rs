@@ -1,62 +1,62 @@
-//! Replies (RFC 5321 section 4.2): read octet by octet, however they are cut into segments, and what stands in a whole one.
+//! SMTP replies (RFC 5321 section 4.2): a reader that takes octets as they come from the network, and functions on whole replies.
 //!
-//! What stands in it is read in wire form and as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a line.
+//! The functions take a reply in wire form, or as a classic qmail-remote.c keeps it: CR removed, perhaps cut in the middle of a
+//! line.
 
 use crate::texts;
 use std::error::Error;
 
-/// A reply is read up to this many octets.
+/// The limit of a reply, in octets with its line ends. RFC 5321 has no limit for a whole reply.
 pub const REPLY_OCTETS: usize = 64 * 1024;
-/// A reply is read up to this many lines.
+/// The limit of a reply, in lines.
 pub const REPLY_LINES: usize = 512;
 
-/// A whole reply.
+/// A whole reply, as [`ReplyReader`] returns it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// 100 to 599.
+    /// The reply code, 100 to 599.
     pub code: u16,
-    /// All lines with their codes, CR removed, each ended by LF: what qmail keeps and shows.
+    /// All lines with their codes, without CR, each with its LF: what qmail keeps and shows. Empty lines are left out.
     pub text: Vec<u8>,
 }
 
 impl Reply {
-    /// 2 for 2xx, and so on.
+    /// The first digit of the code.
     pub fn class(&self) -> u16 {
         self.code / 100
     }
 
-    /// A line has this enhanced status code (RFC 3463), or one that begins so: `5.7.30`, `5.1.`.
+    /// Whether a line has this enhanced status code (RFC 3463). One that ends in a dot is a prefix: `5.7.30`, `5.1.`.
     pub fn has_status(&self, status: &str) -> bool {
         let texts = self.text.split(|c| *c == b'\n').filter_map(|line| line.get(4..));
         let mut behind = texts.filter_map(|text| text.trim_ascii_start().strip_prefix(status.as_bytes()));
         behind.any(|rest| status.ends_with('.') || !rest.first().is_some_and(u8::is_ascii_digit))
     }
 
-    /// [`last_text`] of it.
+    /// The [`last_text`] of this reply.
     pub fn last_text(&self) -> &[u8] {
         last_text(&self.text)
     }
 }
 
-/// The text of a reply's last line behind its code and the blank; empty where there is none (`334` alone is sent).
+/// The text of a reply's last line, after the code and the blank. Empty if there is none: some servers send `334` alone.
 pub fn last_text(reply: &[u8]) -> &[u8] {
     let text = reply.strip_suffix(b"\n").unwrap_or(reply);
     let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
     last.get(4..).unwrap_or_default()
 }
 
-/// The reply has no LF at its end, or a last line that others follow.
+/// Whether a reply is incomplete: it has no LF at its end, or its last line says that others follow (`250-`).
 pub fn is_cut(reply: &[u8]) -> bool {
     let last = reply.split_inclusive(|c| *c == b'\n').next_back().unwrap_or_default();
     last.last() != Some(&b'\n') || last.get(3) == Some(&b'-')
 }
 
-/// The keywords of a 250 reply to EHLO (RFC 5321 section 4.1.1.1), each with what follows it on its line: nothing, or the parameters,
-/// with the blank or `=` that ended the keyword before them. The last word of a line that was cut is left out, since it may be the
-/// beginning of a longer one.
+/// The keywords of a reply to EHLO (RFC 5321 section 4.1.1.1), each with its parameters. These begin with the blank or the `=` that
+/// ends the keyword, or are empty. A reply with another code than 250 has no keywords.
 ///
-/// They stand in all lines but the first, which is the greeting, unless it is the only one: a server is known that answers
-/// `250 AUTH LOGIN` and nothing else. A reply that is no 250 has none.
+/// The first line is the greeting and has no keyword, unless it is the only line: one server answers just `250 AUTH LOGIN`. If the
+/// reply is cut within a line, the last word of that line is left out, since it may be the beginning of a longer one.
 pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let is_whole = reply.len() <= REPLY_OCTETS;
     let mut rest = &reply[..reply.len().min(REPLY_OCTETS)];
@@ -68,7 +68,7 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             let line = line.trim_ascii_end();
             let is_last = line.get(3) != Some(&b'-');
             let is_250 = line.starts_with(b"250") && line.get(3).is_none_or(|c| b"- \t".contains(c));
-            // Behind the last line stand only stray replies; a line that is no 250 makes this no EHLO reply.
+            // Anything after the last line is a stray reply, and a line without 250 does not belong to an EHLO reply.
             rest = if is_last || !is_250 { &[] } else { behind.get(1..).unwrap_or_default() };
             lines += 1;
             if !is_250 || lines == 1 && !is_last {
@@ -77,7 +77,7 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             let text = line.get(4..).unwrap_or_default();
             let (keyword, parameters) =
                 text.split_at(text.iter().position(|c| b" \t=".contains(c)).unwrap_or(text.len()));
-            // A caller may hold the reply without the line end of its last line; any other missing one is a cut.
+            // A caller may keep the reply without its last line end. If the end of another line is missing, the line was cut.
             if end.is_some() || is_last && is_whole {
                 return Some((keyword, parameters));
             }
@@ -89,7 +89,8 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 texts! {
-    /// Why octets are no reply: a line has no code, or another one than the line before; or they are over 64 KiB or 512 lines.
+    /// Why octets are not a reply. Malformed: a line has no code, or its code differs from that of the first line. Too long: there
+    /// are more than 64 KiB or 512 lines.
     #[derive(Debug, PartialEq, Eq)]
     pub enum ReplyError {
         Malformed => "it sent what is no SMTP reply",
@@ -99,30 +100,31 @@ texts! {
 
 impl Error for ReplyError {}
 
-/// Reads one reply after the other. Lines may end in LF alone or in several CR and LF, and empty ones may stand between
-/// others: such servers exist.
+/// Reads replies, one after the other. It takes what real servers send: lines that end in LF alone or in several CRs and LF, and
+/// empty lines in between.
 #[derive(Default)]
 pub struct ReplyReader {
     text: Vec<u8>,
     line_start: usize,
     lines: usize,
     octets: usize,
-    /// That of the first line; all others must have the same.
+    /// The code of the first line. All other lines must have the same (RFC 5321 section 4.2.1).
     code: Option<u16>,
 }
 
 impl ReplyReader {
-    /// No octet of a next reply has been read.
+    /// Whether no octet of the next reply has been read yet.
     pub fn is_empty(&self) -> bool {
         self.octets == 0
     }
 
-    /// What was read of a reply so far, also of one that turned out to be none.
+    /// The text read so far: the beginning of a reply, or of what turned out not to be one.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Takes octets from the front of `input`, up to the end of the reply. None: all are taken and the reply goes on.
+    /// Takes octets from the front of `input`, up to the end of one reply. None: the input is used up and the reply is not
+    /// complete. After an error the reader must not be used any more, except for [`ReplyReader::text`].
     pub fn read(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
         while let Some((&octet, rest)) = input.split_first() {
             *input = rest;
@@ -143,6 +145,7 @@ impl ReplyReader {
         None
     }
 
+    /// Returns the reply if this was the end of its last line.
     fn end_of_line(&mut self) -> Option<Result<Reply, ReplyError>> {
         let line = &self.text[self.line_start..];
         if line.is_empty() {
@@ -163,7 +166,7 @@ impl ReplyReader {
     }
 }
 
-/// The code of a whole reply: that of its first line, which each other line that is not cut has, too. None: it is not one.
+/// The code of a whole reply: the one that all its lines have, a cut last line apart. None: this is not a reply.
 pub fn code_of(reply: &[u8]) -> Option<u16> {
     let first = code(reply.split(|c| *c == b'\n').next()?.trim_ascii_end())?;
     let mut others =
@@ -171,7 +174,7 @@ pub fn code_of(reply: &[u8]) -> Option<u16> {
     others.all(|line| line.is_empty() || code(line) == Some(first)).then_some(first)
 }
 
-/// The code of a line: three digits, then the end, a blank or a hyphen.
+/// The code of a line: three digits, then a blank, a tab, a hyphen or the end of the line. None: it has none.
 fn code(line: &[u8]) -> Option<u16> {
     let (digits, rest) = line.split_first_chunk::<3>()?;
     let legal = (b'1'..=b'5').contains(&digits[0]) && digits.iter().all(u8::is_ascii_digit);
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply() {
+    fn what_is_not_a_reply() {
         for octets in
             [&b" \r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"2500 ok\r\n", b"650 ok\r\n", b"250-a\r\n251 b\r\n", b"hello\n"]
         {

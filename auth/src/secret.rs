@@ -1,25 +1,25 @@
-//! Octets that are cleared from memory when they are dropped: passwords, and what is made of them.
+//! Buffers that are cleared from memory when dropped, for passwords and everything made from them.
 //!
-//! All clearing is here, so that one switch can turn it off: a debug build keeps secrets where the environment has
-//! [`KEEP`], which is how a test knows that it would find one.
+//! All clearing is in this file, so that one switch can turn it off: a debug build keeps its secrets if [`KEEP`] is in the
+//! environment. The test that looks for secrets in memory uses the switch to show that it would find one.
 
 use std::ops::Deref;
 use zeroize::Zeroize;
 
-/// The environment variable that makes a debug build keep its secrets. A release build does not look at it.
+/// The environment variable that makes a debug build keep its secrets. A release build ignores it.
 pub const KEEP: &str = "QMAIL_REMOTE_AUTH_TEST_KEEPS_SECRETS";
 
-/// Octets that are cleared when dropped. A move of it copies none of them, and where it grows it clears what it leaves behind.
+/// Octets that are cleared when dropped. Moving it does not copy them, and growing it clears the old buffer.
 #[derive(Default)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// An empty one, with room for this many octets.
+    /// An empty secret with room for this many octets.
     pub fn with_room(octets: usize) -> Secret {
         Secret(Vec::with_capacity(octets))
     }
 
-    /// Adds these at its end.
+    /// Appends octets.
     pub fn add(&mut self, octets: &[u8]) {
         let length = self.0.len() + octets.len();
         if length > self.0.capacity() {
@@ -31,16 +31,16 @@ impl Secret {
         self.0.extend_from_slice(octets);
     }
 
-    /// The octets, which whoever has them now may clear, or not if they are no secret.
+    /// Gives up the octets. They are no longer cleared when dropped: clearing them, if they are a secret, is now the caller's duty.
     pub fn into_octets(mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
 
-    /// Cuts these off if they are its beginning. Says whether they were.
+    /// Removes the prefix if the octets begin with it, and returns whether they did.
     pub fn cut_prefix(&mut self, prefix: &[u8]) -> bool {
         let begins = self.0.starts_with(prefix);
         if begins {
-            self.0.drain(..prefix.len()); // what moves leaves its copy in the spare room, which is cleared too
+            self.0.drain(..prefix.len()); // this leaves a copy in the spare capacity, which is cleared too
         }
         begins
     }
@@ -72,18 +72,17 @@ impl Drop for Secret {
     }
 }
 
-/// Overwrites the octets, the buffer's spare room included, and leaves it empty.
+/// Overwrites the whole buffer, spare capacity included, and leaves it empty.
 pub fn clear(octets: &mut Vec<u8>) {
-    match keeps() {
-        true => std::mem::forget(std::mem::take(octets)), // or whoever gets the memory next may overwrite it
-        false => {
-            octets.clear();
-            octets.spare_capacity_mut().zeroize(); // all of it, and not octet by octet: control files can be large
-        }
+    if keeps() {
+        std::mem::forget(std::mem::take(octets)); // freed memory could be overwritten by its next owner
+    } else {
+        octets.clear();
+        octets.spare_capacity_mut().zeroize(); // in one go, not octet by octet: control files can be large
     }
 }
 
-/// Overwrites the octets of an array.
+/// Overwrites octets that are not in a vector.
 pub fn clear_array(octets: &mut [u8]) {
     if !keeps() {
         octets.zeroize();

@@ -1,8 +1,8 @@
-//! Texts that a report can have, as types: what a reader searches for stands once, beside its name, and a list of all of them can
-//! be held against the documents.
+//! The texts of reports, as types. Each text is written once, beside its name, so that it can be searched for. A list of all texts
+//! lets the tests compare them with the documents.
 
-/// Makes an enum of texts: `Display` writes the text of a variant, whose fields stand in it by name, and `TEXTS` has all of them as
-/// they are written here.
+/// Declares an enum of texts. `Display` writes the text of a variant and fills in its fields by name. `TEXTS` is the list of all
+/// texts as they are written in the declaration.
 ///
 /// ```ignore
 /// texts! {

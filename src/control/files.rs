@@ -1,5 +1,5 @@
-//! Reading control files by qmail's rules: a missing file is a default, anything else that goes wrong is an error. What an editor
-//! of another system made of one must not hide a line: it is skipped, or an error.
+//! Reads control files by qmail's rules: a missing file means the default, and any other failure is an error. Marks and line ends
+//! of another system's editor must not hide a line: they are skipped, or an error.
 
 use crate::cause::{ControlCause, FileError};
 use crate::event::{Event, Log};
@@ -14,10 +14,10 @@ use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
-/// A control file that cannot be read or understood: which, where in it, and why.
+/// A control file that cannot be read or understood. The mail waits until somebody has fixed it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ControlError {
-    /// `control/smtproutes line 1`.
+    /// The file, and the line if that is known: `control/smtproutes line 1`.
     pub place: String,
     /// What is wrong there.
     pub why: ControlCause,
@@ -32,28 +32,27 @@ impl fmt::Display for ControlError {
 impl Error for ControlError {}
 
 impl ControlError {
-    /// About a file in the control directory.
+    /// An error in a whole file; `name` is its path in the control directory.
     pub fn of(name: &str, why: ControlCause) -> ControlError {
         ControlError { place: format!("control/{name}"), why }
     }
 }
 
-/// The control directory of a home.
+/// The control directory of one qmail home. Names of files are paths in this directory.
 pub struct Control {
     /// qmail's home, `/var/qmail` on most systems.
     pub home: PathBuf,
-    /// What is told which files were asked for.
+    /// Receives an event for each file asked for.
     pub log: Log,
 }
 
 impl Control {
-    /// A whole file without a byte order mark, or None when there is none. It may hold a password, so its memory is cleared when
-    /// dropped.
+    /// A whole file, without a byte order mark. None: there is no file. It may hold a password, so it is a [`Secret`].
     pub fn read(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(mut content) = self.octets(name)? else { return Ok(None) };
         text_encoding::skip_mark(&mut content).map_err(|why| ControlError::of(name, ControlCause::File { why }))?;
-        // A password has one line, and each octet of that is its own.
-        let hidden = if name.ends_with("/password") { None } else { hiding(&content) };
+        // Every octet of a password's line belongs to the password, a CR too.
+        let hidden = if name.ends_with("/password") { None } else { hidden_line(&content) };
         if let Some((at, why)) = hidden {
             let number = memchr::memchr_iter(b'\n', &content[..at]).count() + 1;
             return Err(ControlError { place: format!("control/{name} line {number}"), why });
@@ -61,15 +60,17 @@ impl Control {
         Ok(Some(content))
     }
 
-    /// The file begins with a byte order mark.
+    /// Whether the file begins with a byte order mark. False if it cannot be read.
     pub fn has_mark(&self, name: &str) -> bool {
         self.octets(name).is_ok_and(|content| content.is_some_and(|content| content.starts_with(MARK)))
     }
 
     fn octets(&self, name: &str) -> Result<Option<Secret>, ControlError> {
-        let read = |path: PathBuf| match fs::metadata(&path)?.file_type().is_fifo() {
-            true => Err(io::Error::other(FileError::Fifo)), // it would be waited for
-            false => fs::read(path),
+        let read = |path: PathBuf| {
+            if fs::metadata(&path)?.file_type().is_fifo() {
+                return Err(io::Error::other(FileError::Fifo)); // opening it would wait for a writer
+            }
+            fs::read(path)
         };
         self.found(name, read).map(|content| content.map(Secret::from))
     }
@@ -79,7 +80,7 @@ impl Control {
         self.found(name, fs::metadata).map(|metadata| metadata.is_some())
     }
 
-    /// The names in a directory; none where it may not be listed.
+    /// The names in a directory. Empty if there is no directory, or no permission to list it.
     pub fn names(&self, name: &str) -> Result<Vec<String>, ControlError> {
         let list = |path: PathBuf| match fs::read_dir(path) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Vec::new()),
@@ -88,8 +89,7 @@ impl Control {
         Ok(self.found(name, list)?.unwrap_or_default())
     }
 
-    /// What `ask` finds, or None when there is nothing of this name. A dangling symlink is
-    /// an error: it says that there should be a file.
+    /// What `ask` finds. None: there is nothing of this name. A dangling symlink is an error: somebody wanted a file to be there.
     fn found<T>(&self, name: &str, ask: impl FnOnce(PathBuf) -> io::Result<T>) -> Result<Option<T>, ControlError> {
         let control = self.home.join("control");
         let path = control.join(name);
@@ -100,25 +100,24 @@ impl Control {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut on_the_way = path.ancestors().take_while(|path| *path != control);
-                match on_the_way.any(|path| path.is_symlink() && !path.exists()) {
-                    true => Err(ControlError::of(name, ControlCause::DanglingLink)),
-                    false => {
-                        self.log.notify(&Event::File(name, false));
-                        Ok(None)
-                    }
+                if on_the_way.any(|path| path.is_symlink() && !path.exists()) {
+                    return Err(ControlError::of(name, ControlCause::DanglingLink));
                 }
+                self.log.notify(&Event::File(name, false));
+                Ok(None)
             }
             Err(error) => Err(ControlError::of(name, ControlCause::System { why: os_error(&error) })),
         }
     }
 
-    /// The first line without blanks at its end, as stock's control_readline gives it.
+    /// The first line without blanks at its end, as control_readline of stock qmail reads it. None: there is no file.
     pub fn first_line(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let Some(content) = self.read(name)? else { return Ok(None) };
         Ok(Some(Secret::from(strip_blanks(first_line(&content)))))
     }
 
-    /// The number that begins the first line; the default when there is none, as stock's control_readint.
+    /// The number at the beginning of the first line, as control_readint of stock qmail reads it; the default if there is no
+    /// number.
     pub fn number(&self, name: &str, default: u64) -> Result<u64, ControlError> {
         let Some(line) = self.first_line(name)? else { return Ok(default) };
         let digits = line.iter().take_while(|c| c.is_ascii_digit());
@@ -126,7 +125,7 @@ impl Control {
         Ok(if line.first().is_some_and(u8::is_ascii_digit) { digits.fold(0, add) } else { default })
     }
 
-    /// The IP address in the first line; none where that is empty.
+    /// The IP address in the first line. None: there is no file, or the line is empty.
     pub fn ip(&self, name: &str) -> Result<Option<IpAddr>, ControlError> {
         let line = self.first_line(name)?.unwrap_or_default();
         let address = std::str::from_utf8(&line).ok().and_then(|line| line.parse().ok());
@@ -136,7 +135,7 @@ impl Control {
         }
     }
 
-    /// control/helohost, else control/me. It goes out as it stands, so it must be one word.
+    /// The name for EHLO: control/helohost, else control/me. It is sent unchanged, so it must be one word of printable ASCII.
     pub fn helohost(&self) -> Result<Vec<u8>, ControlError> {
         for name in ["helohost", "me"] {
             match self.first_line(name)? {
@@ -151,10 +150,12 @@ impl Control {
     }
 }
 
-/// Where something hides a line that stands behind it, and what that is: a CR that another system's editor took for the line's end, so
-/// that the next one stands in a comment or goes to a relay as the end of a password; or the mark of a file that was put behind
-/// another, which is a part of its first line's key. A CR with no line behind it can be a password's.
-fn hiding(content: &[u8]) -> Option<(usize, ControlCause)> {
+/// Finds a line that qmail's rules would hide: its index, and the cause.
+///
+/// - After a CR. Another system's editor took the CR for a line end. The line after it would be part of a comment, or go to a relay
+///   as the end of a password. If what follows does not look like a line, the CR may belong to a password.
+/// - After a byte order mark that begins a line, as after joining two files. The mark would become part of the line's key.
+fn hidden_line(content: &[u8]) -> Option<(usize, ControlCause)> {
     let is_one_line = memchr::memchr(b'\n', content).is_none();
     let mut looked_at = 0;
     memchr::memchr2_iter(b'\r', MARK[0], content).find_map(|at| {
@@ -173,12 +174,12 @@ fn hiding(content: &[u8]) -> Option<(usize, ControlCause)> {
     })
 }
 
-/// Up to the first LF, if there is one.
+/// The first line without its LF.
 pub fn first_line(content: &[u8]) -> &[u8] {
     &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())]
 }
 
-/// qmail drops blanks, tabs and line ends at a line's end, and keeps CR.
+/// A line without the blanks, tabs and LFs at its end. qmail keeps a CR there.
 pub fn strip_blanks(line: &[u8]) -> &[u8] {
     let kept = line.iter().rposition(|c| !b" \t\n".contains(c)).map_or(0, |last| last + 1);
     &line[..kept]

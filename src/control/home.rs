@@ -1,29 +1,34 @@
-//! Where qmail lives. Nothing is compiled in: one package serves every layout.
+//! Finds qmail's home at run time, so that one package serves every layout.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the process knows of its surroundings; each may be absent.
+/// What the process knows about its surroundings. A missing value is None.
 #[derive(Default)]
 pub struct Surroundings<'a> {
     /// The environment variable QMAILHOME.
     pub qmailhome: Option<&'a Path>,
-    /// The working directory; qmail-rspawn starts us in queue/mess.
+    /// The working directory. qmail-rspawn starts the program in queue/mess.
     pub cwd: Option<&'a Path>,
-    /// The file name that the program was executed by (AT_EXECFN).
+    /// The file name that the program was executed by (AT_EXECFN of getauxval(3)).
     pub execfn: Option<&'a Path>,
-    /// The number of the process.
+    /// The process id.
     pub pid: u32,
 }
 
-/// Where qmail's home is looked for when nothing tells.
+/// The homes to try last.
 const USUAL: [&str; 2] = ["/var/qmail", "/var/lib/qmail"];
 
-/// qmail's home: `$QMAILHOME`, which must have `control`; else the first that has it of `../..` of the working directory, when
-/// that is `.../queue/mess` (the queue may be a link to another disk), of the parent of the directory that the program was
-/// executed from, and of the usual places. Where it cannot be seen whether `control` is there it counts as there, and cannot be
-/// read then: the mail waits, and does not go by what another home says.
+/// Finds qmail's home: the first of these that has a directory `control`.
+///
+/// 1. `$QMAILHOME`. If it is set and not empty, no other is tried.
+/// 2. `../..` of the working directory, if that is `.../queue/mess`. If the queue is a link to another disk, that is not the home.
+/// 3. The parent of the directory that the program was executed from.
+/// 4. The usual places.
+///
+/// If it cannot be seen whether `control` exists, it counts as existing. Reading it fails later and the mail waits: it must not be
+/// sent by the rules of another home.
 pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
     let has_control = |home: &&Path| match fs::metadata(home.join("control")) {
         Ok(control) => control.is_dir(),
@@ -32,7 +37,7 @@ pub fn find(surroundings: &Surroundings) -> Option<PathBuf> {
     if let Some(home) = surroundings.qmailhome.filter(|home| !home.as_os_str().is_empty()) {
         return Some(home).filter(has_control).map(Path::to_owned);
     }
-    let cwd = surroundings.cwd?; // it may be that of another home than the ones below
+    let cwd = surroundings.cwd?; // without it, the homes below may be the wrong ones
     let program = surroundings.execfn.map(|program| cwd.join(program));
     let executed_from = program.as_deref().and_then(|program| program.parent()?.parent());
     let mess = Some(cwd).filter(|cwd| cwd.ends_with("queue/mess")).and_then(|mess| mess.ancestors().nth(2));

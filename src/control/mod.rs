@@ -1,4 +1,4 @@
-//! qmail's control files, and those that this program adds: one file here per format.
+//! qmail's control files, and those that this program adds. Each format has its own file here.
 
 pub mod files;
 pub mod home;
@@ -14,25 +14,25 @@ use qmail_auth::mechanisms::Mechanism;
 use senders::Sender;
 use std::net::IpAddr;
 
-/// All that the control files say about a mail to one host.
+/// What the control files say about a mail from one sender to one host.
 pub struct Settings {
-    /// What to say in EHLO: control/helohost, else control/me.
+    /// The name for EHLO: control/helohost, else control/me.
     pub helohost: Vec<u8>,
-    /// Seconds, for each address.
+    /// The limit for connecting to one address, in seconds.
     pub timeoutconnect: u64,
-    /// Seconds, for each reply and each write.
+    /// The limit for each reply and each write, in seconds.
     pub timeoutremote: u64,
-    /// The address to send from.
+    /// The local address to connect from. None: the system chooses.
     pub outgoingip: Option<IpAddr>,
-    /// Where the mail goes. None: no route, so by MX.
+    /// The relay that takes the mail. None: it goes by MX.
     pub route: Option<Route>,
 }
 
-/// A login, and where it stands.
+/// A login, and where it is written.
 pub struct Credentials {
-    /// What to log in with.
+    /// The login itself.
     pub login: Login,
-    /// For reports: `control/smtproutes line 1`, or `control/relays/smtp.example.jp`.
+    /// Where the login is written, for reports: `control/smtproutes line 1`, or `control/relays/smtp.example.jp`.
     pub source: String,
 }
 
@@ -42,17 +42,18 @@ pub struct Route {
     pub host: String,
     /// The port to connect to.
     pub port: u16,
-    /// Which line says so: `control/smtproutes line 1`.
+    /// The line of the route, for reports: `control/smtproutes line 1`.
     pub source: String,
-    /// From control/authsenders, else from the route's own line, else from control/relays.
+    /// The login of control/authsenders, else of the route's own line, else of control/relays. None: no login.
     pub credentials: Option<Credentials>,
     /// What control/relays and control/tlscafile say of TLS.
     pub security: Security,
-    /// control/relays/HOST/mechanisms: what to try, in this order.
+    /// The mechanisms to try, in this order, from control/relays/HOST/mechanisms. None: the order of the table of mechanisms.
     pub mechanisms: Option<Vec<&'static Mechanism>>,
 }
 
 impl Route {
+    /// Whether host and port are the same.
     fn is_same_relay(&self, other: &Route) -> bool {
         let bare = |route: &Route| route.host.trim_end_matches('.').to_ascii_lowercase();
         self.port == other.port && bare(self) == bare(other)
@@ -60,7 +61,7 @@ impl Route {
 }
 
 impl Settings {
-    /// Reads what a mail from `sender` to `host` needs. Nothing else is opened.
+    /// Reads the settings for a mail from `sender` to `host`. No other control file is opened.
     pub fn read(control: &Control, host: &[u8], sender: &[u8]) -> Result<Settings, ControlError> {
         let route = match senders::find(control, sender)? {
             Some(Sender::Relay(mut route)) => {

@@ -1,4 +1,4 @@
-//! control/relays/HOST/: what belongs to one relay, one value in the first line of each file, in qmail's manner.
+//! control/relays/HOST/: the settings of one relay. As with qmail's own control files, each file has one value in its first line.
 
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
@@ -11,17 +11,17 @@ use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 
-/// The files that a relay's directory may have.
+/// The files that are read in a relay's directory.
 pub const NAMES: [&str; 7] = ["user", "password", "tls", "cafile", "mechanisms", "clientcert", "clientkey"];
 
-/// A relay's directory, `control/relays/smtp.example.jp`, whether it is there or not; None where the name can be no
-/// directory's.
+/// The directory of a relay, `control/relays/smtp.example.jp`, whether it exists or not. None: the relay's name cannot be the name
+/// of a directory.
 pub fn directory(host: &str) -> Option<String> {
     let name = normal(host);
     is_legal(&name).then(|| format!("control/relays/{name}"))
 }
 
-/// Adds to a route what control/relays says of its relay. What the route's own line says of the login wins.
+/// Adds to a route what control/tlscafile and control/relays say about its relay. A login that the route already has wins.
 pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
     route.security.cafile = pem_file(control, "tlscafile")?;
     let name = normal(&route.host);
@@ -40,9 +40,9 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
         route.security.cafile = Some(file);
     }
-    no_file_passed_over(control, &directory, &route)?;
+    no_misnamed_file(control, &directory, &route)?;
     if route.credentials.is_none() {
-        route.credentials = login(control, &directory, route.security.client.is_some())?;
+        route.credentials = read_login(control, &directory, route.security.client.is_some())?;
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
         route.security.policy =
@@ -68,6 +68,7 @@ fn pem_file(control: &Control, name: &str) -> Result<Option<PemFile>, ControlErr
     Ok(Some(PemFile { path: control.home.join(OsStr::from_bytes(&line)), source }))
 }
 
+/// The client certificate and its key. One without the other is an error.
 fn client_certificate(control: &Control, directory: &str) -> Result<Option<(PemFile, PemFile)>, ControlError> {
     let [certificate, key] = ["clientcert", "clientkey"].map(|name| pem_file(control, &format!("{directory}/{name}")));
     match (certificate?, key?) {
@@ -77,8 +78,8 @@ fn client_certificate(control: &Control, directory: &str) -> Result<Option<(PemF
     }
 }
 
-/// A relay's name as its directory has it: in lower case, without a trailing dot; an IP address in its usual form and
-/// without brackets.
+/// The name of a relay's directory: in lower case and without a trailing dot; an IP address in its canonical form, without
+/// brackets.
 fn normal(host: &str) -> String {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match bare.parse::<IpAddr>() {
@@ -87,31 +88,33 @@ fn normal(host: &str) -> String {
     }
 }
 
-/// The name becomes a path, so it is of letters, digits, dots and hyphens, with no empty label, or an IP address.
+/// Whether a name may become part of a path: an IP address, or labels of letters, digits and hyphens, none of them empty.
 fn is_legal(name: &str) -> bool {
     let label = |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
     name.parse::<IpAddr>().is_ok() || name.split('.').all(label)
 }
 
-/// Fails where a directory is the relay's but for the form of its name: what was written there must not be passed over
-/// in silence.
+/// Fails if a directory was made for this relay under another form of its name: its settings must not be ignored silently.
 fn not_under_another_name(relays: &[String], name: &str) -> Result<(), ControlError> {
     let is_right = |entry: &String| *entry == name && is_legal(name);
     match relays.iter().find(|entry| !is_right(entry) && is_for(entry, name)) {
         None => Ok(()),
         Some(entry) => {
-            let why = match is_legal(name) {
-                true if relays.iter().any(is_right) => ControlCause::OtherNameBeside { name: name.to_owned() },
-                true => ControlCause::OtherName { name: name.to_owned() },
-                false => ControlCause::IllegalName,
+            let why = if !is_legal(name) {
+                ControlCause::IllegalName
+            } else if relays.iter().any(is_right) {
+                ControlCause::OtherNameBeside { name: name.to_owned() }
+            } else {
+                ControlCause::OtherName { name: name.to_owned() }
             };
             Err(ControlError::of(&format!("relays/{entry}"), why))
         }
     }
 }
 
-/// A directory of this name was made for the relay, in whatever form its name is known elsewhere: `[HOST]:PORT`, `USER@HOST`, blanks
-/// around it, in upper case, with a dot at its end, an IP address with zeros before its numbers, `IPv6:` before it.
+/// Whether a directory of this name was made for the relay, in any form that a relay's name has elsewhere: `[HOST]:PORT`,
+/// `USER@HOST`, in upper case, with blanks around it or a dot at its end; an IP address with leading zeros, or with `IPv6:` before
+/// it.
 pub fn is_for(entry: &str, name: &str) -> bool {
     let bare = entry.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
     let pieces = |signs: &'static [char]| bare.split(signs).map(|piece| piece.trim_end_matches('.'));
@@ -123,7 +126,7 @@ pub fn is_for(entry: &str, name: &str) -> bool {
     pieces(&['[', ']', ';', '@']).chain(pieces(&['[', ']', ';', '@', ':'])).any(is_it)
 }
 
-/// An IP address in any of its forms.
+/// An IP address in any of its forms, `IPv6:` before it included (RFC 5321 section 4.1.3).
 pub fn address(text: &str) -> Option<IpAddr> {
     let bare = match text.split_at_checked("IPv6:".len()) {
         Some((tag, bare)) if tag.eq_ignore_ascii_case("IPv6:") => bare,
@@ -132,7 +135,8 @@ pub fn address(text: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(|| Some(ipv4(bare)?.into())).as_ref().map(IpAddr::to_canonical)
 }
 
-/// As inet_aton(3) has it: fewer numbers than four, the last for the rest of the octets. But a 0 before one makes it not octal.
+/// An IPv4 address in the forms of inet_aton(3): two to four numbers, the last of which fills the remaining octets. Unlike there, a
+/// number with a leading 0 is decimal.
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.bytes().all(|c| c.is_ascii_digit()));
     let numbers: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
@@ -143,7 +147,7 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
     (is_octet && u64::from(*last) < 1 << rest).then(|| Ipv4Addr::from(begin << rest | last))
 }
 
-/// Fails where files that belong into a relay's directory lie beside these, and this relay has none.
+/// Fails if control/relays itself has files that belong into a relay's directory. Called only for a relay without a directory.
 fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<(), ControlError> {
     let is_file = |entry: &&String| control.home.join("control/relays").join(entry).is_file();
     match relays.iter().filter(|entry| NAMES.contains(&&entry[..])).find(is_file) {
@@ -152,15 +156,16 @@ fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<()
     }
 }
 
-/// Fails where a file in the relay's directory is one of ours but for the form of its name, or where nothing there is ours. A login in
-/// the route's own line is the one that counts, so then none can be passed over.
-fn no_file_passed_over(control: &Control, directory: &str, route: &Route) -> Result<(), ControlError> {
+/// Fails if a file in the relay's directory has nearly one of the [`NAMES`], or if no file there has one of them: it would be
+/// ignored silently. Files that are [put aside](is_put_aside) are right, but not those of a login: the mail would go without it. If
+/// the route already has a login, these files are not used, so their names do not matter.
+fn no_misnamed_file(control: &Control, directory: &str, route: &Route) -> Result<(), ControlError> {
     let there = control.names(directory)?;
     let is_pem_file = |entry: &str| route.security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));
     let has_login = route.credentials.is_some();
     for entry in there.iter().filter(|entry| !is_pem_file(entry)) {
         let is_of_login = |name: &str| ["user", "password"].contains(&name);
-        if let Some(name) = meant(entry, &NAMES, &there) {
+        if let Some(name) = intended_name(entry, &NAMES, &there) {
             if is_of_login(name) && has_login || !is_of_login(name) && is_put_aside(entry) {
                 continue;
             }
@@ -175,7 +180,7 @@ fn no_file_passed_over(control: &Control, directory: &str, route: &Route) -> Res
     }
 }
 
-/// The ending is one by which people switch a setting off.
+/// Whether the file has an ending by which people, or dpkg and rpm, put a file aside: that switches the setting off on purpose.
 fn is_put_aside(entry: &str) -> bool {
     const ENDINGS: [&str; 9] = [".old", ".orig", ".bak", ".save", ".off", ".disabled", ".dpkg-", ".rpm", ".d"];
     let ending = entry.find('.').map_or("", |dot| &entry[dot..]);
@@ -183,16 +188,16 @@ fn is_put_aside(entry: &str) -> bool {
     entry.ends_with('~') || ENDINGS.into_iter().any(is)
 }
 
-/// The one of our names that a file has in other letters, with signs in it or with an ending behind it. None where that is there,
-/// too, so that this is a copy.
-pub fn meant<'a>(entry: &str, names: &[&'a str], there: &[String]) -> Option<&'a str> {
+/// The name that a file was meant to have: the same in upper case, with signs in it, or with an ending. None if the directory has a
+/// file of that very name, too: then this one is a copy.
+pub fn intended_name<'a>(entry: &str, names: &[&'a str], there: &[String]) -> Option<&'a str> {
     let stem = entry.split('.').next().unwrap_or_default();
     let bare: String = stem.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     names.iter().copied().find(|name| *name == bare && !there.iter().any(|entry| entry == name))
 }
 
-/// The user and the password in `relays/HOST`; with a client certificate, the password or both may be missing.
-fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
+/// The login of a relay's directory: user and password. With a client certificate the password, or both, may be missing.
+fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Result<Option<Credentials>, ControlError> {
     let user_file = format!("{directory}/user");
     let password_file = format!("{directory}/password");
     let user = control.first_line(&user_file)?;
@@ -206,14 +211,15 @@ fn login(control: &Control, directory: &str, has_certificate: bool) -> Result<Op
         return Ok(None);
     }
     let user = user.unwrap_or_default();
-    // The password is the line to its last octet: blanks and CR at its end belong to it.
+    // The password is the whole line: blanks and CR at its end belong to it.
     let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
     credentials(&user, password, &source)
         .map(Some)
         .map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })
 }
 
-/// Names with blanks between. One that this program does not know is passed over, as it can be another version's.
+/// The mechanisms in a list of names with blanks between them. Unknown names are skipped: another version may know them. None: no
+/// name is known.
 fn known_mechanisms(names: &[u8]) -> Option<Vec<&'static Mechanism>> {
     let names = std::str::from_utf8(names).ok()?;
     let known: Vec<_> = names.split_ascii_whitespace().filter_map(mechanisms::usable).collect();

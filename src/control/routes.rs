@@ -1,6 +1,5 @@
-//! control/smtproutes: which line is for a host, and what it says. Three forms, told apart line by line:
-//! `domain:relay[:port]`, `domain:relay[:port] user password`, `domain:relay[:port]|user|password`. s/qmail also writes
-//! `;port`.
+//! control/smtproutes: which line is for a host, and what it says. A line has one of three forms:
+//! `domain:relay[:port]`, `domain:relay[:port] user password`, `domain:relay[:port]|user|password`. s/qmail also writes `;port`.
 
 use super::files::{Control, ControlError, strip_blanks};
 use super::{Credentials, Route};
@@ -10,26 +9,26 @@ use qmail_auth::secret::Secret;
 use qmail_auth::{Login, PasswordLogin};
 use std::net::IpAddr;
 
-/// In the control directory.
+/// The name of the file in the control directory.
 pub const FILE: &str = "smtproutes";
 const SMTP: u16 = 25;
 
-/// The route for `host`: the most specific of `host`, its parents with their leading dot, and the empty key; the last
-/// of several lines for it. None when there is none, or one that says to use MX.
+/// The route for `host`. The most specific key counts: `host` itself, then its parents with their leading dot, then the empty key.
+/// Of several lines with this key the last one counts. None: there is no such line, or it says to use MX.
 pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
-    let mut best = Best::new(host, b".");
-    let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.has(&host[host.len() - length..])).collect();
+    let mut best = BestMatch::new(host, b".");
+    let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.matches(&host[host.len() - length..])).collect();
     let [lower, upper] = [u8::to_ascii_lowercase, u8::to_ascii_uppercase].map(|case| host.first().map_or(b':', case));
     let can_begin = |c: u8| (c == lower) | (c == upper) | (c == b'.') | (c == b':');
     let mut behind = 0;
     while let Some(start) = next_line(&content, behind, can_begin) {
         let text = &content[start..];
-        // Most lines have no colon where a key of this host would end, so they are for another.
-        if lengths.iter().any(|length| text.get(*length) == Some(&b':') && best.has(&text[..*length])) {
-            let line = all_lines(text).next().and_then(|(line, _)| telling(line));
+        // A cheap test first: most lines have no colon where a key of this host would end.
+        if lengths.iter().any(|length| text.get(*length) == Some(&b':') && best.matches(&text[..*length])) {
+            let line = all_lines(text).next().and_then(|(line, _)| significant(line));
             if let Some((key, value, _)) = line.and_then(|line| entry(line, 0)) {
-                best.offer(key, value, start);
+                best.consider(key, value, start);
             }
         }
         behind = start + memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
@@ -38,9 +37,9 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     best.value().map(|(value, start)| understand(value, number(start))).transpose()
 }
 
-/// Where the next line begins whose first octet can begin a key. `at` is the start of the line to look at first. There may be ten
-/// thousand others in between, so they are passed over by blocks; `can_begin` has no branch, so that the compiler can make vector
-/// instructions of it.
+/// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There
+/// may be ten thousand other lines in between, so they are skipped by blocks. `can_begin` must have no branch, so that the compiler
+/// can use vector instructions.
 fn next_line(content: &[u8], mut at: usize, can_begin: impl Fn(u8) -> bool) -> Option<usize> {
     const BLOCK: usize = 64;
     let has_none = |block: &[u8; BLOCK], next: &[u8; BLOCK]| {
@@ -56,23 +55,24 @@ fn next_line(content: &[u8], mut at: usize, can_begin: impl Fn(u8) -> bool) -> O
     Some(at)
 }
 
-/// The key of a line, what stands behind its colon, and its number. Stock does not see a line without a colon.
+/// The key of a line, the value after its colon, and the line's number as given. None: there is no colon, so stock qmail ignores
+/// the line.
 pub fn entry(line: &[u8], number: usize) -> Option<(&[u8], &[u8], usize)> {
     memchr::memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..], number))
 }
 
-/// The route that stands behind the colon of this line.
+/// The route in the value of line `number`.
 pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
     let source = format!("control/{FILE} line {number}");
     parse(value, &source).map_err(|why| ControlError { place: source, why })
 }
 
-/// The lines that say something, without blanks at their ends, and their numbers.
+/// The significant lines, without blanks at their ends, and their numbers.
 pub fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    all_lines(content).filter_map(|(line, number)| Some((telling(line)?, number)))
+    all_lines(content).filter_map(|(line, number)| Some((significant(line)?, number)))
 }
 
-/// All lines and their numbers. There may be ten thousand, and a delivery goes through them.
+/// All lines, and their numbers from 1 on. There may be ten thousand, and a delivery looks at each.
 pub fn all_lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
     let mut rest = Some(content);
     let lines = std::iter::from_fn(move || {
@@ -84,61 +84,62 @@ pub fn all_lines(content: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
     lines.enumerate().map(|(before, line)| (line, before + 1))
 }
 
-/// A line without blanks at its end. None: it says nothing.
-pub fn telling(line: &[u8]) -> Option<&[u8]> {
+/// A line without blanks at its end. None: it is empty or a comment.
+pub fn significant(line: &[u8]) -> Option<&[u8]> {
     Some(strip_blanks(line)).filter(|line| !matches!(line, [] | [b'\r'] | [b'#', ..]))
 }
 
-/// The line that is for a name: that of the longest key, the last of several. A key is the whole name, its end from one of the
-/// `signs` on, or nothing.
-pub struct Best<'a> {
+/// Finds the line for a name: the one with the longest key, and the last of several with this key. A key is the whole name, its end
+/// from one of the `signs` on, or empty.
+pub struct BestMatch<'a> {
     name: &'a [u8],
     signs: &'static [u8],
+    /// The length of the key, the value, and the number of the line.
     best: Option<(usize, &'a [u8], usize)>,
 }
 
-impl<'a> Best<'a> {
-    /// No line yet.
-    pub fn new(name: &'a [u8], signs: &'static [u8]) -> Best<'a> {
-        Best { name, signs, best: None }
+impl<'a> BestMatch<'a> {
+    /// Starts without a line.
+    pub fn new(name: &'a [u8], signs: &'static [u8]) -> BestMatch<'a> {
+        BestMatch { name, signs, best: None }
     }
 
-    /// It is a key of the name.
-    pub fn has(&self, key: &[u8]) -> bool {
+    /// Whether this is a key of the name.
+    pub fn matches(&self, key: &[u8]) -> bool {
         let Some(start) = self.name.len().checked_sub(key.len()) else { return false };
         let is_end = start == 0 || start == self.name.len() || self.signs.contains(&self.name[start]);
         is_end && self.name[start..].eq_ignore_ascii_case(key)
     }
 
-    /// Takes the next line into account.
-    pub fn offer(&mut self, key: &[u8], value: &'a [u8], number: usize) {
-        if self.has(key) && self.best.is_none_or(|(length, ..)| key.len() >= length) {
+    /// Takes the next line into account. Lines must come in the order of the file.
+    pub fn consider(&mut self, key: &[u8], value: &'a [u8], number: usize) {
+        if self.matches(key) && self.best.is_none_or(|(length, ..)| key.len() >= length) {
             self.best = Some((key.len(), value, number));
         }
     }
 
-    /// What stands behind the key, and the number of the line. None where no line is for the name or it has nothing there.
+    /// The value of the line, and its number. None: no line is for the name, or its value is empty.
     pub fn value(&self) -> Option<(&'a [u8], usize)> {
         self.best.map(|(_, value, number)| (value, number)).filter(|(value, _)| !value.is_empty())
     }
 }
 
-/// Understands what stands behind the key's colon.
+/// Parses the value of a line: `relay[:port]`, with or without a login. `source` names the line for reports.
 pub fn parse(value: &[u8], source: &str) -> Result<Route, ControlCause> {
     check_ends(value)?;
     let end = relay_end(value);
-    let (host, port) = relay(&value[..end])?;
-    let credentials = login(&value[end..], source)?;
+    let (host, port) = parse_relay(&value[..end])?;
+    let credentials = parse_login(&value[end..], source)?;
     let security = Security::default();
     Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None })
 }
 
-/// How many octets of what stands behind the key's colon are the relay and its port; a login may follow.
+/// How many octets of a value are the relay and its port. A login may follow.
 pub fn relay_end(value: &[u8]) -> usize {
     value.iter().position(|c| b" \t|".contains(c)).unwrap_or(value.len())
 }
 
-/// Rejects a NUL, and a CR at the end.
+/// Rejects a value with a NUL, or with a CR at its end: they would become part of a name or a password.
 pub fn check_ends(value: &[u8]) -> Result<(), ControlCause> {
     match value {
         _ if value.contains(&0) => Err(ControlCause::NulInLine),
@@ -147,12 +148,12 @@ pub fn check_ends(value: &[u8]) -> Result<(), ControlCause> {
     }
 }
 
-/// Understands what stands behind the relay: nothing, `|user|password`, ` user password`.
-pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, ControlCause> {
+/// Parses what follows the relay: nothing, `|user|password`, or ` user password`.
+pub fn parse_login(text: &[u8], source: &str) -> Result<Option<Credentials>, ControlCause> {
     let blank = |c: u8| b" \t".contains(&c);
     let (user, password) = match text.split_first() {
         None => return Ok(None),
-        // A `|` may stand in the password, so only the first two divide.
+        // The password may contain `|`, so only the first two are separators.
         Some((b'|', rest)) => rest.split_at(rest.iter().position(|c| *c == b'|').unwrap_or(rest.len())),
         Some((_, rest)) => {
             let rest = rest.trim_ascii_start();
@@ -167,8 +168,8 @@ pub fn login(text: &[u8], source: &str) -> Result<Option<Credentials>, ControlCa
     credentials(user, password, source).map(Some)
 }
 
-/// `relay`, `relay:port`, `[address]`, `[address]:port`. An IPv6 address needs the brackets.
-fn relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
+/// Parses `relay`, `relay:port`, `[address]` or `[address]:port`. An IPv6 address needs the brackets.
+fn parse_relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
     let text = std::str::from_utf8(text).map_err(|_| ControlCause::NoRelay)?;
     let (host, port) = match text.strip_prefix('[') {
         Some(literal) => {
@@ -198,7 +199,8 @@ fn relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
     Ok((host, port))
 }
 
-/// A user and a password as a file gives them. `-user` is John Simpson's sign for a password that may go out in clear.
+/// Checks a user and a password as a file gives them. As in John Simpson's patch, `-user` says that the password may go out in
+/// clear.
 pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credentials, ControlCause> {
     let (clear_allowed, user) = match user.strip_prefix(b"-") {
         Some(user) => (true, user),

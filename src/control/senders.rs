@@ -1,64 +1,65 @@
-//! control/authsenders: the relay and the login of a sender, before what control/smtproutes says.
+//! control/authsenders: the relay and the login for a sender. It wins over control/smtproutes.
 //!
-//! `sender:relay[:port]|user|password`, with all that a line of smtproutes may have there. `sender:|user|password`, and
-//! `sender|user|password`, which other programs pass over in silence, is a login for the relay that the route names. A sender is a
-//! whole address, the end of one from an `@` or a `.` on, or nothing.
+//! A line is `sender:relay[:port]|user|password`; after the first colon it may have any form of a line of smtproutes. Without a
+//! relay, `sender:|user|password` is a login for the relay of the route. So is `sender|user|password`, which other programs
+//! silently ignore. A sender is a whole address, the end of one from an `@` or a `.` on, or empty.
 
 use super::files::{Control, ControlError};
-use super::routes::{self, Best};
+use super::routes::{self, BestMatch};
 use super::{Credentials, Route};
 use crate::cause::ControlCause;
 
-/// In the control directory.
+/// The name of the file in the control directory.
 pub const FILE: &str = "authsenders";
 
-/// What a line says.
+/// What a line says about the mail of its senders.
 pub enum Sender {
-    /// The mail goes by this relay.
+    /// It goes to this relay.
     Relay(Box<Route>),
-    /// It goes where it would go, and logs in so.
+    /// It goes to the relay of its route, with this login.
     Login(Credentials),
 }
 
-/// The line for a sender: that of the longest key, the last of several. None where there is none, or nothing behind its colon.
+/// What the file says for a sender. The longest key counts, and of several lines with this key the last one. None: there is no such
+/// line, or its value is empty.
 pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
-    let mut best = Best::new(sender, b"@.");
+    let mut best = BestMatch::new(sender, b"@.");
     for (line, number) in routes::all_lines(&content) {
-        // Few lines can be for the sender, or for nobody knows whom, and only those are looked at as a whole.
-        if split(line).is_some_and(|(key, _)| !best.has(key)) {
+        // Only a line whose key matches, or has no clear end, needs a full look. There are few.
+        if split(line).is_some_and(|(key, _)| !best.matches(key)) {
             continue;
         }
-        if let Some(line) = routes::telling(line) {
+        if let Some(line) = routes::significant(line) {
             let (key, value, number) = entry(line, number)?;
-            best.offer(key, value, number);
+            best.consider(key, value, number);
         }
     }
     best.value().map(|(value, number)| understand(value, number)).transpose().map(Option::flatten)
 }
 
-/// The key of a line, what is for it, and the number of the line. An error where that cannot be told.
+/// The key of a line, its value, and the line's number as given. An error if it is not clear where the key ends.
 pub fn entry(line: &[u8], number: usize) -> Result<(&[u8], &[u8], usize), ControlError> {
-    // The key is ambiguous and may match this sender, whose mail would go out without the login that was written for it.
+    // The key is ambiguous and may match this sender: sending without the login that was written for it would be wrong.
     let (key, value) = split(line)
         .ok_or_else(|| ControlError { place: format!("control/{FILE} line {number}"), why: ControlCause::NoKey })?;
     Ok((key, value, number))
 }
 
-/// What the line says for its key. None: nothing of its own.
+/// Parses the value of line `number`. None: it has neither relay nor login.
 pub fn understand(value: &[u8], number: usize) -> Result<Option<Sender>, ControlError> {
     let source = format!("control/{FILE} line {number}");
     let understood = match value.first() {
-        Some(b'|') => {
-            routes::check_ends(value).and_then(|()| routes::login(value, &source)).map(|login| login.map(Sender::Login))
-        }
+        Some(b'|') => routes::check_ends(value)
+            .and_then(|()| routes::parse_login(value, &source))
+            .map(|login| login.map(Sender::Login)),
         _ => routes::parse(value, &source).map(|route| Some(Sender::Relay(Box::new(route)))),
     };
     understood.map_err(|why| ControlError { place: source, why })
 }
 
-/// The key, and what is for it. None where that cannot be told: `a|b@c:d` may be a relay for the sender `a|b@c`, or a login for
-/// the sender `a`.
+/// The key and the value of a line. None: it is not clear where the key ends. `a|b@c:d` may be a relay for the sender `a|b@c`, or a
+/// login for the sender `a`.
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, rest) = line.split_at(memchr::memchr2(b':', b'|', line)?);
     if let Some(value) = rest.strip_prefix(b":") {

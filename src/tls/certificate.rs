@@ -1,5 +1,5 @@
-//! What a certificate says (RFC 5280), and what is wrong with it in words for a report. Nothing here decides: a certificate
-//! that cannot be read has no names, no issuer and no dates.
+//! Reads what a certificate says (RFC 5280), and says in words what is wrong with it. The decisions are made in `verifier` and
+//! `trust`. A certificate that cannot be parsed has no names, no issuer and no dates.
 
 use crate::cause::tls::{CertificateCause, Names, Placeholder, Whose};
 use crate::policy::PemFile;
@@ -9,52 +9,52 @@ use x509_cert::der::{DateTime, Decode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 
-/// As long as a DNS name can be. Whoever made a certificate could fill the log.
+/// The limit for a name in a report, in characters: the longest DNS name. Without it a certificate could fill the log.
 const LONGEST: usize = 253;
-/// As many names as a report shows.
+/// How many names a report shows.
 const SHOWN: usize = 20;
 
 /// Why a relay's certificate does not verify.
 pub enum VerifyError {
-    /// At this Unix time it expired, or another on which it depends.
+    /// It has expired, or a CA's certificate has on which it depends: at this Unix time.
     Expired(u64),
-    /// Not before this Unix time.
+    /// The same, but it is not valid before this Unix time.
     NotYetValid(u64),
     /// It is not for the relay's name.
     WrongName,
-    /// No CA that is trusted has issued it.
+    /// No trusted CA has issued it.
     UnknownIssuer,
-    /// A CA that is trusted has the name of its issuer, but not the key.
+    /// A trusted CA has the name of its issuer, but another key.
     OtherKey,
-    /// It is issued by this one, which would be trusted but for something.
+    /// It is issued by a certificate with this subject, which is in the file but cannot be an anchor.
     UnfitCa(String, Unfit),
-    /// Anything else.
+    /// Anything else, in the words of the TLS library.
     Other(String),
 }
 
-/// Why a certificate is no anchor for others.
+/// Why a certificate cannot be a trust anchor.
 pub enum Unfit {
-    /// At this Unix time it expired.
+    /// It expired at this Unix time.
     Expired(u64),
-    /// Not before this Unix time.
+    /// It is not valid before this Unix time.
     NotYetValid(u64),
-    /// It does not say that it is one for a CA (RFC 5280 section 4.2.1.9).
+    /// It does not say that it belongs to a CA (RFC 5280 section 4.2.1.9).
     NoCa,
 }
 
-/// A relay's certificate that does not verify, and what it was verified by.
+/// A relay's certificate that does not verify, and what it was verified with.
 pub struct Rejected<'a> {
     /// The relay's own certificate.
     pub leaf: &'a [u8],
-    /// The others that it sent.
+    /// The other certificates that the relay sent.
     pub others: Vec<&'a [u8]>,
-    /// The relay's name.
+    /// The relay's name, which the certificate must have.
     pub name: &'a str,
-    /// Whom to trust.
+    /// The PEM file with the trusted certificates.
     pub trusted: &'a PemFile,
-    /// The certificate stands there itself.
+    /// The relay's certificate itself is in that file.
     pub pinned: bool,
-    /// The control file for the path of a PEM file with other CAs for this relay.
+    /// The control file where another PEM file can be configured for this relay.
     pub place: &'a str,
 }
 
@@ -62,7 +62,7 @@ impl Rejected<'_> {
     /// What is wrong with it, and what to do about that.
     pub fn diagnosis(&self, error: &VerifyError) -> CertificateCause {
         let (file, place) = (self.trusted.to_string(), self.place.to_owned());
-        // An error of time can be that of another certificate of the chain.
+        // An error about dates can be about another certificate of the chain.
         let whose = |limit: &u64| match validity(self.leaf) {
             Some((from, until)) if [from, until].contains(limit) => Whose::Leaf,
             _ => Whose::Ca,
@@ -92,7 +92,7 @@ impl Rejected<'_> {
         }
     }
 
-    /// The issuer that stands above all the relay sent: that of the leaf or of what it is issued by.
+    /// The issuer at the top of the chain that the relay sent.
     fn last_issuer(&self) -> String {
         let others: Vec<_> = self.others.iter().filter_map(|der| read(der)).collect();
         let Some(leaf) = read(self.leaf) else { return Placeholder::Issuer.to_string() };
@@ -108,32 +108,32 @@ impl Rejected<'_> {
     }
 }
 
-/// As many of them as a report shows.
+/// The names that a report shows, and the number of the others.
 fn first_names(names: &[String]) -> Names {
     let more = names.len().saturating_sub(SHOWN);
     let names = names[..names.len().min(SHOWN)].join(", ");
     if more > 0 { Names::First { names, more } } else { Names::All { names } }
 }
 
-/// It says that it may issue others.
+/// Whether a certificate says that it belongs to a CA.
 fn is_ca(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| constraints(&certificate).is_some_and(|constraints| constraints.ca))
 }
 
-/// What a certificate says of itself that decides what it is trusted for.
+/// The claims of a certificate that decide what it may be trusted for.
 pub struct Claims {
-    /// It has names for a server to be verified by.
+    /// It has names by which a server can be verified.
     pub has_names: bool,
-    /// It is one for a CA, or not. None: it says nothing.
+    /// What it says about being a CA (RFC 5280 section 4.2.1.9). None: nothing.
     pub is_ca: Option<bool>,
-    /// From when and until when it is good, in Unix time.
+    /// Its first and its last valid second, in Unix time.
     pub validity: (u64, u64),
 }
 
-/// None where it cannot be understood.
+/// The claims of a certificate. None: it cannot be parsed.
 pub fn claims(der: &[u8]) -> Option<Claims> {
     let certificate = read(der)?;
-    // One that is there and cannot be read may well say so.
+    // If the extension is there but cannot be parsed, it may say that this is a CA.
     let is_ca = match certificate.tbs_certificate().get_extension::<BasicConstraints>() {
         Ok(constraints) => constraints.map(|(_, constraints)| constraints.ca),
         Err(_) => Some(true),
@@ -141,7 +141,7 @@ pub fn claims(der: &[u8]) -> Option<Claims> {
     Some(Claims { has_names: !names_of(&certificate).is_empty(), is_ca, validity: validity_of(&certificate) })
 }
 
-/// Whose it is: `CN=...`.
+/// The subject: `CN=...`. None: the certificate cannot be parsed.
 pub fn subject(der: &[u8]) -> Option<String> {
     Some(short(read(der)?.tbs_certificate().subject().to_string()))
 }
@@ -151,7 +151,7 @@ fn constraints(certificate: &CertificateInner<Raw>) -> Option<BasicConstraints> 
     Some(constraints)
 }
 
-/// From when and until when it is good, in Unix time.
+/// The first and the last valid second, in Unix time. None: the certificate cannot be parsed.
 pub fn validity(der: &[u8]) -> Option<(u64, u64)> {
     read(der).as_ref().map(validity_of)
 }
@@ -162,14 +162,14 @@ fn validity_of(certificate: &CertificateInner<Raw>) -> (u64, u64) {
     (seconds(validity.not_before), seconds(validity.not_after))
 }
 
-/// The names that it is for, who issued it, and until when it is good.
+/// The names of a certificate, its issuer, and its last valid second in words. None: the certificate cannot be parsed.
 pub fn summary(der: &[u8]) -> Option<(Vec<String>, String, String)> {
     let issuer = short(read(der)?.tbs_certificate().issuer().to_string());
     let (_, until) = validity(der)?;
     Some((names(der), issuer, date(until)))
 }
 
-/// It names itself as its issuer.
+/// Whether a certificate names itself as its issuer.
 fn is_self_signed(der: &[u8]) -> bool {
     read(der).is_some_and(|certificate| {
         let tbs = certificate.tbs_certificate();
@@ -177,7 +177,7 @@ fn is_self_signed(der: &[u8]) -> bool {
     })
 }
 
-/// The names that it is for: DNS names and IP addresses of its subjectAltName (RFC 9525 section 2.3: no CN).
+/// The DNS names and IP addresses of the subjectAltName. A name in the subject's CN does not count (RFC 9525 section 2.3).
 fn names(der: &[u8]) -> Vec<String> {
     read(der).as_ref().map_or_else(Vec::new, names_of)
 }
@@ -201,6 +201,7 @@ pub fn date(unix: u64) -> String {
     date.map_or_else(|_| Placeholder::Date.to_string(), |date| date.to_string())
 }
 
+/// Cuts a name that is too long for a report.
 fn short(text: String) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => text[..end].to_owned() + "...",
@@ -208,7 +209,8 @@ fn short(text: String) -> String {
     }
 }
 
-/// Reads as much as servers' certificates get away with, a serial number of any length for one.
+/// Parses a certificate with the lenient profile of x509-cert: real certificates break rules, such as that for the serial number's
+/// length.
 fn read(der: &[u8]) -> Option<CertificateInner<Raw>> {
     CertificateInner::from_der(der).ok()
 }

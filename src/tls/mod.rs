@@ -1,8 +1,9 @@
-//! TLS (RFC 8446, RFC 5246) as octets in and octets out. Only this directory names the TLS library; a test holds that.
+//! TLS (RFC 8446, RFC 5246) as octets in and octets out. Only this directory uses the TLS library; a test checks that.
 //!
-//! No socket and no clock: the SMTP session carries the octets, and the time to verify a certificate by is given. `session` is one
-//! TLS connection; `verifier` decides about the relay's certificate, by the CAs of `trust`; `client_certificate` is our own. `pem`
-//! reads the files, and `certificate` what a certificate says. `session_view` and `pem_check` are for qmail-remote-check.
+//! There is no socket and no clock here: the SMTP session carries the octets, and the time for verifying certificates is an
+//! argument. `session` is one TLS connection. `verifier` decides about the relay's certificate, with the CAs of `trust`.
+//! `client_certificate` is the certificate that we show. `pem` reads PEM files, and `certificate` reads certificates. `view` and
+//! `inspect` are for qmail-remote-check.
 
 mod certificate;
 mod client_certificate;
@@ -16,14 +17,14 @@ mod verifier;
 use crate::cause::tls::TlsCause;
 pub use session::Session;
 
-/// Why there is no TLS, in words with what to do about it.
+/// Why there is no TLS, and what to do about it.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something of ours: a file that is missing or not what it should be.
+    /// Our own set-up is wrong: a file that is missing or cannot be used.
     SetUp(TlsCause),
-    /// The relay's doing, or that of someone on the way.
+    /// The relay caused it, or somebody on the way to it.
     Relay(TlsCause),
-    /// The same: octets that are no TLS at all.
+    /// The same, and what was received is not TLS at all.
     NotTls(TlsCause),
 }
 
@@ -37,7 +38,7 @@ mod tests {
         paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
     }
 
-    /// Control files are read without TLS, and what they say of it is in `policy`.
+    /// src/control must not depend on TLS either: what control files say about it is in src/policy.rs.
     #[test]
     fn only_this_directory_names_the_tls_library() {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,5 +1,5 @@
-//! The certificates of PEM files (RFC 7468). A bundle of CAs has 200 KB of them, and a delivery needs one or two: they are looked
-//! for in the base64, and no others are decoded.
+//! Reads certificates from PEM files (RFC 7468). A bundle of CAs has 200 KB, and a delivery needs one or two certificates of it. So
+//! they are searched for in the base64, and the others are not decoded.
 
 use crate::cause::tls::{PemCause, TlsCause};
 use crate::policy::PemFile;
@@ -13,12 +13,12 @@ use std::fs;
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const END: &[u8] = b"-----END CERTIFICATE-----";
 
-/// As long as a line is in nearly all files (RFC 7468 section 2).
+/// The length of a line, in characters (RFC 7468 section 2). Nearly all files keep to it.
 const LINE: usize = 64;
 
-/// What is in the file, a secret if there is a key in it; else why it cannot be had.
+/// The content of a file, without a byte order mark. If it may have a key in it, the caller must clear it.
 pub fn read(file: &PemFile) -> Result<Vec<u8>, TlsCause> {
-    // A FIFO would be waited for, and a device read without end.
+    // Reading a FIFO would wait for a writer, and a device may have no end.
     if fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(wrong(file, PemCause::NotRegular));
     }
@@ -28,21 +28,21 @@ pub fn read(file: &PemFile) -> Result<Vec<u8>, TlsCause> {
     Ok(text.into_octets())
 }
 
-/// Something is wrong with this file.
+/// The error for this file.
 pub fn wrong(file: &PemFile, why: PemCause) -> TlsCause {
     TlsCause::PemFile { file: file.to_string(), why }
 }
 
-/// Calls `take` for each certificate in DER, with None for one that is no base64 or has no end.
+/// Calls `take` with the DER of each certificate; None if it is not base64, or has no END line.
 pub fn for_each_certificate(text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
     sections(text).for_each(|section| take(section.and_then(decode).as_deref()));
 }
 
-/// Calls `take` for each certificate that may have one of these parts in it, with None for each other. What cannot be decoded is
-/// passed over.
+/// Calls `take` with the DER of each certificate that may contain one of these parts, and with None for each other one. A
+/// certificate without an END line is skipped, and so is one that has to be decoded and is not base64.
 pub fn for_each_with(parts: &[&[u8]], text: &[u8], mut take: impl FnMut(Option<&[u8]>)) {
     let mut needles = Vec::new();
-    // Each three octets of a certificate become four characters, and a part may begin at any of the three.
+    // Base64 makes four characters of three octets, and a part may begin at any of the three.
     for part in parts.iter().flat_map(|part| (0..3).map(|start| part.get(start..).unwrap_or_default())) {
         let base64 = BASE64_STANDARD.encode(&part[..part.len() / 3 * 3]);
         needles.push(Finder::new(&base64).into_owned());
@@ -50,14 +50,17 @@ pub fn for_each_with(parts: &[&[u8]], text: &[u8], mut take: impl FnMut(Option<&
     let mut joined = Vec::new();
     for section in sections(text).flatten() {
         joined.clear();
-        match !join(section, &mut joined) || needles.iter().any(|needle| needle.find(&joined).is_some()) {
-            true => decode(section).iter().for_each(|der| take(Some(der))),
-            false => take(None),
+        let is_usual = join(section, &mut joined);
+        if !is_usual || needles.iter().any(|needle| needle.find(&joined).is_some()) {
+            decode(section).iter().for_each(|der| take(Some(der)));
+        } else {
+            take(None);
         }
     }
 }
 
-/// What stands between each line of BEGIN and the next of END; None where there is no other than a BEGIN before the end.
+/// The text between each BEGIN line and the next END line. None: there is no END line. Of several BEGIN lines before it the last
+/// counts.
 fn sections(text: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let (begin, end) = (Finder::new(BEGIN), Finder::new(END));
     let mut rest = text;
@@ -76,7 +79,7 @@ fn sections(text: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     })
 }
 
-/// The lines in one, where all but the last have the usual length. False where they have not.
+/// Joins the lines of a section. False: it does not have the usual form, with [`LINE`] characters in all lines but the last.
 fn join(section: &[u8], joined: &mut Vec<u8>) -> bool {
     let Some(lines) = section.strip_prefix(b"\n").and_then(|lines| lines.strip_suffix(b"\n")) else { return false };
     for line in lines.chunks(LINE + 1) {
@@ -86,7 +89,7 @@ fn join(section: &[u8], joined: &mut Vec<u8>) -> bool {
             None => joined.extend_from_slice(line),
         }
     }
-    // A blank is passed over in decoding, so that a name can stand around it. The least octet is found many at a time.
+    // Decoding skips blanks, so a blank could split a part that is searched for. A minimum is cheap: it is computed with vectors.
     joined.iter().copied().fold(u8::MAX, u8::min) > b' '
 }
 
@@ -95,7 +98,7 @@ fn decode(section: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(base64).ok()
 }
 
-/// All certificates of a file that must have some.
+/// All certificates of a file, in DER. Fails if there is none, or one that cannot be decoded.
 pub fn chain(file: &PemFile) -> Result<Vec<Vec<u8>>, TlsCause> {
     let mut chain = Vec::new();
     for_each_certificate(&read(file)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
@@ -143,8 +146,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the place and the lines, blanks in them too, none with the part is passed over; of the usual lines, none other
-        /// is decoded.
+        /// A certificate with the part is always found, wherever the part is, whatever the lines, and with blanks in them. With
+        /// lines of the usual length, no other one is decoded.
         #[test]
         fn with_a_part(before in prop::collection::vec(0..100_u8, 0..200), behind in prop::collection::vec(0..100_u8, 0..200),
                        part in prop::collection::vec(100_u8.., 12..40), width in 30_usize..80, usual: bool,
@@ -169,7 +172,7 @@ mod tests {
             prop_assert!(all.len() == 2 && (all[1].is_none() || !is_usual && all[1].as_ref() == Some(&without)));
         }
 
-        /// What the TLS library reads.
+        /// The certificates are the same as those that the TLS library reads.
         #[test]
         fn as_the_library(certificates in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..5),
                           width in 1_usize..80, between in "[ a-z\r\n]{0,9}", crlf: bool) {
@@ -180,8 +183,8 @@ mod tests {
                 text += &format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n{between}\n", lines.join("\n"));
             }
             let text = if crlf { text.replace('\n', "\r\n") } else { text };
-            let library: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).map(|read| Some(read.unwrap().to_vec())).collect();
-            prop_assert_eq!(all(text.as_bytes()), library);
+            let library = CertificateDer::pem_slice_iter(text.as_bytes()).map(|read| Some(read.unwrap().to_vec()));
+            prop_assert_eq!(all(text.as_bytes()), library.collect::<Vec<_>>());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the PEM files for a relay, as far as it shows without a connection: for `qmail-remote-check --config`.
+//! Checks the PEM files of a relay without a connection, for `qmail-remote-check --config`.
 
 use super::certificate::{self, Unfit};
 use super::client_certificate::ClientCertificate;
@@ -6,7 +6,7 @@ use super::trust::{Standing, Trusted};
 use crate::policy::{Security, Verification};
 use rustls::crypto::ring;
 
-/// Why files cannot be used, in the words of a report.
+/// Why PEM files of a relay cannot be used, in the words of a report. Empty if all can.
 pub fn errors(security: &Security, verification: Verification) -> Vec<String> {
     let client = ClientCertificate::read(security, &ring::default_provider()).err();
     let cas = match verification {
@@ -16,21 +16,21 @@ pub fn errors(security: &Security, verification: Verification) -> Vec<String> {
     client.into_iter().chain(cas).map(|why| why.to_string()).collect()
 }
 
-/// What is trusted for a relay at a Unix time.
+/// The certificates in a relay's PEM file of CAs, sorted by whether they are trusted.
 #[derive(Default)]
 pub struct Cas {
-    /// Subjects of certificates that have expired, and when.
+    /// The subjects of certificates that have expired, each with the time.
     pub expired: Vec<String>,
-    /// Subjects of certificates that do not say that they are a CA's, where only a CA's counts.
+    /// The subjects of certificates that do not say that they belong to a CA, although only CAs count in this file.
     pub not_cas: Vec<String>,
-    /// There are others, which are trusted.
+    /// There is at least one certificate that is trusted.
     pub has_trusted: bool,
 }
 
-/// What stands in the PEM file whose CAs are trusted for a relay.
+/// Examines the PEM file of CAs for a relay, at this Unix time.
 pub fn cas(security: &Security, unix: u64) -> Cas {
     let mut found = Cas::default();
-    // A file that cannot be read is among the errors.
+    // If the file cannot be read, `errors` says so.
     let _ = Trusted::of(security).for_each(&[&[]], unix, |certificate, standing| {
         let subject = certificate::subject(certificate).unwrap_or_default();
         let until = certificate::validity(certificate).map_or(0, |(_, until)| until);

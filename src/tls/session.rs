@@ -1,4 +1,4 @@
-//! One TLS connection as a client has it.
+//! One TLS connection, as its client: received octets go in, and octets to send come out.
 
 use super::Failure;
 use super::client_certificate::ClientCertificate;
@@ -15,16 +15,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One TLS connection.
+/// One TLS connection. It holds no socket: the caller moves the octets.
 pub struct Session {
     connection: ClientConnection,
     verifier: Arc<Verifier>,
     client: Option<Arc<ClientCertificate>>,
+    /// The relay has sent its close_notify.
     closed: bool,
 }
 
 impl Session {
-    /// Begins with the relay of this name and address. `unix` is the time to verify its certificate by.
+    /// Starts a connection to the relay of this name and address. `unix` is the time for verifying certificates. Fails only with
+    /// [`Failure::SetUp`].
     pub fn start(
         security: &Security,
         verification: Verification,
@@ -32,7 +34,7 @@ impl Session {
         unix: u64,
     ) -> Result<Session, Failure> {
         let mut provider = ring::default_provider();
-        // The one that all must have (RFC 8446 section 9.1) computes least.
+        // First the suite that every server must have (RFC 8446 section 9.1): it needs the least computing.
         provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let provider = Arc::new(provider);
         let verifier = Arc::new(Verifier::new(security, verification, &provider));
@@ -44,53 +46,53 @@ impl Session {
         let builder = ClientConfig::builder_with_details(provider, clock)
             .with_safe_default_protocol_versions() // 1.3 and 1.2
             .map_err(|error| set_up(&error))?
-            .dangerous() // which is to say: by our own verifier
+            .dangerous() // rustls names it so, since our own verifier decides
             .with_custom_certificate_verifier(verifier.clone());
         let mut config = match client.clone() {
             None => builder.with_no_client_auth(),
             Some(client) => builder.with_client_cert_resolver(client),
         };
-        config.resumption = Resumption::disabled(); // the next message has a process of its own
+        config.resumption = Resumption::disabled(); // each message has its own process, so there is nothing to resume
         let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|error| set_up(&error))?;
         connection.set_buffer_limit(None); // the channel asks for more of the message only when little is pending
         Ok(Session { connection, verifier, client, closed: false })
     }
 
-    /// Takes octets from the relay and adds what they say to `plain`. On an error `plain` has what was decrypted before it.
+    /// Decrypts octets from the relay and appends to `plain`. On an error `plain` has what was decrypted before it.
     pub fn receive(&mut self, mut octets: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
         while !octets.is_empty() && !self.closed {
             let taken = self.connection.read_tls(&mut octets);
             let state = self.connection.process_new_packets();
-            let _ = self.connection.reader().read_to_end(plain); // it ends in WouldBlock, or where the relay closed
+            let _ = self.connection.reader().read_to_end(plain); // ends with WouldBlock, or when the relay has closed
             self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
             taken.map_err(|error| Failure::Relay(TlsCause::NotUnderstood { why: error.to_string() }))?;
         }
         Ok(())
     }
 
-    /// Encrypts `plain`. [`Session::take`] gives the octets. After a failure it must not be called.
+    /// Encrypts `plain`; [`Session::take`] returns the octets to send. Must not be called after a failure.
     pub fn send(&mut self, plain: &[u8]) {
-        let _ = self.connection.writer().write_all(plain); // there is no limit, so it takes all or has failed before
+        let _ = self.connection.writer().write_all(plain); // the buffer has no limit, so this cannot fail
     }
 
-    /// Says that nothing more is sent.
+    /// Announces the end (close_notify): nothing more will be sent.
     pub fn send_close(&mut self) {
         self.connection.send_close_notify();
     }
 
-    /// Adds the octets to send to `out`.
+    /// Appends the octets to send to `out`.
     pub fn take(&mut self, out: &mut Vec<u8>) {
         while self.connection.wants_write() {
             self.connection.write_tls(out).expect("a vector takes all");
         }
     }
 
-    /// The handshake is not yet over.
+    /// Whether the handshake is still going on.
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 
-    /// The relay says nothing more.
+    /// Whether the relay has announced that it sends nothing more.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -99,21 +101,21 @@ impl Session {
     pub fn version(&self) -> &'static str {
         match self.connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            _ => "TLSv1.2", // there is no third
+            _ => "TLSv1.2", // no other version is enabled
         }
     }
 
-    /// The relay's certificate was verified.
+    /// Whether the relay's certificate was verified.
     pub fn is_verified(&self) -> bool {
         matches!(self.verifier.result.get(), Some(Ok(())))
     }
 
-    /// The relay asked for our certificate, so it was shown.
+    /// Whether the client certificate was shown, that is, the relay has asked for it.
     pub fn showed_certificate(&self) -> bool {
         self.client.as_ref().is_some_and(|client| client.is_shown())
     }
 
-    /// Why the relay's certificate does not verify.
+    /// Why the relay's certificate does not verify. None: it does, or was not verified.
     pub fn certificate_error(&self) -> Option<&CertificateCause> {
         match self.verifier.result.get() {
             Some(Err(Failure::Relay(TlsCause::Certificate { why }))) => Some(why),
@@ -121,10 +123,10 @@ impl Session {
         }
     }
 
-    /// `TLS_AES_128_GCM_SHA256`, once that is agreed on.
+    /// The cipher suite, `TLS_AES_128_GCM_SHA256`. None before it is agreed on.
     pub fn cipher(&self) -> Option<String> {
         let suite = self.connection.negotiated_cipher_suite()?.suite();
-        Some(format!("{suite:?}").replace("TLS13_", "TLS_")) // the registered name
+        Some(format!("{suite:?}").replace("TLS13_", "TLS_")) // the name in the IANA registry
     }
 
     /// The relay's certificate in DER, verified or not.
@@ -133,11 +135,12 @@ impl Session {
         accepted.or_else(|| self.verifier.rejected.get()).map(AsRef::as_ref)
     }
 
-    /// Where the CAs are, and who says so.
+    /// The PEM file with the CAs, and the control file with its path.
     pub fn trusted(&self) -> String {
         self.verifier.trusted.file.to_string()
     }
 
+    /// The cause of a failed connection. If the certificate was rejected, that is the cause, whatever the library says.
     fn failure(&self, error: &Error) -> Failure {
         match self.verifier.result.get() {
             Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),
@@ -165,6 +168,7 @@ fn set_up(error: &Error) -> Failure {
     Failure::SetUp(TlsCause::Library { why: error.to_string() })
 }
 
+/// A clock that stands still: nothing here reads the system's.
 #[derive(Debug)]
 struct GivenTime(UnixTime);
 

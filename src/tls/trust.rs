@@ -1,47 +1,49 @@
-//! Which certificates of a PEM file are trust anchors (RFC 5280 section 6.1.1), and why others are not. The TLS library takes an
-//! anchor as it is given, so what it says of itself, and its dates, are checked here.
+//! Which certificates of a PEM file are trust anchors (RFC 5280 section 6.1.1), and why others are not. The TLS library does not
+//! check an anchor, so its dates, and whether it belongs to a CA, are checked here.
 
 use super::certificate::{Unfit, claims};
 use super::pem;
 use crate::cause::tls::{PemCause, Placeholder, TlsCause};
 use crate::policy::{PemFile, Security};
 
-/// What Debian's package ca-certificates makes.
+/// The bundle that Debian's package ca-certificates makes.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The control file whose CAs are those of every relay that has none of its own.
-const OF_ALL: &str = "control/tlscafile";
+/// The control file with the CAs for every relay that has no `cafile` of its own.
+const FOR_ALL: &str = "control/tlscafile";
 
-/// What a certificate counts as.
+/// What a certificate in the file is trusted for.
 pub enum Standing {
-    /// An anchor: what it has issued is trusted.
+    /// It is an anchor: certificates that it has issued are trusted.
     Anchor,
-    /// A server's own: trusted itself, and nothing that it has issued.
+    /// It belongs to a server: only this certificate itself is trusted.
     Itself,
-    /// It would be an anchor but for this.
+    /// It would be an anchor, except for this.
     Unfit(Unfit),
 }
 
 /// A PEM file with CAs.
 pub struct Trusted {
-    /// Where it is, and who says so.
+    /// The file, and the control file with its path.
     pub file: PemFile,
-    /// Debian's: whoever put a CA there put it before all programs of this machine, so it need not say that it is one.
+    /// It is Debian's bundle. All programs of this machine trust the certificates in it, so they need not say that they belong to
+    /// CAs.
     is_bundle: bool,
-    /// A certificate that is not made for others would be trusted for every relay.
+    /// It is control/tlscafile. A certificate in it that has no names and does not say that it belongs to a CA is refused: it would
+    /// be trusted for every relay.
     is_for_all: bool,
 }
 
 impl Trusted {
-    /// The one that counts for a relay.
+    /// The file that counts for a relay: its `cafile`, else control/tlscafile, else Debian's bundle.
     pub fn of(security: &Security) -> Trusted {
         let bundle = || PemFile { path: BUNDLE.into(), source: Placeholder::Bundle.to_string() };
         let file = security.cafile.clone().unwrap_or_else(bundle);
-        Trusted { is_bundle: security.cafile.is_none(), is_for_all: file.source == OF_ALL, file }
+        Trusted { is_bundle: security.cafile.is_none(), is_for_all: file.source == FOR_ALL, file }
     }
 
-    /// Calls `take` for each certificate in which one of these parts may stand. What cannot be decoded is passed over. No certificate at
-    /// all is an error.
+    /// Calls `take` for each certificate that may contain one of these parts. Those that cannot be decoded are skipped. Fails if
+    /// the file cannot be read or has no certificate.
     pub fn for_each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), TlsCause> {
         let text = pem::read(&self.file).map_err(|why| self.no_cas(why))?;
         let mut is_empty = true;
@@ -51,14 +53,14 @@ impl Trusted {
                 take(certificate, self.standing(certificate, unix));
             }
         });
-        match is_empty {
-            true => Err(self.no_cas(pem::wrong(&self.file, PemCause::NoCertificate))),
-            false => Ok(()),
+        if is_empty {
+            return Err(self.no_cas(pem::wrong(&self.file, PemCause::NoCertificate)));
         }
+        Ok(())
     }
 
-    /// A server's has names to be verified by, also where the tool that made it calls it a CA's, or says that it is none. CAs of old
-    /// say nothing. One that cannot be understood, its dates perhaps, is trusted for nothing.
+    /// What a certificate is trusted for. One with names is a server's, whatever it says about being a CA: some tools mark every
+    /// certificate as one. Old CAs do not say that they are CAs. One that cannot be parsed cannot be an anchor.
     fn standing(&self, der: &[u8], unix: u64) -> Standing {
         let Some(claims) = claims(der) else { return Standing::Itself };
         let (from, until) = claims.validity;
@@ -76,7 +78,7 @@ impl Trusted {
         if self.is_bundle { TlsCause::NoCas { why: why.to_string() } } else { why }
     }
 
-    /// A certificate that stands here is trusted itself. In the bundle it is a CA like others.
+    /// Whether a certificate in this file is trusted itself. One in the bundle is not: it is only an anchor.
     pub fn can_pin(&self) -> bool {
         !self.is_bundle
     }

@@ -1,4 +1,4 @@
-//! Whether the relay's certificate verifies. The CAs are read here, so only when a chain has come that is to be verified.
+//! Verifies the relay's certificate. The CAs are read only then, so a connection without verification does not pay for them.
 
 use super::Failure;
 use super::certificate::{self, Rejected, Unfit, VerifyError};
@@ -16,22 +16,22 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use webpki::EndEntityCert;
 
-/// Verifies the relay's certificate as far as the policy asks for it, and remembers the result.
+/// Verifies the relay's certificate as the policy demands, and keeps the result.
 pub struct Verifier {
-    /// How far that is.
+    /// What the policy demands.
     pub verification: Verification,
-    /// Whom to trust.
+    /// The file with the CAs.
     pub trusted: Trusted,
-    /// Where the path of a cafile for this relay would be written.
+    /// The control file to name in advice about the CAs.
     place: String,
     algorithms: WebPkiSupportedAlgorithms,
-    /// The result, once there is one: the TLS library would forget what an advisory one said.
+    /// The result, once there is one. The TLS library does not keep a failure that is only advisory.
     pub result: OnceLock<Result<(), Failure>>,
-    /// A certificate that does not verify.
+    /// The relay's certificate if it does not verify. The TLS library does not keep it then.
     pub rejected: OnceLock<CertificateDer<'static>>,
 }
 
-/// What the relay sent, and what it is verified for.
+/// The certificates that the relay sent, and the name and time to verify them for.
 struct Chain<'a> {
     end_entity: &'a CertificateDer<'a>,
     intermediates: &'a [CertificateDer<'a>],
@@ -39,12 +39,12 @@ struct Chain<'a> {
     now: UnixTime,
 }
 
-/// What is trusted that can have issued a chain.
+/// The certificates of the file that can have issued a chain.
 struct Anchors {
     roots: RootCertStore,
-    /// The end entity's certificate itself stands there.
+    /// The relay's certificate itself is in the file.
     pinned: bool,
-    /// What stands there and is no anchor, and why.
+    /// The certificates that cannot be anchors, in DER, and why.
     unfit: Vec<(Vec<u8>, Unfit)>,
 }
 
@@ -75,7 +75,7 @@ impl ServerCertVerifier for Verifier {
         if result.is_err() {
             let _ = self.rejected.set(end_entity.clone().into_owned());
         }
-        let _ = self.result.set(result); // there is one handshake, so it is the first
+        let _ = self.result.set(result); // set once: there is one handshake
         answer.map(|()| ServerCertVerified::assertion())
     }
 
@@ -102,7 +102,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The trait demands it, and nobody prints it.
+/// Only because [`ServerCertVerifier`] demands it.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Verifier")
@@ -110,7 +110,7 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// For a relay with these settings.
+    /// A verifier for a relay with these settings.
     pub fn new(security: &Security, verification: Verification, provider: &CryptoProvider) -> Verifier {
         Verifier {
             verification,
@@ -122,7 +122,8 @@ impl Verifier {
         }
     }
 
-    /// A signature counts where the certificate verifies. With another anybody could have made it.
+    /// Verifies a signature of the handshake, if the certificate was verified. Otherwise the signature proves nothing: anybody can
+    /// make a certificate and sign with its key.
     fn signature(
         &self,
         verify: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
@@ -133,7 +134,7 @@ impl Verifier {
         }
     }
 
-    /// Name and dates; and the issuer, unless the certificate itself is trusted.
+    /// Verifies name and dates, and the issuer unless the certificate itself is trusted.
     fn verify(&self, chain: &Chain, anchors: &Anchors) -> Result<(), Error> {
         let end_entity = ParsedCertificate::try_from(chain.end_entity)?;
         if anchors.pinned {
@@ -149,12 +150,12 @@ impl Verifier {
         verify_server_cert_signed_by_trust_anchor(end_entity, roots, intermediates, *now, self.algorithms.all)
     }
 
-    /// The CAs that can have issued what the relay sent, since the name of an issuer stands in them; and whether its certificate itself
-    /// stands among them in a cafile.
+    /// Finds the CAs that can have issued the relay's certificates: those that contain the name of an issuer. Also finds whether
+    /// the relay's own certificate is in the file and may be trusted itself.
     fn anchors(&self, chain: &Chain) -> Result<Anchors, TlsCause> {
         let sent = [chain.end_entity].into_iter().chain(chain.intermediates);
         let sent: Vec<_> = sent.map(|sent| (sent, EndEntityCert::try_from(sent))).collect();
-        // One that cannot be parsed may stand there itself, and its report says so.
+        // A certificate that cannot be parsed is searched for whole: it may be in the file itself, and the report says so.
         let parts = sent.iter().map(|(sent, parsed)| parsed.as_ref().map_or(sent.as_ref(), |parsed| parsed.issuer()));
         let mut found = Anchors { roots: RootCertStore::empty(), pinned: false, unfit: Vec::new() };
         self.trusted.for_each(&parts.collect::<Vec<_>>(), chain.now.as_secs(), |certificate, standing| {
@@ -179,13 +180,13 @@ impl Verifier {
             place: &self.place,
         };
         rejected.diagnosis(&match verify_error(error) {
-            VerifyError::WrongName => VerifyError::WrongName, // the issuer is one that is trusted
+            VerifyError::WrongName => VerifyError::WrongName, // then the issuer is trusted
             error if anchors.pinned => error,
             error => self.unfit_issuer(chain, anchors.unfit).unwrap_or(error),
         })
     }
 
-    /// The chain is issued by one that is no anchor: by which, and why.
+    /// The certificate of the file that has issued the chain but cannot be an anchor, and why. None: there is none.
     fn unfit_issuer(&self, chain: &Chain, unfit: Vec<(Vec<u8>, Unfit)>) -> Option<VerifyError> {
         let end_entity = ParsedCertificate::try_from(chain.end_entity).ok()?;
         unfit.into_iter().find_map(|(der, why)| {
@@ -197,7 +198,7 @@ impl Verifier {
     }
 }
 
-/// Why a certificate does not verify, for its report.
+/// The library's error as the kinds that a report tells apart.
 fn verify_error(error: &Error) -> VerifyError {
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
@@ -213,7 +214,7 @@ fn verify_error(error: &Error) -> VerifyError {
     }
 }
 
-/// The dates of a certificate that is trusted itself.
+/// Verifies the dates of a certificate that is trusted itself: the library would also demand an issuer.
 fn verify_dates(end_entity: &CertificateDer, now: UnixTime) -> Result<(), CertificateError> {
     let (from, until) = certificate::validity(end_entity).ok_or(CertificateError::BadEncoding)?;
     let limit = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));

@@ -1,16 +1,16 @@
-//! Which mechanisms a client will try, and why not the others, for whoever asks before the login.
+//! Which mechanisms a client will try, and why not the others. qmail-remote-check shows it before the login.
 
 use super::{Client, Permission};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
 
-/// The client as it may be shown: nothing here gives the password, and the relay's words are masked.
+/// A read-only view of a client that is safe to show: it does not give the password, and the relay's words are masked.
 #[derive(Clone, Copy)]
 pub struct Choice<'a>(&'a Client);
 
 impl Client {
-    /// The choice that [`Client::begin`] has made.
+    /// The choice of mechanisms that [`Client::begin`] has made.
     pub fn choice(&self) -> Choice<'_> {
         Choice(self)
     }
@@ -22,12 +22,12 @@ impl Choice<'_> {
         self.0.offer.offered
     }
 
-    /// What will be tried, as long as the relay refuses, in this order.
+    /// The mechanisms that may be tried, in order. The next one is tried when the relay refuses one, up to the limit of tries.
     pub fn order(&self) -> Vec<&'static Mechanism> {
         self.0.permitted().collect()
     }
 
-    /// The others that the relay offers, then those that it does not offer, each with the reason.
+    /// The mechanisms that will not be tried, each with the reason: first those that the relay offers, then those that it does not.
     pub fn passed_over(&self) -> Vec<(String, PassedOver)> {
         let Choice(client) = self;
         let names = &client.offer.names;
@@ -38,6 +38,7 @@ impl Choice<'_> {
         offered.chain(missing.map(|mechanism| (mechanism.name.to_owned(), PassedOver::NotOffered))).collect()
     }
 
+    /// Why an offered mechanism will not be tried. None: it may be.
     fn why_not(&self, name: &str) -> Option<PassedOver> {
         let Choice(client) = self;
         let Some(mechanism) = mechanisms::usable(name) else { return Some(PassedOver::Unknown) };

@@ -1,8 +1,8 @@
-//! How many tries a login has, so that a relay does not lock the account; and what is known of each try.
+//! The limits of tries, so that a relay does not lock the account, and the state of each try.
 
 use crate::mechanisms::{Exchange, Mechanism};
 
-/// Some servers close after three failures, so no connection sees more than two tries.
+/// Some servers close the connection after three failures, so there are fewer tries on each.
 pub(super) const TRIES_ON_A_CONNECTION: usize = 2;
 pub(super) const TRIES_FOR_A_MESSAGE: usize = 3;
 pub(super) const CONNECTIONS: usize = 2;
@@ -12,27 +12,29 @@ pub(super) const CONNECTIONS: usize = 2;
 pub(super) enum End {
     /// By a 235 that the mechanism accepts.
     LoggedIn,
-    /// By another reply, or by a 235 that it does not accept.
+    /// By another reply, or by a 235 that the mechanism does not accept.
     Code(u16),
-    /// The relay closed.
+    /// The connection ended.
     Closed,
 }
 
+/// One AUTH command and what followed it.
 pub(super) struct Try {
     pub(super) mechanism: &'static Mechanism,
-    /// None: cancelled, or over.
+    /// None once the try is cancelled or has ended.
     pub(super) exchange: Option<Box<dyn Exchange>>,
-    /// It stood in the AUTH command.
+    /// The AUTH command had an initial response.
     pub(super) initial_response: bool,
-    /// The `334` replies answered.
+    /// How many `334` replies were answered.
     pub(super) answers: usize,
+    /// None while the try goes on.
     pub(super) end: Option<End>,
-    /// The relay was closing already, because of a refusal before: it has not refused this mechanism.
+    /// The relay was already closing because of the refusal before, so it has not refused this mechanism.
     pub(super) lost: bool,
 }
 
 impl Try {
-    /// No reply to the AUTH command has come.
+    /// Whether there was no reply to the AUTH command yet.
     pub(super) fn is_unanswered(&self) -> bool {
         self.exchange.is_some() && self.answers == 0
     }
@@ -42,7 +44,8 @@ impl Try {
         self.mechanism.shows_password.is_some_and(|response| responses >= response)
     }
 
-    /// It may be the initial response that the relay does not know.
+    /// Whether the relay may have refused only the initial response: the code is about syntax (RFC 5321 section 4.2.2, and 555 for
+    /// parameters in section 4.1.1.11).
     pub(super) fn is_refused_for_its_form(&self) -> bool {
         let is_about_syntax = matches!(self.end, Some(End::Code(500 | 501 | 502 | 504 | 555)));
         self.initial_response && self.answers == 0 && is_about_syntax

@@ -1,16 +1,16 @@
-//! Why a client has not logged in, in words: what was offered, what was tried, and what to do.
+//! Why a client has not logged in: what was offered, what was tried, and what to do about it.
 
 use super::{Client, End, Permission, Try};
 use crate::cause::{Attempts, Cause, Limit, Names, Outcome};
 use crate::login::Login;
 
 impl Client {
-    /// What was tried in vain: nothing before the first try, and nothing after a login.
+    /// The failed tries. None before the first try, and after a login.
     pub fn attempts(&self) -> Option<Attempts> {
         (self.accepted().is_none() && !self.tries.is_empty()).then(|| Attempts::Before { tried: self.tried() })
     }
 
-    /// The last word where no try is left.
+    /// The text when no try is left.
     pub(super) fn nothing_left(&self) -> Attempts {
         self.no_login(match (self.permission, self.over_tls) {
             _ if self.is_distrusted => Cause::NotProven,
@@ -33,7 +33,7 @@ impl Client {
         })
     }
 
-    /// The relay has refused each mechanism that was permitted.
+    /// The cause when the relay has refused every permitted mechanism. 534, 535 and 553 are about the credentials.
     fn refused(&self, limit: Limit) -> Cause {
         let is_about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
         match (&self.login, &self.source) {
@@ -44,9 +44,9 @@ impl Client {
         }
     }
 
-    /// The story of all tries, and the cause of its end.
+    /// The text for a login that ends for this cause.
     pub(super) fn no_login(&self, cause: Cause) -> Attempts {
-        // The relay's own words: a hostile one could offer what was sent to it before.
+        // These names are the relay's own words: a hostile one could offer as a mechanism what was sent to it before.
         let shown = |name: &String| String::from_utf8_lossy(&self.mask.apply(name.as_bytes())).into_owned();
         let offered: Vec<String> = self.offer.names.iter().take(SHOWN + 1).map(shown).collect();
         Attempts::NoLogin { offered: list(&offered, self.offer.names.len()), tried: self.tried(), cause }
@@ -69,9 +69,10 @@ impl Try {
     }
 }
 
-/// Words for a report: no more than a line's worth, since a server may offer thousands.
+/// How many names a report shows. A server may offer thousands.
 const SHOWN: usize = 20;
 
+/// A list of names for a report. There are `of` names in all; `words` need not have more than [`SHOWN`] of them.
 fn list<S: AsRef<str>>(words: &[S], of: usize) -> String {
     let names = words.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     match of.checked_sub(SHOWN) {

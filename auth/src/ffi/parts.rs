@@ -1,24 +1,26 @@
-//! include/qmail_auth.h: SMTP AUTH for any C program. The comments here are the header's.
+//! include/qmail_auth.h, first part: functions for programs that choose the mechanism themselves. The comments here become the
+//! header's.
 
 use super::{octets, text};
 use crate::base64_secret;
 use crate::mechanisms::plain::message;
 use core::ffi::c_char;
 
-/// What a function of this library returns instead of a length when it cannot do its work. The first two are the caller's fault.
+/// Negative return values: the function failed and has written nothing. The first two are errors of the caller.
 #[allow(non_camel_case_types)] // the C name
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum auth_error {
-    /// A pointer is NULL, or a length more than any object has.
+    /// A pointer is NULL, or a length is larger than any object.
     Null = -1,
-    /// The buffer is too small. Nothing was written to it.
+    /// The buffer is too small.
     Space = -2,
-    /// Of auth_cram: the server's challenge is not base64. Send `*` to end the exchange; the server answers 501.
+    /// auth_cram only: the server's challenge is not base64. Send `*` to cancel the exchange; the server answers 501.
     Challenge = -3,
 }
 
-/// QMAIL_AUTH_VERSION of the library, which another header may have been compiled with.
+/// The version of the library, as in QMAIL_AUTH_VERSION. The two differ if the program was compiled with another version's header.
+/// The string is static: do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn auth_version() -> *const c_char {
     VERSION.as_ptr().cast()
@@ -26,15 +28,16 @@ pub extern "C" fn auth_version() -> *const c_char {
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 
-/// The mechanisms that an EHLO reply offers, as a set of AUTH_ bits. Bits not named here are 0. It says what is offered, not
-/// what may be sent: a reply that came in clear can be anybody's, and TLS begun later makes it void.
+/// Returns the mechanisms that an EHLO reply offers, as a set of AUTH_ bits; other bits are 0. They say what is offered, not what
+/// may be sent: anybody on the way can have written a reply that came in clear, and a reply from before STARTTLS is void.
 ///
-/// `smtptext` is the reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending
-/// in LF, possibly cut). It need not end in NUL; `len` is its length. All AUTH and AUTH= lines count, in upper or lower
-/// case; the first line does not, unless it is the only one. Where a text is cut within a line that others follow
-/// (`250-`), its last word does not count, since it may be the beginning of a longer one; the last line (`250 `) may stand
-/// without its line end. Reading ends behind the last line, at a line that is no 250, and at 65536 octets or 512 lines; it
-/// takes time in proportion to the length. NULL answers 0.
+/// `smtptext` is the whole reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending in
+/// LF, possibly cut). It need not end in NUL; `len` is its length in octets.
+///
+/// All AUTH and AUTH= lines count, in upper or lower case. The first line does not count, unless it is the only one. If the text is
+/// cut within a line that others follow (`250-`), the last word of that line does not count, since it may be the beginning of a
+/// longer one. The last line (`250 `) may lack its line end. Reading stops after the last line, at a line that does not begin with
+/// 250, and at 65536 octets or 512 lines; the time is proportional to the length. For NULL the result is 0.
 ///
 /// RFC 4954 section 3, RFC 5321 section 4.1.1.1.
 ///
@@ -48,23 +51,24 @@ pub unsafe extern "C" fn auth_detect(smtptext: *const c_char, len: usize) -> u32
     unsafe { octets(smtptext, len) }.map_or(0, crate::detect::detect)
 }
 
-/// The base64 to send for AUTH PLAIN, as initial response behind `AUTH PLAIN ` or as answer to a 334. Whoever reads it has the
-/// password: send it over TLS with a verified certificate only.
+/// Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the
+/// password: send it only over TLS with a verified certificate.
 ///
-/// `user` and `password` end in NUL: a stralloc of qmail does not by itself, and what is behind it would be sent as well.
+/// `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be
+/// sent, too.
 ///
-/// Writes to `out` and returns the length: 4 * ((strlen(user) + strlen(password) + 4) / 3), in whole numbers. No verb, no
-/// CRLF and no NUL is written. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is
-/// less than the length). The caller owns both the buffer and the secret in it.
+/// Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes
+/// no verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than
+/// the length). The caller owns the buffer and must clear the secret in it.
 ///
 /// RFC 4616.
 ///
 ///     n = auth_plain("tim", "tanstaaftanstaaf", out, sizeof out);
 ///
-/// That is 28, and out begins with AHRpbQB0YW5zdGFhZnRhbnN0YWFm.
+/// Here n is 28, and out begins with AHRpbQB0YW5zdGFhZnRhbnN0YWFm.
 ///
 /// # Safety
-/// `user` and `password` are NULL or NUL-terminated; `out` is NULL or points to `size` octets that can be written.
+/// `user` and `password` are NULL or NUL-terminated; `out` is NULL or points to `size` writable octets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auth_plain(
     user: *const c_char,
@@ -74,55 +78,57 @@ pub unsafe extern "C" fn auth_plain(
 ) -> isize {
     // SAFETY: the contract of this function is that of text().
     let Some((user, password)) = (unsafe { text(user).zip(text(password)) }) else { return auth_error::Null as isize };
-    // SAFETY: likewise that of write().
+    // SAFETY: the contract of this function includes that of write().
     unsafe { write(&base64_secret(&message(user, password)), out, size) }
 }
 
-/// The base64 to send for AUTH LOGIN: call it with the user for the first 334, with the password for the second, whatever
-/// the prompts say. Whoever reads it has the password: send it over TLS with a verified certificate only.
+/// Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second,
+/// whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
 ///
-/// `user_or_password` ends in NUL: a stralloc of qmail does not by itself.
+/// `user_or_password` ends in NUL, which qmail does not add to a stralloc by itself.
 ///
-/// Writes to `out` and returns the length: 4 * ((strlen(user_or_password) + 2) / 3), in whole numbers. No CRLF and no NUL
-/// is written. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns both the buffer
-/// and the secret in it.
+/// Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no
+/// CRLF and no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must
+/// clear the secret in it.
 ///
 /// draft-murchison-sasl-login.
 ///
 ///     n = auth_login("tim", out, sizeof out);
 ///
-/// That is 4, and out begins with dGlt.
+/// Here n is 4, and out begins with dGlt.
 ///
 /// # Safety
-/// `user_or_password` is NULL or NUL-terminated; `out` is NULL or points to `size` octets that can be written.
+/// `user_or_password` is NULL or NUL-terminated; `out` is NULL or points to `size` writable octets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auth_login(user_or_password: *const c_char, out: *mut c_char, size: usize) -> isize {
     // SAFETY: the contract of this function is that of text().
     let Some(word) = (unsafe { text(user_or_password) }) else { return auth_error::Null as isize };
-    // SAFETY: likewise that of write().
+    // SAFETY: the contract of this function includes that of write().
     unsafe { write(&base64_secret(word), out, size) }
 }
 
-/// The base64 to send for AUTH CRAM-MD5, in answer to the 334 with the challenge. It does not show the password, but whoever
-/// reads it can try passwords against it.
+/// Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads
+/// the exchange can try passwords against it.
 ///
-/// `user` and `password` end in NUL: a stralloc of qmail does not by itself.
+/// `user` and `password` end in NUL, which qmail does not add to a stralloc by itself.
 ///
-/// `challenge` is the text after `334 `, base64 as it came; it need not end in NUL, `len` is its length. Blanks and tabs at
-/// its beginning are passed over; it ends at the next blank, tab, CR or LF. Writes to `out` and returns the length:
-/// 4 * ((strlen(user) + 35) / 3), in whole numbers. No CRLF and no NUL is written. Errors: AUTH_ERROR_NULL,
-/// AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length).
+/// `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs
+/// before it are skipped, and it ends at the next blank, tab, CR or LF.
+///
+/// Writes to `out` and returns the length in octets: 4 * ((strlen(user) + 35) / 3), in integer arithmetic. Writes no CRLF and no
+/// NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the
+/// buffer.
 ///
 /// RFC 2195.
 ///
 ///     n = auth_cram("tim", "tanstaaftanstaaf", text, strlen(text), out, sizeof out);
 ///
-/// For text PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+ that is 48, and out begins with
+/// For the text PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+ n is 48, and out begins with
 /// dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw.
 ///
 /// # Safety
 /// `user` and `password` are NULL or NUL-terminated; `challenge` is NULL or points to `len` octets; `out` is NULL or points
-/// to `size` octets that can be written.
+/// to `size` writable octets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auth_cram(
     user: *const c_char,
@@ -136,16 +142,16 @@ pub unsafe extern "C" fn auth_cram(
     let (login, challenge) = unsafe { (text(user).zip(text(password)), octets(challenge, len)) };
     let Some(((user, password), challenge)) = login.zip(challenge) else { return auth_error::Null as isize };
     match crate::cram_md5(user, password, challenge) {
-        // SAFETY: likewise that of write().
+        // SAFETY: the contract of this function includes that of write().
         Some(answer) => unsafe { write(&answer, out, size) },
         None => auth_error::Challenge as isize,
     }
 }
 
-/// Copies an answer to the caller's buffer.
+/// Copies octets to the caller's buffer. Returns their number, or an auth_error.
 ///
 /// # Safety
-/// `out` is NULL or points to `size` octets that can be written.
+/// `out` is NULL or points to `size` writable octets.
 pub(super) unsafe fn write(answer: &[u8], out: *mut c_char, size: usize) -> isize {
     if out.is_null() {
         return auth_error::Null as isize;
@@ -153,7 +159,7 @@ pub(super) unsafe fn write(answer: &[u8], out: *mut c_char, size: usize) -> isiz
     if answer.len() > size {
         return auth_error::Space as isize;
     }
-    // SAFETY: out has room for size octets, which is enough, and no buffer of the caller overlaps one of this library.
+    // SAFETY: `out` has room for `size` octets, which is enough, and the caller's buffer cannot overlap one of this library.
     unsafe { core::ptr::copy_nonoverlapping(answer.as_ptr(), out.cast(), answer.len()) };
     answer.len() as isize
 }

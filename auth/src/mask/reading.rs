@@ -1,21 +1,21 @@
-//! A server's words as they are compared with secrets: what a relay may put between the characters of what it repeats is left
-//! out, letter case is gone, and each octet knows its place in the text.
+//! A reply in the form in which it is compared with secrets. Whatever a relay may insert when it repeats a secret is left out,
+//! letter case is removed, and the place of each octet in the text is kept.
 
 use std::ops::Range;
 
-/// What counts of a text.
+/// The significant octets of a text.
 pub struct Reading<'a> {
     text: &'a [u8],
     is_unescaped: bool,
-    /// In lower case.
+    /// The significant octets, in lower case.
     octets: Vec<u8>,
-    /// Where each stands.
+    /// The index of each of them in `text`.
     places: Vec<u32>,
 }
 
 impl Reading<'_> {
-    /// Reads the text as it stands, or each octet that is written [by its digits](escaped) as that octet. Its places are `u32`,
-    /// which for 64 KiB is a quarter of a MiB less.
+    /// Reads a text. `is_unescaped`: an octet that is written [by its digits](escaped) is read as that octet. The indices are `u32`
+    /// to save memory: 256 KiB for a reply of 64 KiB.
     pub fn of(text: &[u8], is_unescaped: bool) -> Reading<'_> {
         let mut reading = Reading { text, is_unescaped, octets: Vec::new(), places: Vec::new() };
         reading.octets.reserve(text.len());
@@ -27,7 +27,7 @@ impl Reading<'_> {
             start += line.len();
             while place < start {
                 let (octet, width) = reading.read(place);
-                if counts(&octet) {
+                if is_significant(&octet) {
                     reading.octets.push(fold(&octet));
                     reading.places.push(place as u32);
                 }
@@ -37,7 +37,7 @@ impl Reading<'_> {
         reading
     }
 
-    /// An octet, and how much of the text it takes.
+    /// The octet at this index, and how many octets of the text it takes.
     fn read(&self, place: usize) -> (u8, usize) {
         match escaped(&self.text[place..]) {
             Some(octet) if self.is_unescaped => (octet, 3),
@@ -45,24 +45,24 @@ impl Reading<'_> {
         }
     }
 
-    /// What counts.
+    /// The significant octets, in lower case.
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
 
-    /// Where so many of its octets stand in the text, with what is between them.
+    /// The range of the text that these significant octets take, with everything between them.
     pub fn place(&self, octets: Range<usize>) -> Range<usize> {
         let last = self.places[octets.end - 1] as usize;
         self.places[octets.start] as usize..last + self.read(last).1
     }
 
-    /// Marks so many octets of its end, and all behind them.
+    /// Marks the last significant octets, this many, and everything from the first of them on.
     pub fn mark_end(&self, octets: usize, secret: &mut [bool]) {
         let first = self.places.get(self.places.len().saturating_sub(octets));
         secret[first.map_or(self.text.len(), |place| *place as usize)..].fill(true);
     }
 
-    /// Marks each place of a word that is not empty, also where the next one overlaps it.
+    /// Marks each occurrence of a word, overlapping ones included. The word must not be empty.
     pub fn mark_all(&self, word: &[u8], secret: &mut [bool]) {
         let mut marked = 0;
         for (start, octets) in self.octets.windows(word.len()).enumerate() {
@@ -75,19 +75,19 @@ impl Reading<'_> {
     }
 }
 
-/// A relay may fold what it repeats, and the names in a certificate are shown with backslashes (RFC 4514 section 2.4). So neither
-/// those nor blanks and control characters count, here and there.
-pub fn counts(octet: &u8) -> bool {
+/// Whether an octet is compared. Blanks and control characters are not, since a relay may fold what it repeats. Backslashes are
+/// not, since they escape characters in the names of a certificate (RFC 4514 section 2.4). The same rule holds for text and secret.
+pub fn is_significant(octet: &u8) -> bool {
     *octet > b' ' && !b"\\\x7f".contains(octet)
 }
 
-/// Many servers show what is not ASCII as `?`.
+/// An octet in lower case. Non-ASCII octets become `?`, as many servers show them so.
 pub fn fold(octet: &u8) -> u8 {
     if octet.is_ascii() { octet.to_ascii_lowercase() } else { b'?' }
 }
 
-/// The octet that the text begins with, where it is written as in a URL (RFC 3986 section 2.1), quoted-printable (RFC 2045
-/// section 6.7), an xtext of SMTP (RFC 3461 section 4) or the name of a certificate.
+/// The octet that the text begins with, if it is written by two hexadecimal digits: as in a URL (RFC 3986 section 2.1),
+/// quoted-printable (RFC 2045 section 6.7), SMTP's xtext (RFC 3461 section 4) or a certificate's name (RFC 4514 section 2.4).
 pub fn escaped(text: &[u8]) -> Option<u8> {
     let [b'%' | b'=' | b'+' | b'\\', high, low, ..] = text else { return None };
     let digit = |c: &u8| char::from(*c).to_digit(16);

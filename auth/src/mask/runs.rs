@@ -1,35 +1,36 @@
-//! The runs of a text that are of a secret in base64 or in hexadecimal digits, neither of which is ever made whole.
+//! Finds the runs of a text that are part of a secret's base64 or hexadecimal digits, without ever making those whole.
 //!
-//! Base64 makes four characters of three octets, and any run of 8 characters holds four that are made so. So the secret is gone
-//! through by three octets, and a table says whether the text has those four, two and two. Only where it has are they made, and those
-//! around them, and the runs looked for among those of the text, which are sorted. With an ordinary text that is some ten
-//! instructions for each three octets; with a hostile one of 64 KiB no more than its sorting and a few searches for each.
+//! Base64 makes a group of four characters of three octets, and each run of 8 characters holds at least one whole group. So the
+//! search goes through the secret group by group. A table of character pairs tells whether both halves of a group are in the text
+//! at all. Only then are the characters of the group and its neighbours made, and their runs looked up among the sorted runs of the
+//! text. An ordinary text costs some ten instructions for each three octets of the secret. A hostile one of 64 KiB costs a sort,
+//! and a few searches for each group.
 
 use crate::secret;
 use crate::{base64_length, hex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Base64 is recognised by any run of it that is this long, so that a server that cuts or folds what it echoes is masked too.
-/// 8 characters of base64 do not occur in a server's own words by chance.
+/// The length of a run. Any run of this length is recognised, so that a secret is masked even if the server cuts or folds what it
+/// repeats. Runs of 8 characters do not match a server's own words by chance.
 pub const RUN: usize = 8;
 
 /// A secret as it may stand in a text.
 #[derive(Clone, Copy)]
 pub enum Form<'a> {
-    /// RFC 4648 section 4.
+    /// Base64 (RFC 4648 section 4) of these octets.
     Base64(&'a [u8]),
     /// Two hexadecimal digits for each octet.
     Hex(&'a [u8]),
-    /// As it is: characters of base64.
+    /// The octets themselves, which are characters of base64.
     Plain(&'a [u8]),
 }
 
-/// Four that are made at once, and those before and behind them: in lower case, and NUL where there are none.
+/// A window of three groups, in lower case. Its unused end is NUL.
 type Characters = [u8; 12];
 
 impl Form<'_> {
-    /// How many characters it has.
+    /// The number of characters of this form.
     pub fn length(self) -> usize {
         match self {
             Form::Base64(octets) => base64_length(octets.len()),
@@ -38,14 +39,14 @@ impl Form<'_> {
         }
     }
 
-    /// Its characters from the one at `4 * four` on.
-    pub fn characters(self, four: usize, characters: &mut Characters) {
+    /// Writes the characters of three groups, from the group with this index on.
+    pub fn characters(self, group: usize, characters: &mut Characters) {
         let (octets, each) = match self {
             Form::Base64(octets) => (octets, 3),
             Form::Hex(octets) => (octets, 2),
             Form::Plain(octets) => (octets, 4),
         };
-        let octets = octets.get(four * each..).unwrap_or_default();
+        let octets = octets.get(group * each..).unwrap_or_default();
         let octets = &octets[..octets.len().min(3 * each)];
         characters.fill(0);
         match self {
@@ -59,19 +60,19 @@ impl Form<'_> {
     }
 }
 
-/// The runs of a text.
+/// The runs of a text: all its windows of [`RUN`] characters of base64.
 pub struct Runs<'a> {
     text: &'a [u8],
-    /// Where each begins, in the order of what they are.
+    /// Where each run begins, sorted by the characters of the run.
     starts: Vec<u32>,
-    /// For the first of those that are the same: they are of a secret.
+    /// For each of `starts`: the run belongs to a secret. Of equal runs only the first is marked.
     is_secret: Vec<bool>,
-    /// For each two characters of base64, by their values: they stand side by side in a run, in whatever case.
+    /// Indexed by the values of two characters of base64: they stand side by side in some run, in upper or lower case.
     pairs: [bool; 1 << 12],
 }
 
 impl Runs<'_> {
-    /// Those of a text in lower case.
+    /// The runs of a text, which must be in lower case.
     pub fn of(text: &[u8]) -> Runs<'_> {
         let mut runs = Runs { text, starts: Vec::new(), is_secret: Vec::new(), pairs: [false; 1 << 12] };
         let mut begin = 0;
@@ -93,43 +94,45 @@ impl Runs<'_> {
         runs
     }
 
-    /// Looks for those of this form.
-    pub fn look_for(&mut self, form: Form) {
+    /// Marks the runs that are part of this form. It must have at least [`RUN`] characters.
+    pub fn mark(&mut self, form: Form) {
         match form {
             _ if self.starts.is_empty() => {}
-            Form::Base64(octets) => self.look_at(
+            Form::Base64(octets) => self.mark_groups(
                 form,
                 octets.chunks_exact(3).map(|three| {
                     let [first, second, third] = [0, 1, 2].map(|n| usize::from(three[n]));
                     (first << 4 | second >> 4, (second & 15) << 8 | third)
                 }),
             ),
-            Form::Hex(octets) => self.look_at(
+            Form::Hex(octets) => self.mark_groups(
                 form,
                 octets.chunks_exact(2).map(|two| {
                     (usize::from(OF_DIGITS[usize::from(two[0])]), usize::from(OF_DIGITS[usize::from(two[1])]))
                 }),
             ),
-            Form::Plain(octets) => self
-                .look_at(form, octets.chunks_exact(4).map(|four| (pair([four[0], four[1]]), pair([four[2], four[3]])))),
+            Form::Plain(octets) => self.mark_groups(
+                form,
+                octets.chunks_exact(4).map(|four| (pair([four[0], four[1]]), pair([four[2], four[3]]))),
+            ),
         }
     }
 
-    /// `fours` are the values of each two and two characters that the form makes of its octets.
-    fn look_at(&mut self, form: Form, fours: impl Iterator<Item = (usize, usize)>) {
+    /// `groups` are the groups of the form, each as the values of its first and of its second two characters.
+    fn mark_groups(&mut self, form: Form, groups: impl Iterator<Item = (usize, usize)>) {
         let mut characters = Characters::default();
-        for (four, (first, second)) in fours.enumerate() {
+        for (group, (first, second)) in groups.enumerate() {
             if self.pairs[first] && self.pairs[second] {
-                self.compare(form, four, &mut characters);
+                self.mark_around(form, group, &mut characters);
             }
         }
-        self.compare(form, form.length().div_ceil(4) - 1, &mut characters); // which can be less than four
+        self.mark_around(form, form.length().div_ceil(4) - 1, &mut characters); // the last group can be less than four characters
         secret::clear_array(&mut characters);
     }
 
-    /// Marks the runs that hold these four characters, but for the one that begins with them: it holds the next four as well.
-    fn compare(&mut self, form: Form, four: usize, characters: &mut Characters) {
-        let Some(before) = four.checked_sub(1) else { return };
+    /// Marks the runs that hold this group, except for the one that begins with it: that is found by the next group.
+    fn mark_around(&mut self, form: Form, group: usize, characters: &mut Characters) {
+        let Some(before) = group.checked_sub(1) else { return };
         form.characters(before, characters);
         for eight in characters.windows(RUN).take(4) {
             let wanted = run(eight, 0);
@@ -140,7 +143,7 @@ impl Runs<'_> {
         }
     }
 
-    /// Where those begin that are of a secret.
+    /// Where the marked runs begin.
     pub fn secret(&self) -> impl Iterator<Item = usize> {
         let mut before = None;
         self.starts.iter().zip(&self.is_secret).filter_map(move |(start, is_secret)| {
@@ -151,12 +154,12 @@ impl Runs<'_> {
     }
 }
 
-/// The 8 characters that begin here, as a number.
+/// The run that begins here, as a number.
 fn run(text: &[u8], start: u32) -> u64 {
     text[start as usize..].first_chunk().map_or(0, |run| u64::from_be_bytes(*run))
 }
 
-/// What a letter in lower case, a digit or a sign is worth in base64, and as a capital.
+/// The values of a character in base64: as it is, in lower case, and in upper case. None: it is not one of base64.
 const fn values(character: u8) -> Option<[usize; 2]> {
     let n = character as usize;
     match character {
@@ -168,7 +171,7 @@ const fn values(character: u8) -> Option<[usize; 2]> {
     }
 }
 
-/// What two characters are worth, in lower case.
+/// The values of two characters in lower case, as one number.
 const fn pair(characters: [u8; 2]) -> usize {
     match (values(characters[0].to_ascii_lowercase()), values(characters[1].to_ascii_lowercase())) {
         (Some([first, _]), Some([second, _])) => first << 6 | second,
@@ -176,7 +179,7 @@ const fn pair(characters: [u8; 2]) -> usize {
     }
 }
 
-/// What the two digits of each octet are worth in base64.
+/// For each octet: the value as base64 of its two hexadecimal digits.
 const OF_DIGITS: [u16; 256] = {
     let mut pairs = [0; 256];
     let mut octet = 0;
@@ -193,7 +196,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// What the form is made whole, in lower case.
+    /// The whole form, in lower case.
     fn whole(form: Form) -> Vec<u8> {
         let text = match form {
             Form::Base64(octets) => STANDARD.encode(octets).into_bytes(),
@@ -204,7 +207,7 @@ mod tests {
     }
 
     proptest! {
-        /// The runs are those that somebody finds who makes the form whole and compares all with all.
+        /// The runs are the same as those found by making the whole form and comparing all with all.
         #[test]
         fn no_other_runs(
             secret in vec(prop_oneof![Just(b'a'), Just(b'B'), Just(b'7'), any::<u8>()], 0..40),
@@ -221,7 +224,7 @@ mod tests {
             }
             for form in forms.into_iter().filter(|form| form.length() >= RUN) {
                 let mut runs = Runs::of(&text);
-                runs.look_for(form);
+                runs.mark(form);
                 let mut found: Vec<usize> = runs.secret().collect();
                 found.sort_unstable();
                 let all = whole(form);

@@ -7,7 +7,7 @@ use crate::{base64_secret, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
-/// The user and the password, until the challenge was answered.
+/// The user and the password; None once the challenge is answered.
 struct CramMd5(Option<(Vec<u8>, Secret)>);
 
 pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
@@ -18,16 +18,16 @@ impl Exchange for CramMd5 {
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
         let (user, password) = self.0.take().ok_or(Cancel::NoAnswer)?;
         let octets = answer(&user, &password, challenge).ok_or(Cancel::NoAnswer)?;
-        Ok(Response { octets, open: user.len() + 1 }) // who has the digest can try passwords against it
+        Ok(Response { octets, mask_from: user.len() + 1 }) // whoever has the digest can try passwords against it
     }
 }
 
-/// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, base64 as it came. None: it is not base64.
+/// The base64 to send for CRAM-MD5. `challenge` is the text after `334 `, still in base64. None: it is not base64.
 pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret> {
     answer(user, password, challenge).map(|answer| base64_secret(&answer))
 }
 
-/// What that says.
+/// The answer before base64: user, blank, digest.
 fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret> {
     let challenge = decoded(challenge)?;
     let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_that_is_no_base64() {
+    fn a_challenge_that_is_not_base64() {
         for bad in [&b"Username:"[..], b"PDE4O", b"=", b"PDE4\xff"] {
             assert_eq!(cram_md5(b"tim", b"x", bad).map(|answer| answer.to_vec()), None, "{bad:?}");
         }

@@ -1,9 +1,10 @@
-//! EXTERNAL (RFC 4422 appendix A): the identity to ask for, or nothing, where the client certificate says the rest.
+//! EXTERNAL (RFC 4422 appendix A): sends the authorization identity, which may be empty. The credential is the client certificate
+//! of TLS.
 
 use super::{Cancel, Exchange, Response};
 use crate::secret::Secret;
 
-/// The identity, until a challenge was answered with it.
+/// The identity; None once it has answered a challenge.
 struct External(Option<Secret>);
 
 pub(super) fn start(identity: Option<&[u8]>) -> Box<dyn Exchange> {
@@ -12,11 +13,11 @@ pub(super) fn start(identity: Option<&[u8]>) -> Box<dyn Exchange> {
 
 impl Exchange for External {
     fn initial_response(&self) -> Option<Response> {
-        self.0.as_deref().map(|identity| Response::open(Secret::from(&identity[..])))
+        self.0.as_deref().map(|identity| Response::new(Secret::from(&identity[..])))
     }
 
-    /// Where the server has ignored the initial response.
+    /// Needed where the server has ignored the initial response.
     fn respond(&mut self, _: &[u8]) -> Result<Response, Cancel> {
-        self.0.take().map(Response::open).ok_or(Cancel::NoAnswer)
+        self.0.take().map(Response::new).ok_or(Cancel::NoAnswer)
     }
 }

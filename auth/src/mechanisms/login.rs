@@ -5,7 +5,7 @@ use crate::login::PasswordLogin;
 use crate::secret::Secret;
 use core::array::IntoIter;
 
-/// What is still to be answered.
+/// The answers still to be given.
 struct Login(IntoIter<Secret, 2>);
 
 pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
@@ -14,6 +14,6 @@ pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
 
 impl Exchange for Login {
     fn respond(&mut self, _: &[u8]) -> Result<Response, Cancel> {
-        self.0.next().map(Response::open).ok_or(Cancel::NoAnswer)
+        self.0.next().map(Response::new).ok_or(Cancel::NoAnswer)
     }
 }

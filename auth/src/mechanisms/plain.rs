@@ -1,10 +1,11 @@
-//! PLAIN (RFC 4616): NUL user NUL password, with an empty authorization identity, since servers refuse a filled one.
+//! PLAIN (RFC 4616): NUL, user, NUL, password. The authorization identity before the first NUL stays empty: some servers refuse
+//! one.
 
 use super::{Cancel, Exchange, Response};
 use crate::login::PasswordLogin;
 use crate::secret::Secret;
 
-/// The message, until a challenge was answered with it.
+/// The message; None once it has answered a challenge.
 struct Plain(Option<Secret>);
 
 pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
@@ -13,16 +14,16 @@ pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
 
 impl Exchange for Plain {
     fn initial_response(&self) -> Option<Response> {
-        self.0.as_deref().map(|message| Response::open(Secret::from(&message[..])))
+        self.0.as_deref().map(|message| Response::new(Secret::from(&message[..])))
     }
 
-    /// Also where the server has ignored the initial response.
+    /// Needed where the command went without the initial response, or where the server has ignored it.
     fn respond(&mut self, _: &[u8]) -> Result<Response, Cancel> {
-        self.0.take().map(Response::open).ok_or(Cancel::NoAnswer)
+        self.0.take().map(Response::new).ok_or(Cancel::NoAnswer)
     }
 }
 
-/// What PLAIN says.
+/// The message of PLAIN (RFC 4616 section 2), before base64.
 pub(crate) fn message(user: &[u8], password: &[u8]) -> Secret {
     let mut message = Secret::with_room(user.len() + password.len() + 2);
     [b"\0", user, b"\0", password].into_iter().for_each(|part| message.add(part));

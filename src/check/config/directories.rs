@@ -4,7 +4,7 @@ use super::notes::Notes;
 use crate::check::file_readers::{self, Readers};
 use crate::check::lines::{Line, Lines};
 use crate::control::files::Control;
-use crate::control::relays::{NAMES, is_for, meant};
+use crate::control::relays::{NAMES, intended_name, is_for};
 use crate::control::senders::{self, Sender};
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
@@ -135,7 +135,7 @@ fn check_relay(
     there.sort();
     for name in &there {
         let path = control.home.join("control/relays").join(relay).join(name);
-        let is_reported = is_named && meant(name, &NAMES, &there).is_some();
+        let is_reported = is_named && intended_name(name, &NAMES, &there).is_some();
         if !NAMES.contains(&&name[..]) && !pem_files.contains(&*path) && !is_reported {
             notes.warn(&format!(
                 "{directory}/{name}: a file of this name is not read; the names are {}",
@@ -152,7 +152,7 @@ fn check_names_in_control(control: &Control, notes: &mut Notes) {
     let mut there = control.names("").unwrap_or_default();
     there.sort();
     for entry in &there {
-        if let Some(name) = meant(entry, &names, &there) {
+        if let Some(name) = intended_name(entry, &names, &there) {
             notes.warn(&format!("control/{entry}: not read; the right name is {name}"));
         }
     }

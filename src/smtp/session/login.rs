@@ -49,7 +49,7 @@ impl Session {
         match step {
             Step::Send(line) => {
                 if !self.write_failed {
-                    self.envelope.log.notify(&Event::SentSecret(mask::open_part(&line)));
+                    self.envelope.log.notify(&Event::SentSecret(mask::showable_part(&line)));
                     self.channel.put_secret_line(&line);
                 }
                 self.expect(Command::Auth);

@@ -151,7 +151,7 @@ static MUTUAL: Mechanism = Mechanism {
 
 impl Exchange for Mutual {
     fn initial_response(&self) -> Option<Response> {
-        Some(Response { octets: Secret::from(&b"hello"[..]), open: 0 })
+        Some(Response { octets: Secret::from(&b"hello"[..]), mask_from: 0 })
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
@@ -159,7 +159,7 @@ impl Exchange for Mutual {
         if challenge == b"lies" {
             return Err(Cancel::NotProven);
         }
-        self.is_proven.then(|| Response { octets: Secret::default(), open: 0 }).ok_or(Cancel::NoAnswer)
+        self.is_proven.then(|| Response { octets: Secret::default(), mask_from: 0 }).ok_or(Cancel::NoAnswer)
     }
 
     fn accepts(&mut self, text: &[u8]) -> bool {

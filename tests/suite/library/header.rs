@@ -1,8 +1,8 @@
-//! Both C headers are what the Rust sources say, in a C that any compiler takes. `UPDATE=1 cargo test --test suite header::` writes
-//! them.
+//! Both C headers agree with the Rust sources, and are C that any compiler takes. `UPDATE=1 cargo test --test suite header::`
+//! writes them.
 //!
-//! cbindgen makes them of src/ffi and auth/src/ffi. The head comments are here; the version is that of Cargo.toml; the AUTH_ bits are
-//! made of the table of mechanisms, so that a row there is all that a new one needs.
+//! cbindgen makes them from src/ffi and auth/src/ffi. The head comments are in this file, the version is that of Cargo.toml, and
+//! the AUTH_ bits come from the table of mechanisms, so that a new mechanism needs no edit here.
 
 use crate::support::c;
 use qmail_auth::mechanisms::{AUTH_OFFERED, MECHANISMS};
@@ -11,29 +11,32 @@ use std::process::Command;
 use std::{env, fs};
 
 const HEAD: &str = "\
-/* SMTP AUTH for C programs. To link: -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says; with a glibc
-   before 2.34 also -lutil -lrt -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 where it runs.
+/* SMTP AUTH (RFC 4954) for C programs.
 
-   No function keeps a pointer, calls back or touches a descriptor. All may be called from several threads at once. Where there is
-   no memory the process ends by a signal, with a line on descriptor 2.
+   Link with -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says. With a glibc before 2.34 add -lutil -lrt
+   -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 at run time.
 
-   auth_new and the functions behind it are a whole login: which mechanism, what to send, when to stop. The ones before it are its
-   parts, for programs that decide for themselves. A result below 0 is never a success: an auth_error, or, of a whole login, an
-   auth_end.
+   auth_new and the functions after it are a complete login: which mechanism to try, what to send, when to stop. The functions
+   before auth_new are its parts, for programs that decide this themselves. A result below 0 is never a success: it is an
+   auth_error, or an auth_end of a complete login.
 
-   TLS is the caller's. No function here begins it, reads STARTTLS in an EHLO reply, or knows whether there is any. auth_begin
-   believes its flags; the parts refuse nothing because it would go out in clear. So, of the caller:
-   - PLAIN and LOGIN show the password to whoever can read the connection, and to whoever is at its other end. They are for TLS
-     whose certificate was verified for the server's name, or for a connection that stays on this machine. CRAM-MD5 does not show
-     the password, but an eavesdropper can try passwords against it.
-   - If anything follows the 220 to STARTTLS before the handshake, close the connection: it may have been put there on the way.
-   - After the handshake, EHLO is to be sent again, and the new reply given to auth_detect or auth_begin; what the old one offered
-     is to be forgotten (RFC 3207 section 4.2).
-   - The -PLUS mechanisms and EXTERNAL are reported as offered; nothing here computes channel bindings, and the client certificate
-     for EXTERNAL is the caller's to show.
-   The program qmail-remote of the same source does all of this by itself.
+   No function keeps a pointer, calls back into the program, or uses a descriptor. All may be called from several threads, but one
+   auth_client only from one thread at a time. If there is no memory, the process ends by a signal, with a message on descriptor 2.
 
-   Made by cbindgen from parts.rs and client.rs of auth/src/ffi, and from auth/src/mechanisms.rs: do not edit. */";
+   TLS is the caller's task. No function here starts TLS, looks for STARTTLS in an EHLO reply, or knows whether the connection is
+   encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to
+   this:
+   - PLAIN and LOGIN show the password to the server and to anybody who can read the connection. Use them only over TLS with a
+     certificate that was verified for the server's name, or on a connection that stays on this machine. CRAM-MD5 does not show the
+     password, but an eavesdropper can try passwords against it.
+   - If data follows the 220 to STARTTLS before the handshake, close the connection: the data may have been injected.
+   - After the handshake send EHLO again, and give the new reply to auth_detect or auth_begin. Forget what the old reply offered
+     (RFC 3207 section 4.2).
+   - The -PLUS mechanisms and EXTERNAL are only reported as offered. Nothing here computes channel bindings or shows a client
+     certificate.
+   The program qmail-remote of this project does all of this itself.
+
+   Made by cbindgen from parts.rs and client.rs in auth/src/ffi, and from auth/src/mechanisms.rs: do not edit. */";
 
 fn check(path: &str, sources: &[&str], config: cbindgen::Config) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -48,8 +51,8 @@ fn check(path: &str, sources: &[&str], config: cbindgen::Config) {
     assert!(committed == made, "{path} is stale; UPDATE=1 cargo test --test suite header:: writes it");
 }
 
-/// The header without what C89 lacks: comments to the end of a line, a comma behind the last enumerator. And without the sections
-/// `# Safety`, which are for Rust callers and say what a C programmer takes for granted.
+/// The header as C89: `//` comments become `/* */`, and the comma after the last enumerator goes. The sections `# Safety` go, too:
+/// they are for Rust callers, and C programmers take for granted what they say.
 fn c89(header: &str) -> String {
     let mut made = String::new();
     let mut lines = header.lines().peekable();
@@ -77,7 +80,7 @@ fn c89(header: &str) -> String {
     made
 }
 
-/// What a line says that is nothing but a comment.
+/// The text of a line that is only a comment. None: it is not.
 fn comment(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("//").map(|text| text.strip_prefix(' ').unwrap_or(text))
 }
@@ -86,16 +89,18 @@ fn config(path: &str) -> cbindgen::Config {
     cbindgen::Config::from_file(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// What the header has from elsewhere than the functions.
+/// The part of the header that cbindgen does not make: the version and the bits.
 fn constants() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!("/* As in 1.2.3: whole, and its numbers. */\n#define QMAIL_AUTH_VERSION \"{version}\"\n");
+    let mut text = format!(
+        "/* The version of this header, as a string and as numbers. */\n#define QMAIL_AUTH_VERSION \"{version}\"\n"
+    );
     for (name, number) in ["MAJOR", "MINOR", "PATCH"].into_iter().zip(version.split('.')) {
         text += &format!("#define QMAIL_AUTH_VERSION_{name} {number}\n");
     }
-    text += "\n/* Of auth_detect: an AUTH line was there, even an empty one. */\n";
+    text += "\n/* In the result of auth_detect: there was an AUTH line, even an empty one. */\n";
     text += &format!("#define AUTH_OFFERED {AUTH_OFFERED:#05x}\n\n");
-    text += "/* Of auth_detect: the mechanisms by their registered names. */\n";
+    text += "/* In the result of auth_detect: the mechanisms, by their registered names. */\n";
     for mechanism in &MECHANISMS {
         text += &format!("#define AUTH_{} {:#05x}\n", mechanism.name.replace('-', "_"), mechanism.bit);
     }
@@ -115,7 +120,8 @@ fn the_public_header() {
 fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
-        "/* The delivery machine, for c-glue alone.\n   Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs and check.rs: do not edit. */"
+        "/* The delivery machine, for c-glue alone.\n   \
+         Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs and check.rs: do not edit. */"
             .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
@@ -126,7 +132,7 @@ fn the_header_of_c_glue() {
     );
 }
 
-/// The login that the header shows, in a program: with a server that accepts it, and with one that closes.
+/// The example of the header, in a program: with a server that accepts the login, and with one that closes the connection.
 #[test]
 fn the_example_of_the_header_logs_in() {
     let header = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/qmail_auth.h")).unwrap();
