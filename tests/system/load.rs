@@ -42,7 +42,7 @@ fn a_list_mail() {
         assert!(delivered.verdict().ends_with(&format!("\ntls=TLSv1.3 cert=verified auth=PLAIN user={USER}\n")));
     };
     let (processes, own) = thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(&done));
+        let watcher = scope.spawn(|| watch(&home, &done));
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(deliver)).collect();
         let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         done.store(true, Ordering::Relaxed);
@@ -69,13 +69,13 @@ fn a_list_mail() {
     relay.assert_logins(&vec!["PLAIN"; MAILS]); // so none was sent twice
 }
 
-/// How many of our children there were at one time, and the most memory that one of them had of its own, in KiB.
-fn watch(done: &AtomicBool) -> (usize, usize) {
+/// How many deliveries from this home there were at one time, and the most memory that one of them had of its own, in KiB.
+fn watch(home: &Home, done: &AtomicBool) -> (usize, usize) {
     let (mut processes, mut own) = (0, 0);
     while !done.load(Ordering::Relaxed) {
         let children: Vec<usize> = fs::read_dir("/proc")
             .unwrap()
-            .filter_map(|entry| memory(&entry.unwrap().file_name().into_string().ok()?))
+            .filter_map(|entry| memory(home, &entry.unwrap().file_name().into_string().ok()?))
             .collect();
         processes = processes.max(children.len());
         own = own.max(children.into_iter().max().unwrap_or_default());
@@ -84,12 +84,15 @@ fn watch(done: &AtomicBool) -> (usize, usize) {
     (processes, own)
 }
 
-/// Of a process that is a qmail-remote of ours.
-fn memory(pid: &str) -> Option<usize> {
+/// Of a process that is a delivery from this home. Other tests have theirs.
+fn memory(home: &Home, pid: &str) -> Option<usize> {
+    // First: what has this environment has been executed, and its memory is no longer that of the process that it was forked from.
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let qmailhome = format!("QMAILHOME={}", home.path().display());
+    let is_ours = environment.split(|c| *c == 0).any(|variable| variable == qmailhome.as_bytes());
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
         status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().split(' ').next()?.to_owned()))
     };
-    let is_ours = field("Name:")? == "qmail-remote" && field("PPid:")? == std::process::id().to_string();
     is_ours.then(|| field("RssAnon:")?.parse().ok())?
 }

@@ -28,7 +28,16 @@ fn needs_no_library() {
 fn copyright_names_every_crate_that_is_linked_in() {
     let copyright = include_str!("../../../debian/copyright");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(TREE).args(["tree", "--offline", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
+    cargo.current_dir(TREE).args([
+        "tree",
+        "--offline",
+        "--package",
+        "qmail-remote-auth",
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+    ]);
     let tree = output(&mut cargo);
     assert!(tree.starts_with("qmail-remote-auth v"), "{tree}");
     let others = tree.lines().filter(|line| !line.contains("(/")); // without those of this tree
