@@ -1,17 +1,18 @@
 /* SMTP AUTH (RFC 4954) for C programs.
 
-   Link with -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says. With a glibc before 2.34 add -lutil -lrt -lpthread
-   -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 at run time.
+   Link with -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says. With a glibc before 2.34 add -lutil -lrt
+   -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 at run time.
 
-   auth_new and the functions after it are a complete login: which mechanism to try, what to send, when to stop. The functions before
-   auth_new are its parts, for programs that decide this themselves. A result below 0 is never a success: it is an auth_error, or an
-   auth_end of a complete login.
+   auth_new and the functions after it are a complete login: which mechanism to try, what to send, when to stop. The functions
+   before auth_new are its parts, for programs that decide this themselves. A result below 0 is never a success: it is an
+   auth_error, or an auth_end of a complete login.
 
    No function keeps a pointer, calls back into the program, or uses a descriptor. All may be called from several threads, but one
    auth_client only from one thread at a time. If there is no memory, the process ends by a signal, with a message on descriptor 2.
 
    TLS is the caller's task. No function here starts TLS, looks for STARTTLS in an EHLO reply, or knows whether the connection is
-   encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to this:
+   encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to
+   this:
    - PLAIN and LOGIN show the password to the server and to anybody who can read the connection. Use them only over TLS with a
      certificate that was verified for the server's name, or on a connection that stays on this machine. CRAM-MD5 does not show the
      password, but an eavesdropper can try passwords against it.
@@ -54,8 +55,8 @@
 /* For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent. */
 #define AUTH_FLAG_TLS_VERIFIED 1
 
-/* For auth_begin: the password may be sent without verified TLS, since the administrator permits it or the connection stays on this
-   machine. */
+/* For auth_begin: the password may be sent without verified TLS. Set it only if the administrator permits that, or if the
+   connection stays on this machine. */
 #define AUTH_FLAG_CLEAR_ALLOWED 2
 
 /* Negative return values: the function failed and has written nothing. The first two are errors of the caller. */
@@ -70,23 +71,23 @@ enum auth_error {
 
 /* Negative return values: the login has ended without success. Try the mail again later, never bounce it. */
 enum auth_end {
-  /* No login on this connection. Close it. Then either connect to the same server again and call auth_begin with the same client, or
-     try the mail later. */
+  /* No login on this connection. Close it. Then either connect to the same server again and call auth_begin with the same
+     client, or try the mail later. */
   AUTH_END_RECONNECT = -11,
   /* No login now: the server has deferred it, or has sent a reply that does not belong in a login. */
   AUTH_END_DEFERRED = -12,
-  /* No login until somebody has looked at the set-up: the server refuses user and password, or no mechanism is offered, permitted or
-     left to try. */
+  /* No login until somebody has looked at the set-up: the server refuses user and password, or no mechanism is offered,
+     permitted or left to try. */
   AUTH_END_FAILED = -13
 };
 
-/* One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this project
-   uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show the password.
-   Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the password and was
-   refused, it makes only one more.
+/* One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
+   project uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show
+   the password. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+   password and was refused, it makes only one more.
 
-   Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not use
-   one client in two threads at the same time.
+   Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
+   use one client in two threads at the same time.
 
    This is a complete login. send_octets and read_reply are functions of your program: they send octets and read a whole reply, and
    return 0 unless the connection has ended.
@@ -113,16 +114,16 @@ extern "C" {
    The string is static: do not free it. */
 const char *auth_version(void);
 
-/* Returns the mechanisms that an EHLO reply offers, as a set of AUTH_ bits; other bits are 0. They say what is offered, not what may be
-   sent: anybody on the way can have written a reply that came in clear, and a reply from before STARTTLS is void.
+/* Returns the mechanisms that an EHLO reply offers, as a set of AUTH_ bits; other bits are 0. They say what is offered, not what
+   may be sent: anybody on the way can have written a reply that came in clear, and a reply from before STARTTLS is void.
 
-   `smtptext` is the whole reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending in LF,
-   possibly cut). It need not end in NUL; `len` is its length in octets.
+   `smtptext` is the whole reply with its codes, in wire form or as a classic qmail-remote.c keeps it (CR removed, lines ending in
+   LF, possibly cut). It need not end in NUL; `len` is its length in octets.
 
-   All AUTH and AUTH= lines count, in upper or lower case. The first line does not count, unless it is the only one. If the text is cut
-   within a line that others follow (`250-`), the last word of that line does not count, since it may be the beginning of a longer one.
-   The last line (`250 `) may lack its line end. Reading stops after the last line, at a line that does not begin with 250, and at 65536
-   octets or 512 lines; the time is proportional to the length. For NULL the result is 0.
+   All AUTH and AUTH= lines count, in upper or lower case. The first line does not count, unless it is the only one. If the text is
+   cut within a line that others follow (`250-`), the last word of that line does not count, since it may be the beginning of a
+   longer one. The last line (`250 `) may lack its line end. Reading stops after the last line, at a line that does not begin with
+   250, and at 65536 octets or 512 lines; the time is proportional to the length. For NULL the result is 0.
 
    RFC 4954 section 3, RFC 5321 section 4.1.1.1.
 
@@ -130,14 +131,15 @@ const char *auth_version(void);
 uint32_t auth_detect(const char *smtptext,
                      size_t len);
 
-/* Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the password:
-   send it only over TLS with a verified certificate.
+/* Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the
+   password: send it only over TLS with a verified certificate.
 
-   `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be sent, too.
+   `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be
+   sent, too.
 
-   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes no
-   verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the
-   length). The caller owns the buffer and must clear the secret in it.
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes
+   no verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than
+   the length). The caller owns the buffer and must clear the secret in it.
 
    RFC 4616.
 
@@ -149,14 +151,14 @@ ptrdiff_t auth_plain(const char *user,
                      char *out,
                      size_t size);
 
-/* Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second, whatever
-   the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
+/* Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second,
+   whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
 
    `user_or_password` ends in NUL, which qmail does not add to a stralloc by itself.
 
-   Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no CRLF and
-   no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must clear the
-   secret in it.
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no
+   CRLF and no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must
+   clear the secret in it.
 
    draft-murchison-sasl-login.
 
@@ -167,16 +169,17 @@ ptrdiff_t auth_login(const char *user_or_password,
                      char *out,
                      size_t size);
 
-/* Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads the
-   exchange can try passwords against it.
+/* Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads
+   the exchange can try passwords against it.
 
    `user` and `password` end in NUL, which qmail does not add to a stralloc by itself.
 
-   `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs before it
-   are skipped, and it ends at the next blank, tab, CR or LF.
+   `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs
+   before it are skipped, and it ends at the next blank, tab, CR or LF.
 
-   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + 35) / 3), in integer arithmetic. Writes no CRLF and no NUL.
-   Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer.
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + 35) / 3), in integer arithmetic. Writes no CRLF and no
+   NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_CHALLENGE, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the
+   buffer.
 
    RFC 2195.
 
@@ -191,18 +194,19 @@ ptrdiff_t auth_cram(const char *user,
                     char *out,
                     size_t size);
 
-/* Makes a client for this user and password, which it copies. Both end in NUL, which qmail does not add to a stralloc by itself. Free it
-   with auth_free. Returns NULL if one of them is NULL or empty. */
+/* Makes a client for this user and password, which it copies. Both end in NUL, which qmail does not add to a stralloc by itself.
+   Free it with auth_free. Returns NULL if one of them is NULL or empty. */
 struct auth_client *auth_new(const char *user,
                              const char *password);
 
-/* Starts the login on a connection. `ehlo` is the EHLO reply, in a form that auth_detect takes; over TLS, it is the one that came over
-   TLS. `flags` are AUTH_FLAG_ values for this connection. After AUTH_END_RECONNECT call it again on the next connection.
+/* Starts the login on a connection. `ehlo` is the EHLO reply, in a form that auth_detect takes; over TLS, it is the one that came
+   over TLS. `flags` are AUTH_FLAG_ values for this connection. After AUTH_END_RECONNECT call it again on the next connection.
 
-   Returns a length above 0: send that many octets of `out`, which are a line with its CRLF, and pass the reply to auth_step. They are
-   secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
+   Returns a length above 0: send that many octets of `out`, which are a line with its CRLF, and pass the reply to auth_step. They
+   are secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
 
-   The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most 340. */
+   The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most
+   340. */
 ptrdiff_t auth_begin(struct auth_client *auth,
                      const char *ehlo,
                      size_t len,
@@ -210,15 +214,15 @@ ptrdiff_t auth_begin(struct auth_client *auth,
                      char *out,
                      size_t size);
 
-/* Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line ends, in
-   wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line says that others
-   follow (`334-`). A challenge that is cut is cancelled.
+/* Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line
+   ends, in wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line
+   says that others follow (`334-`). A challenge that is cut is cancelled.
 
    Returns one of these:
    - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.
    - 0: logged in. Go on with MAIL. Send no EHLO, HELO or RSET before it: each of them drops the login on some server.
-   - Below 0: no login. Send no mail; auth_why says why. The value is an auth_end. Or it is AUTH_ERROR_NULL or AUTH_ERROR_SPACE, an error
-     of the caller, which ends the login, too.
+   - Below 0: no login. Send no mail; auth_why says why. The value is an auth_end. Or it is AUTH_ERROR_NULL or AUTH_ERROR_SPACE, an
+     error of the caller, which ends the login, too.
 
    RFC 4954 section 4. */
 ptrdiff_t auth_step(struct auth_client *auth,
@@ -227,24 +231,24 @@ ptrdiff_t auth_step(struct auth_client *auth,
                     char *out,
                     size_t size);
 
-/* Call this instead of auth_step if the connection ends during the login. `line_sent` is 0 if the last line of auth_begin or auth_step
-   could not be sent: if that was an AUTH command, it does not count as a try. Otherwise the server has closed the connection, which
-   counts as a refusal.
+/* Call this instead of auth_step if the connection ends during the login. `line_sent` is 0 if the last line of auth_begin or
+   auth_step could not be sent: if that was an AUTH command, it does not count as a try. Otherwise the server has closed the
+   connection, which counts as a refusal.
 
    Returns an auth_end, or AUTH_ERROR_NULL. */
 ptrdiff_t auth_closed(struct auth_client *auth,
                       int line_sent);
 
-/* Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log or a
-   report, ends in NUL and has no secret in it. It is valid until the next call with the same client. For NULL, it says that user or
-   password is missing. */
+/* Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log
+   or a report, ends in NUL and has no secret in it. It is valid until the next call with the same client. For NULL, it says that
+   user or password is missing. */
 const char *auth_why(const struct auth_client *auth);
 
-/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A server may
-   repeat them, so do this before you show any of its replies, also those after the login.
+/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A
+   server may repeat them, so do this before you show any of its replies, also those after the login.
 
-   `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be the
-   beginning of a secret are replaced, too. NULL is allowed and does nothing. */
+   `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
+   the beginning of a secret are replaced, too. NULL is allowed and does nothing. */
 void auth_mask(const struct auth_client *auth,
                char *text,
                size_t len);
