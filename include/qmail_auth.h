@@ -55,8 +55,8 @@
 /* For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent. */
 #define AUTH_FLAG_TLS_VERIFIED 1
 
-/* For auth_begin: the password may be sent without verified TLS, since the administrator permits it or the connection stays on
-   this machine. */
+/* For auth_begin: the password may be sent without verified TLS. Set it only if the administrator permits that, or if the
+   connection stays on this machine. */
 #define AUTH_FLAG_CLEAR_ALLOWED 2
 
 /* Negative return values: the function failed and has written nothing. The first two are errors of the caller. */

@@ -164,8 +164,8 @@ impl Client {
         self.hang_up(End::Closed)
     }
 
-    /// A 221, a 421 or the end of the connection now means that the server hangs up because of the refusal before. It has seen
-    /// nothing since but the AUTH command of the current try, and has not refused that.
+    /// Whether a 221, a 421 or the end of the connection would now mean that the server hangs up because of the refusal before. It
+    /// has seen nothing since but the AUTH command of the current try, and has not refused that.
     pub fn is_good_bye(&self) -> bool {
         self.tries_here > 1 && self.tries.last().is_some_and(Try::is_unanswered)
     }
@@ -273,8 +273,8 @@ impl Client {
     }
 
     /// The mechanism for the next try, with a new exchange: the first one permitted that was not tried, lost tries apart. When
-    /// there is none, one of which the relay may have refused only the initial response. The `bool` is true then: it goes without
-    /// that.
+    /// there is none, one of which the relay may have refused only the initial response. The `bool` is true then: the
+    /// command is to go without an initial response.
     fn candidate(&self) -> Option<(&'static Mechanism, bool, Box<dyn Exchange>)> {
         let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
@@ -295,7 +295,7 @@ impl Client {
         self.order.iter().copied().filter(offered)
     }
 
-    /// Those of them that may be used on this connection.
+    /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
     fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         self.usable().filter(|mechanism| match self.permission {
             Permission::Any => true,

@@ -19,7 +19,7 @@ pub struct Mask {
     message: Secret,
     /// Where the password begins in `message`.
     password: usize,
-    /// The other messages sent, before base64, each with the index from which it is masked as it is, too.
+    /// The other messages sent, before base64. Each has the index from which its own octets are masked, too.
     sent: Vec<(Secret, usize)>,
 }
 

@@ -44,7 +44,7 @@ pub enum Cancel {
 pub struct Response {
     /// The octets of the message. Their base64 is always masked in replies.
     pub octets: Secret,
-    /// The octets from this index on are masked in replies as they are, too.
+    /// From this index on, the octets themselves are masked in replies, too.
     pub mask_from: usize,
 }
 

@@ -150,11 +150,11 @@ impl Control {
     }
 }
 
-/// Finds a line that qmail's rules would hide: its index, and the cause.
+/// Finds what hides a line under qmail's rules: its index, and the cause.
 ///
-/// - After a CR. Another system's editor took the CR for a line end. The line after it would be part of a comment, or go to a relay
+/// - A CR. Another system's editor took the CR for a line end. The line after it would be part of a comment, or go to a relay
 ///   as the end of a password. If what follows does not look like a line, the CR may belong to a password.
-/// - After a byte order mark that begins a line, as after joining two files. The mark would become part of the line's key.
+/// - A byte order mark that begins a line, as after joining two files. The mark would become part of the line's key.
 fn hidden_line(content: &[u8]) -> Option<(usize, ControlCause)> {
     let is_one_line = memchr::memchr(b'\n', content).is_none();
     let mut looked_at = 0;

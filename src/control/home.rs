@@ -23,7 +23,7 @@ const USUAL: [&str; 2] = ["/var/qmail", "/var/lib/qmail"];
 /// Finds qmail's home: the first of these that has a directory `control`.
 ///
 /// 1. `$QMAILHOME`. If it is set and not empty, no other is tried.
-/// 2. `../..` of the working directory, if that is `.../queue/mess`. If the queue is a link to another disk, that is not the home.
+/// 2. `../..` of the working directory, if that is `.../queue/mess`. If the queue is a link to another disk, this is not the home.
 /// 3. The parent of the directory that the program was executed from.
 /// 4. The usual places.
 ///

@@ -157,8 +157,8 @@ fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<()
 }
 
 /// Fails if a file in the relay's directory has nearly one of the [`NAMES`], or if no file there has one of them: it would be
-/// ignored silently. Files that are [put aside](is_put_aside) are right, but not those of a login: the mail would go without it. If
-/// the route already has a login, these files are not used, so their names do not matter.
+/// ignored silently. Files that are [put aside](is_put_aside) are allowed, but not those of a login: the mail would go without it.
+/// If the route already has a login, these files are not used, so their names do not matter.
 fn no_misnamed_file(control: &Control, directory: &str, route: &Route) -> Result<(), ControlError> {
     let there = control.names(directory)?;
     let is_pem_file = |entry: &str| route.security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));

@@ -2,8 +2,8 @@
 //!
 //! There is no socket and no clock here: the SMTP session carries the octets, and the time for verifying certificates is an
 //! argument. `session` is one TLS connection. `verifier` decides about the relay's certificate, with the CAs of `trust`.
-//! `client_certificate` is the certificate that we show. `pem` reads PEM files, and `certificate` reads certificates. `view` and
-//! `inspect` are for qmail-remote-check.
+//! `client_certificate` is the certificate that we show. `pem` reads PEM files, and `certificate` reads certificates.
+//! `session_view` and `pem_check` are for qmail-remote-check.
 
 mod certificate;
 mod client_certificate;

@@ -140,7 +140,8 @@ impl Session {
         self.verifier.trusted.file.to_string()
     }
 
-    /// The cause of a failed connection. If the certificate was rejected, that is the cause, whatever the library says.
+    /// The cause of a failed connection. If the CAs could not be read, or the certificate had to verify and did not, that is the
+    /// cause, whatever the library's error is.
     fn failure(&self, error: &Error) -> Failure {
         match self.verifier.result.get() {
             Some(Err(Failure::SetUp(why))) => return Failure::SetUp(why.clone()),

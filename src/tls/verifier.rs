@@ -27,7 +27,7 @@ pub struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     /// The result, once there is one. The TLS library does not keep a failure that is only advisory.
     pub result: OnceLock<Result<(), Failure>>,
-    /// The relay's certificate if it does not verify. The TLS library does not keep it then.
+    /// The relay's certificate if it does not verify. The TLS library forgets it when the handshake fails.
     pub rejected: OnceLock<CertificateDer<'static>>,
 }
 

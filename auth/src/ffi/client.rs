@@ -12,8 +12,8 @@ use std::ffi::CString;
 
 /// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent.
 pub const AUTH_FLAG_TLS_VERIFIED: u32 = 1;
-/// For auth_begin: the password may be sent without verified TLS, since the administrator permits it or the connection stays on
-/// this machine.
+/// For auth_begin: the password may be sent without verified TLS. Set it only if the administrator permits that, or if the
+/// connection stays on this machine.
 pub const AUTH_FLAG_CLEAR_ALLOWED: u32 = 2;
 
 /// Negative return values: the login has ended without success. Try the mail again later, never bounce it.
