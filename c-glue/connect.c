@@ -77,8 +77,8 @@ int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_wan
         close(s);
         return -1;
     }
-    /* Without TCP_NODELAY each of our short flights would wait up to 40 ms for the acknowledgement of the one before. Not fatal if it
-       fails. */
+    /* Without TCP_NODELAY each of our short flights would wait up to 40 ms for the acknowledgement of the one before. Not fatal if
+       it fails. */
     (void)setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(s, &address.any, size) == -1)
         error = errno == EINPROGRESS || errno == EINTR ? finish(s, want->deadline) : errno;

@@ -11,8 +11,8 @@
 
 #include "glue.h"
 
-/* Large enough that a large message needs few system calls. Not larger, because the delivery needs twice this size besides, and must
-   run under the memory limits that stock qmail-remote runs under. */
+/* Large enough that a large message needs few system calls. Not larger, because the delivery needs twice this size besides, and
+   must run under the memory limits that stock qmail-remote runs under. */
 char piece[64 * 1024];
 
 static int try_again(void)
@@ -20,8 +20,8 @@ static int try_again(void)
     return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* A relay with Nagle's algorithm (RFC 896) holds back its next reply until this one is acknowledged, and our kernel would delay that
-   by 40 ms. The option does not last (tcp(7)), so it is set each time. Not fatal if it fails. */
+/* A relay with Nagle's algorithm (RFC 896) holds back its next reply until this one is acknowledged, and our kernel would delay
+   that by 40 ms. The option does not last (tcp(7)), so it is set each time. Not fatal if it fails. */
 static void acknowledge(int s)
 {
     int one = 1;

@@ -8,8 +8,8 @@
 
 #include "glue.h"
 
-/* No connection may become a descriptor that is printed to. Where one of those is closed, the caller wants only the exit status, and
-   the output goes to a file in memory. Unlike /dev/null, that always exists. */
+/* No connection may become a descriptor that is printed to. Where one of those is closed, the caller wants only the exit status,
+   and the output goes to a file in memory. Unlike /dev/null, that always exists. */
 static void sound_descriptors(void)
 {
     int fd;

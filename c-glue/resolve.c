@@ -1,5 +1,5 @@
-/* The resolver: MX records by res_query, whose answer is passed on unread; addresses by getaddrinfo, from /etc/hosts and DNS, with the
-   system's own order and timeouts; and the addresses of this machine. */
+/* The resolver: MX records by res_query, whose answer is passed on unread; addresses by getaddrinfo, from /etc/hosts and DNS, with
+   the system's own order and timeouts; and the addresses of this machine. */
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -111,8 +111,8 @@ static int has_none(const char *name, const char **why)
     return 1;
 }
 
-/* When the lookup of one family fails, getaddrinfo reports the result of the other for both, and it need not have asked DNS at all. So
-   "no addresses" is believed only if DNS itself says so. */
+/* When the lookup of one family fails, getaddrinfo reports the result of the other for both, and it need not have asked DNS at
+   all. So "no addresses" is believed only if DNS itself says so. */
 static enum qmail_auth_missing not_resolved(const char *name, int error, const char **why)
 {
     int says_none = error == EAI_NONAME || error == EAI_NODATA || error == EAI_ADDRFAMILY;

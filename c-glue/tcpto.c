@@ -9,8 +9,8 @@
 
 #include "glue.h"
 
-/* How long a delivery still waits for the lock, and the time between two interruptions once that is over. Others hold the lock for a
-   few system calls only, unless they are stopped. */
+/* How long a delivery still waits for the lock, and the time between two interruptions once that is over. Others hold the lock for
+   a few system calls only, unless they are stopped. */
 static struct itimerval left_for_lock = {{0, 100000}, {5, 0}};
 
 /* The kernel gives the lock to waiting processes in turn. */

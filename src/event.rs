@@ -3,8 +3,8 @@
 //! qmail-remote has no sink: each event costs it one null check. So an event refers to what exists anyway, and any further work is
 //! left to the sink.
 //!
-//! No event holds a secret. Lines of AUTH are cut before the secret, and the server's words are masked, or come as a view that masks
-//! them ([`View`], [`Choice`]).
+//! No event holds a secret. Lines of AUTH are cut before the secret, and the server's words are masked, or come as a view that
+//! masks them ([`View`], [`Choice`]).
 
 use crate::policy::Security;
 use crate::report::Verdict;
@@ -81,8 +81,8 @@ pub enum Event<'a> {
     Mechanisms(Choice<'a>),
     /// The login is done, by this mechanism. None: by the client certificate alone.
     LoggedIn(Option<&'static Mechanism>),
-    /// The connection was lost while the reply to this command was awaited. With milliseconds: nothing came for so long. None: the relay
-    /// closed it.
+    /// The connection was lost while the reply to this command was awaited. With milliseconds: nothing came for so long. None: the
+    /// relay closed it.
     Lost(Option<Command>, Option<u64>),
     /// This connection did not succeed: what comes next, and the verdict if that fails, too.
     Next(Next, &'a Verdict),

@@ -1,6 +1,6 @@
-//! What becomes of a mail: delivered, deferred or bounced. Every such decision is made here, by tables without any state:
-//! [`judge`] and [`judge_recipient`] for a server's reply, [`without_smtputf8`] for an address that a server cannot take, [`fate`] for
-//! all else that can end a delivery. docs/dev/design.md, "Nothing is lost", has the same tables in prose.
+//! What becomes of a mail: delivered, deferred or bounced. Every such decision is made here, by tables without any state: [`judge`]
+//! and [`judge_recipient`] for a server's reply, [`without_smtputf8`] for an address that a server cannot take, [`fate`] for all
+//! else that can end a delivery. docs/dev/design.md, "Nothing is lost", has the same tables in prose.
 //!
 //! The ground rule: when in doubt, defer. A mail that is bounced is gone; one that is deferred is tried again, and its report says
 //! what to do.
@@ -177,15 +177,15 @@ fn demands_login(reply: &Reply) -> bool {
     matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
 }
 
-/// A refusal for good, and its status does not say that it is about something else (RFC 3463 section 2: 5.7 is policy, 5.5 protocol,
-/// 5.0 anything).
+/// A refusal for good, and its status does not say that it is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
+/// protocol, 5.0 anything).
 fn may_be_about_login(reply: &Reply) -> bool {
     let about_another_thing = ["5.1.", "5.2.", "5.3.", "5.4.", "5.6."].iter().any(|status| reply.has_status(status));
     reply.class() == 5 && !about_another_thing
 }
 
-/// The sender or a recipient has a non-ASCII address, and the server does not offer SMTPUTF8 (RFC 6531 section 3.2). If it has deferred
-/// EHLO, it may offer that later.
+/// The sender or a recipient has a non-ASCII address, and the server does not offer SMTPUTF8 (RFC 6531 section 3.2). If it has
+/// deferred EHLO, it may offer that later.
 pub fn without_smtputf8(ehlo_was_deferred: bool) -> Fate {
     if ehlo_was_deferred { Fate::Deferred } else { Fate::Bounced }
 }
@@ -210,8 +210,8 @@ pub fn fate(cause: &Cause) -> Fate {
         // As stock: qmail makes up no line end.
         Cause::PartialFinalLine => Fate::Bounced,
 
-        // Our set-up, the resolver, servers that fail, lost connections, replies out of step, TLS, the login, a disk that fails, and
-        // all that somebody adds here without thinking of this.
+        // Our set-up, the resolver, servers that fail, lost connections, replies out of step, TLS, the login, a disk that fails,
+        // and all that somebody adds here without thinking of this.
         _ => Fate::Deferred,
     }
 }

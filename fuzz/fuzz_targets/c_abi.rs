@@ -1,6 +1,6 @@
-//! The functions of include/qmail_auth.h in any order, with any lengths: they write no more than they say, and no secret is in a text
-//! for logs. The pieces of the input are the user, the rest of the password, and one piece for each call: its letter, the size of the
-//! buffer, flags, and a text.
+//! The functions of include/qmail_auth.h in any order, with any lengths: they write no more than they say, and no secret is in a
+//! text for logs. The pieces of the input are the user, the rest of the password, and one piece for each call: its letter, the size
+//! of the buffer, flags, and a text.
 #![no_main]
 
 use qmail_auth::ffi::client::{

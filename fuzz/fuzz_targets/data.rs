@@ -1,4 +1,5 @@
-//! No message can end its own data, for any receiver of tests/suite/delivery/smuggling.rs. A 0xff in the input begins the next piece.
+//! No message can end its own data, for any receiver of tests/suite/delivery/smuggling.rs. A 0xff in the input begins the next
+//! piece.
 #![no_main]
 
 #[path = "../../tests/support/receivers.rs"]

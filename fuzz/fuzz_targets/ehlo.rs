@@ -1,5 +1,5 @@
-//! The offers that the program finds in an EHLO reply are those that a reader by lines and words finds: in wire form, without CR, and
-//! cut. The first two octets of the input say where to cut.
+//! The offers that the program finds in an EHLO reply are those that a reader by lines and words finds: in wire form, without CR,
+//! and cut. The first two octets of the input say where to cut.
 #![no_main]
 
 use qmail_auth::detect::{detect, offer};

@@ -1,9 +1,9 @@
 //! A whole delivery without a network, with a server that sends anything: the rules of docs/dev/design.md hold.
 //!
-//! The first octet of the input chooses the setting, the second one what is unusual about the mail. Then comes a piece for each event, a
-//! letter and its argument. `r`: what the server sends after it has read everything; a piece with an unknown letter is the same. `e`: what
-//! it sends at once. `s`: the kernel takes as many octets as the next octet says. `f`: sending fails. `c`: the server closes. `t`: nothing
-//! happens until the deadline. `g`: octets outside of TLS.
+//! The first octet of the input chooses the setting, the second one what is unusual about the mail. Then comes a piece for each
+//! event, a letter and its argument. `r`: what the server sends after it has read everything; a piece with an unknown letter is the
+//! same. `e`: what it sends at once. `s`: the kernel takes as many octets as the next octet says. `f`: sending fails. `c`: the
+//! server closes. `t`: nothing happens until the deadline. `g`: octets outside of TLS.
 #![no_main]
 
 #[path = "../../tests/support/certificate.rs"]

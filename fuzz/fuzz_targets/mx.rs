@@ -1,4 +1,5 @@
-//! Any answer of a DNS server gives an error, or names that can be looked up, and then addresses from the best exchanger to the worst.
+//! Any answer of a DNS server gives an error, or names that can be looked up, and then addresses from the best exchanger to the
+//! worst.
 #![no_main]
 
 use qmail_remote::resolve::mx::exchanges;

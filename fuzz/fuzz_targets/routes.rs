@@ -1,6 +1,6 @@
-//! control/smtproutes and control/authsenders: a line means what a reader by words finds, means the same after it is written down again,
-//! and the right line is found for a name. No password gets into a text. The pieces of the input are a name, control/smtproutes and
-//! control/authsenders; 0xfe stands for a password.
+//! control/smtproutes and control/authsenders: a line means what a reader by words finds, means the same after it is written down
+//! again, and the right line is found for a name. No password gets into a text. The pieces of the input are a name,
+//! control/smtproutes and control/authsenders; 0xfe stands for a password.
 #![no_main]
 
 #[path = "../../tests/support/home.rs"]

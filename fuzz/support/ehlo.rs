@@ -1,4 +1,5 @@
-//! Reads an EHLO reply by lines and words, as include/qmail_auth.h describes for auth_detect. The program's reader is compared with it.
+//! Reads an EHLO reply by lines and words, as include/qmail_auth.h describes for auth_detect. The program's reader is compared with
+//! it.
 
 const OCTETS: usize = 65536;
 const LINES: usize = 512;
@@ -26,7 +27,8 @@ pub fn lines(reply: &[u8]) -> Vec<Vec<String>> {
     found
 }
 
-/// The words of a line. `=` ends a keyword like a blank. If the line was cut, its last word is dropped: it can be a part of a longer one.
+/// The words of a line. `=` ends a keyword like a blank. If the line was cut, its last word is dropped: it can be a part of a
+/// longer one.
 fn words(line: &str, is_cut: bool) -> Vec<String> {
     let is_blank = |c: char| " \t".contains(c);
     let end = line.find(|c| is_blank(c) || c == '=').unwrap_or(line.len());

@@ -13,8 +13,8 @@ pub fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     input.split(|c| *c == 0xff)
 }
 
-/// Turns pieces into the octets of a server. Two octets stand for many, so that a short input can reach the limits: 0xfe for 8 KiB, 0xfd
-/// for 64 lines. Only the first twelve of them count, so that no input grows to megabytes.
+/// Turns pieces into the octets of a server. Two octets stand for many, so that a short input can reach the limits: 0xfe for 8 KiB,
+/// 0xfd for 64 lines. Only the first twelve of them count, so that no input grows to megabytes.
 pub struct Server {
     left: usize,
 }

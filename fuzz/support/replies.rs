@@ -1,4 +1,5 @@
-//! Reads replies (RFC 5321 section 4.2) from a whole stream at once. The program's reader, which gets it in pieces, is compared with it.
+//! Reads replies (RFC 5321 section 4.2) from a whole stream at once. The program's reader, which gets it in pieces, is compared
+//! with it.
 
 /// The replies up to the first error, or to the end of the octets.
 #[derive(Debug, PartialEq)]

@@ -36,8 +36,8 @@ impl Access {
         Access { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }
     }
 
-    /// Whether `who`, a user and its group, has a permission: 4 to read, 1 to enter. None is a user that is neither the owner nor in
-    /// the group.
+    /// Whether `who`, a user and its group, has a permission: 4 to read, 1 to enter. None is a user that is neither the owner nor
+    /// in the group.
     fn allows(&self, who: Option<(u32, u32)>, bit: u32) -> bool {
         let shift = match who {
             Some((uid, _)) if uid == self.uid => 6,
@@ -81,9 +81,9 @@ impl Display for Access {
     }
 }
 
-/// The access for files with passwords that move out of `file`, and for their directories. If qmail's group can read `file`, root and
-/// that group can read the new files; else whoever can read `file` now. An error if a process of the user `uid` cannot do that, or
-/// if the mode of `file` does not let qmail-remote read it: then perhaps an access control list does, which would not be copied.
+/// The access for files with passwords that move out of `file`, and for their directories. If qmail's group can read `file`, root
+/// and that group can read the new files; else whoever can read `file` now. An error if a process of the user `uid` cannot do that,
+/// or if the mode of `file` does not let qmail-remote read it: then perhaps an access control list does, which would not be copied.
 pub fn for_passwords_of(file: &Metadata, uid: u32) -> Result<(Access, Access), &'static str> {
     let from = Access::of(file);
     if uid != 0 && uid != from.uid {

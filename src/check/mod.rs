@@ -1,8 +1,8 @@
 //! qmail-remote-check: shows what would happen to a mail, step by step, without sending one.
 //!
 //! A check runs the same delivery as qmail-remote, but stops after the login, and logs events. `steps` prints these. `config` is
-//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `file_readers` finds out who
-//! can read a file.
+//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `file_readers` finds out
+//! who can read a file.
 
 mod arguments;
 pub mod config;

@@ -1,5 +1,5 @@
-//! Reads a DNS answer as the resolver returned it (RFC 1035 section 4): whether it has records of a type, and its MX records in full.
-//! It came from the network, so everything is bounded: pointers in names go backwards only, and a name has a greatest length.
+//! Reads a DNS answer as the resolver returned it (RFC 1035 section 4): whether it has records of a type, and its MX records in
+//! full. It came from the network, so everything is bounded: pointers in names go backwards only, and a name has a greatest length.
 
 use std::ops::Range;
 

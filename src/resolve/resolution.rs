@@ -1,8 +1,8 @@
 //! From a relay's name, or from the domain of a mail that no route is for, to the addresses to try (RFC 5321 section 5.1).
 //!
 //! Sans-IO: it names the next lookup and takes its result. Where there is nothing to try, the verdict is in stock's words: a bounce
-//! only where the domain itself says so; a deferral for anything that may be different later, and always for a relay, since its name
-//! comes from our own control files.
+//! only where the domain itself says so; a deferral for anything that may be different later, and always for a relay, since its
+//! name comes from our own control files.
 
 use super::addresses::Candidate;
 use super::{mx, tcpto};
@@ -264,9 +264,9 @@ fn own_addresses_failed(error: &io::Error) -> Verdict {
     Cause::NoOwnAddresses { why: os_error(error) }.into()
 }
 
-/// The addresses of a relay that needs no lookup; the resolver takes a sixth of the memory of a delivery. The resolver would return an
-/// address as it is. `localhost` is loopback whatever DNS and a search list say (RFC 6761 section 6.3), IPv4 first, since most servers
-/// for this machine alone listen there.
+/// The addresses of a relay that needs no lookup; the resolver takes a sixth of the memory of a delivery. The resolver would return
+/// an address as it is. `localhost` is loopback whatever DNS and a search list say (RFC 6761 section 6.3), IPv4 first, since most
+/// servers for this machine alone listen there.
 pub fn known(host: &str) -> Vec<IpAddr> {
     if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
         return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -285,8 +285,8 @@ fn literal(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// A name that can be looked up: labels of 1 to 63 letters, digits, hyphens and underscores, 253 characters in all. The resolver would
-/// read others differently, a backslash for example.
+/// A name that can be looked up: labels of 1 to 63 letters, digits, hyphens and underscores, 253 characters in all. The resolver
+/// would read others differently, a backslash for example.
 fn can_be_host(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))

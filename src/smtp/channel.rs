@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 /// What one TLS record can hold (RFC 8446 section 5.1).
 const RECORD: usize = 1 << 14;
 
-/// A connection's octets. An offset counts the octets queued since the start of the connection, before encryption. Over TLS the octets
-/// before an offset are sent once the kernel has taken the whole record that holds them.
+/// A connection's octets. An offset counts the octets queued since the start of the connection, before encryption. Over TLS the
+/// octets before an offset are sent once the kernel has taken the whole record that holds them.
 #[derive(Default)]
 pub struct Channel {
     /// For the kernel, encrypted if there is TLS.
@@ -64,8 +64,8 @@ impl Channel {
         self.tls.as_deref()
     }
 
-    /// Decrypts `octets` and appends to `plain`; on failure `plain` keeps what came before it. What TLS itself has to send, such as an
-    /// alert about the failure, is queued.
+    /// Decrypts `octets` and appends to `plain`; on failure `plain` keeps what came before it. What TLS itself has to send, such as
+    /// an alert about the failure, is queued.
     pub fn decrypt(&mut self, octets: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
         let Some(session) = &mut self.tls else { return Ok(()) };
         let received = session.receive(octets, plain);
@@ -96,8 +96,8 @@ impl Channel {
         });
     }
 
-    /// Queues one line that holds a secret, and its CRLF. It is cleared once sent or encrypted. Capacity is reserved first, since growing
-    /// a buffer leaves a copy behind.
+    /// Queues one line that holds a secret, and its CRLF. It is cleared once sent or encrypted. Capacity is reserved first, since
+    /// growing a buffer leaves a copy behind.
     pub fn put_secret_line(&mut self, line: &[u8]) {
         self.holds_secret = self.tls.is_none();
         self.octets.reserve(line.len() + 2);

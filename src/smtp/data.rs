@@ -1,7 +1,7 @@
 //! The message on the wire (RFC 5321 sections 2.3.8 and 4.5.2): line ends, dots and bare CR, in one automaton.
 //!
-//! A receiver may take CRLF, LF or CR for a line end. So each of them is sent as CRLF, and a dot after any of them is doubled: then no
-//! receiver sees the end of the data before ours, whatever the message holds (SMTP smuggling).
+//! A receiver may take CRLF, LF or CR for a line end. So each of them is sent as CRLF, and a dot after any of them is doubled: then
+//! no receiver sees the end of the data before ours, whatever the message holds (SMTP smuggling).
 
 const FINAL_DOT: &[u8] = b".\r\n";
 

@@ -244,8 +244,8 @@ fn files_of(login: &PasswordLogin) -> [(&'static str, Secret); 2] {
     [("user", Secret::from(user)), ("password", Secret::from(&login.password[..]))]
 }
 
-/// The files of a login that the relay's directory does not have. An error if it has another login, or if a file cannot hold what the
-/// line says.
+/// The files of a login that the relay's directory does not have. An error if it has another login, or if a file cannot hold what
+/// the line says.
 fn missing(control: &Control, directory: &str, login: &PasswordLogin) -> Result<Vec<(&'static str, Secret)>, String> {
     let mut missing = Vec::new();
     for (name, value) in files_of(login) {

@@ -1,7 +1,7 @@
 //! `--convert --write`: carries the plan out so that every mail finds its login at each moment. The directories of the relays are
-//! complete before a rename puts the new smtproutes in the place of the old one. Until then each line still has its own login, and no
-//! mail reads the login in the directory. So it can be interrupted anywhere without harm, and run again. Directories and their files
-//! are never removed after a failure: another run may have found them, and rely on them.
+//! complete before a rename puts the new smtproutes in the place of the old one. Until then each line still has its own login, and
+//! no mail reads the login in the directory. So it can be interrupted anywhere without harm, and run again. Directories and their
+//! files are never removed after a failure: another run may have found them, and rely on them.
 
 use super::{Contents, Move, missing};
 use crate::check::file_readers::{self, Access};
@@ -214,7 +214,8 @@ fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The name of a file or directory that is not yet complete. No relay and no control file can have it, and no other process uses it.
+/// The name of a file or directory that is not yet complete. No relay and no control file can have it, and no other process uses
+/// it.
 fn unfinished(path: &Path) -> PathBuf {
     beside(path, ".", &format!("~{}", process::id()))
 }

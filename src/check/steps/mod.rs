@@ -1,5 +1,5 @@
-//! Turns events into facts: text for people, and named fields for programs. `text` and `json` print facts. `recorder` is the log that
-//! gets the events.
+//! Turns events into facts: text for people, and named fields for programs. `text` and `json` print facts. `recorder` is the log
+//! that gets the events.
 
 mod json;
 pub mod recorder;

@@ -1,4 +1,5 @@
-//! The login (RFC 4954). The AUTH client decides what to send; here its lines are sent, and its endings become those of the session.
+//! The login (RFC 4954). The AUTH client decides what to send; here its lines are sent, and its endings become those of the
+//! session.
 
 use super::{Ending, Outcome, Session};
 use crate::event::Event;

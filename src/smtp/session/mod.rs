@@ -39,8 +39,8 @@ const LOW_WATER: usize = 64 * 1024;
 pub enum Ending {
     /// The delivery is over.
     Report(Vec<RecipientReport>, Verdict),
-    /// The server fails for reasons of its own: the next address is tried (RFC 5321 section 5.1). With the verdict if there is none,
-    /// and a few words about this address.
+    /// The server fails for reasons of its own: the next address is tried (RFC 5321 section 5.1). With the verdict if there is
+    /// none, and a few words about this address.
     NextAddress(Verdict, String),
     /// The login goes on over a new connection to the same address. With the verdict if that cannot be made.
     Reconnect(Verdict),
@@ -116,9 +116,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins on a connection to `peer`, made at `now` (milliseconds, monotonic) and `unix` (seconds). `tls_failure`: why TLS failed
-    /// on the connection before, so that this one stays in clear. `patience`: how many milliseconds the server may be silent before
-    /// AUTH or MAIL.
+    /// Begins on a connection to `peer`, made at `now` (milliseconds, monotonic) and `unix` (seconds). `tls_failure`: why TLS
+    /// failed on the connection before, so that this one stays in clear. `patience`: how many milliseconds the server may be silent
+    /// before AUTH or MAIL.
     pub fn new(
         Mail { envelope, auth }: Mail,
         peer: IpAddr,

@@ -1,5 +1,5 @@
-//! The reports of a session, put together: a fate of [`crate::verdict`], a text of [`crate::cause`], the server's words, and what was
-//! tried before.
+//! The reports of a session, put together: a fate of [`crate::verdict`], a text of [`crate::cause`], the server's words, and what
+//! was tried before.
 
 use crate::cause::tls::{NoTls, TlsNeed};
 use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};

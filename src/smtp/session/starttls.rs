@@ -12,7 +12,8 @@ use crate::tls::{self, Failure};
 use qmail_auth::reply::Reply;
 
 impl Session {
-    /// The server wants the handshake. `behind` is what was received after its reply: in clear, so anybody on the way may have sent it.
+    /// The server wants the handshake. `behind` is what was received after its reply: in clear, so anybody on the way may have sent
+    /// it.
     pub(super) fn starttls_accepted(&mut self, behind: &[u8]) {
         if behind.is_empty() {
             self.start_tls();

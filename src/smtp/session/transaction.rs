@@ -12,8 +12,8 @@ use qmail_auth::reply::Reply;
 use std::mem;
 
 impl Session {
-    /// Sends MAIL; with PIPELINING (RFC 2920) all up to DATA in the same flight. Before that the message is read once, if the server
-    /// wants to know something of it.
+    /// Sends MAIL; with PIPELINING (RFC 2920) all up to DATA in the same flight. Before that the message is read once, if the
+    /// server wants to know something of it.
     pub(super) fn send_mail(&mut self) {
         let Envelope { sender, recipients, facts, .. } = &self.envelope;
         let non_ascii = !sender.is_ascii() || !recipients.iter().all(|recipient| recipient.is_ascii());
