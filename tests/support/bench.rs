@@ -32,6 +32,8 @@ mod delay;
 mod postfix;
 #[allow(dead_code)]
 mod relay;
+#[allow(dead_code)]
+mod server;
 mod sink;
 
 use certificate::Chain;
@@ -39,7 +41,7 @@ use clients::Client;
 use cost::Place;
 use figures::{Figures, Places};
 use line::Line;
-use sink::Manner;
+use server::Manner;
 use std::path::Path;
 
 fn main() {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::certificate::Chain;
 use super::delay::Line;
-use super::sink::{self, Manner, Sink, Tls};
+use super::server::Manner;
+use super::sink::{self, Sink, Tls};
 
 pub const USER: &str = "myuser";
 pub const PASSWORD: &str = "secretpass";

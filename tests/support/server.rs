@@ -3,6 +3,7 @@
 
 mod auth;
 mod log;
+mod reply;
 mod session;
 mod tls;
 
@@ -96,6 +97,7 @@ pub struct Session {
     /// The name that EHLO or HELO gave.
     pub hello: Option<String>,
     pub login: Option<Login>,
+    pub over_tls: bool,
     /// AUTH commands of this connection, the one that the hook is asked about included.
     pub auth_tries: usize,
     pub sender: Option<String>,
@@ -122,6 +124,20 @@ pub struct Rules {
     pub tls: Option<Tls>,
     /// TLS is there from the first octet, and STARTTLS is not offered.
     pub implicit_tls: bool,
+    /// Messages are read to their dot and forgotten, as fast as that can be done.
+    pub forgets: bool,
+    /// How replies leave, which decides whether a client waits for the acknowledgements of a kernel.
+    pub manner: Manner,
+}
+
+/// How a server reads and writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// At once, and those together whose commands came together. No wait: what a client costs by itself.
+    Prompt,
+    /// As from Postfix, which is as most do it: one read takes a record of TLS at the most, all replies so far go before the next,
+    /// and they go by Nagle's algorithm, so that one waits until what went before it is acknowledged. Session tickets are the first.
+    Relay,
 }
 
 impl Default for Rules {
@@ -138,6 +154,8 @@ impl Default for Rules {
             hook: None,
             tls: None,
             implicit_tls: false,
+            forgets: false,
+            manner: Manner::Prompt,
         }
     }
 }
@@ -210,7 +228,11 @@ impl Server {
 
     /// Listens on this address and port, 0 for a free one.
     pub fn start_on(address: impl ToSocketAddrs, rules: Rules) -> Server {
-        let listener = TcpListener::bind(address).unwrap();
+        Server::serve(TcpListener::bind(address).unwrap(), rules)
+    }
+
+    /// Serves those who connect to this listener.
+    pub fn serve(listener: TcpListener, rules: Rules) -> Server {
         let address = listener.local_addr().unwrap();
         let waker = Arc::new(Mutex::new(None));
         let (alive, ended) = channel();
@@ -277,7 +299,12 @@ fn accept(
         if *waker.lock().unwrap() == Some(peer) {
             return connections;
         }
-        stream.set_nodelay(true).unwrap();
+        {
+            let rules = rules.lock().unwrap();
+            stream.set_nodelay(rules.manner == Manner::Prompt).unwrap();
+            // A client that says nothing for so long will not: it waits for a greeting where TLS is to begin at once.
+            stream.set_read_timeout(rules.forgets.then_some(PATIENCE)).unwrap();
+        }
         let stream = Arc::new(stream);
         // Weak, so that the session alone decides when the socket is closed.
         let weak = Arc::downgrade(&stream);

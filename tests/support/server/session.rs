@@ -1,27 +1,36 @@
 //! One connection: what is read, what is said, and what it comes to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::iter;
 use std::mem::take;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use super::auth::{self, Exchange, Step};
+use memchr::memmem;
+
+use super::auth::{self, Exchange};
 use super::log::begins;
+use super::reply::{Effect, effect_of, ehlo_reply, extensions, login, offered, path};
 use super::tls::{Tls, Wire};
-use super::{Action, ConnectionLog, Event, Login, Message, Rules, Session, Who, line, unread};
+use super::{Action, ConnectionLog, Event, Manner, Message, Rules, Session, Who, line, unread};
 
 /// How much of a message goes by between two [`Event::Data`].
 const STRIDE: usize = 16 * 1024;
 
+/// What Postfix reads at once, or as much as there may be.
+fn read_at_once(manner: Manner) -> usize {
+    if manner == Manner::Relay { 4096 } else { 1 << 16 }
+}
+
 /// Serves the connection to its end.
 pub(super) fn serve(stream: &TcpStream, number: usize, rules: &Mutex<Rules>) -> ConnectionLog {
     let peer = stream.peer_addr().map_or(String::new(), |peer| peer.ip().to_string()); // known as long as there is a connection
+    let manner = rules.lock().unwrap().manner;
     let mut connection = Connection {
         rules,
         stream,
-        input: BufReader::with_capacity(1 << 16, Wire::Clear(stream)),
+        input: BufReader::with_capacity(read_at_once(manner), Wire::Clear(stream)),
+        manner,
         output: Vec::new(),
         state: Session { connection: number, ..Session::default() },
         exchange: None,
@@ -38,6 +47,7 @@ struct Connection<'a> {
     rules: &'a Mutex<Rules>,
     stream: &'a TcpStream,
     input: BufReader<Wire<'a>>,
+    manner: Manner,
     /// Replies that wait until the client has nothing more in the pipeline.
     output: Vec<u8>,
     state: Session,
@@ -46,21 +56,6 @@ struct Connection<'a> {
     /// The keywords of the reply to EHLO, in capitals; none after HELO.
     extensions: Vec<String>,
     log: ConnectionLog,
-}
-
-/// What a command changes, once its reply is said.
-enum Effect {
-    None,
-    Hello { name: String, extensions: Vec<String> },
-    Exchange(String, Exchange),
-    Login(Login),
-    Mail(String),
-    Rcpt(String),
-    Data,
-    Keep(Message),
-    Reset,
-    StartTls(Tls),
-    Quit,
 }
 
 /// `None` everywhere here: the connection is over.
@@ -170,8 +165,9 @@ impl Connection<'_> {
                 return self.close(&octets);
             }
         };
-        self.input = BufReader::with_capacity(1 << 16, Wire::start_tls(self.stream, config, octet_by_octet));
-        self.state = Session { connection: self.state.connection, ..Session::default() };
+        let wire = Wire::start_tls(self.stream, config, octet_by_octet, self.manner);
+        self.input = BufReader::with_capacity(read_at_once(self.manner), wire);
+        self.state = Session { connection: self.state.connection, over_tls: true, ..Session::default() };
         Some(())
     }
 
@@ -246,8 +242,35 @@ impl Connection<'_> {
         Some(())
     }
 
+    /// Reads a message to its dot, and keeps none of it.
+    fn forget(&mut self) -> Over {
+        const END: &[u8] = b"\r\n.\r\n";
+        let mut seam = b"\r\n".to_vec(); // the dot may be the first line
+        loop {
+            self.flush()?;
+            let octets = self.input.fill_buf().ok().filter(|octets| !octets.is_empty())?;
+            // The end may have begun with the last octets of what was read before.
+            let before = seam.len();
+            seam.extend(&octets[..octets.len().min(END.len() - 1)]);
+            let place = memmem::find(&seam, END).map(|place| place + END.len() - before);
+            if let Some(end) = place.or_else(|| memmem::find(octets, END).map(|place| place + END.len())) {
+                self.input.consume(end);
+                return self.react(&Event::Dot, line("250 2.0.0 Ok: queued as 9D1F2C4A3B"), Effect::Reset);
+            }
+            let length = octets.len();
+            match length.checked_sub(END.len() - 1) {
+                Some(start) => seam = octets[start..].to_vec(),
+                None => drop(seam.drain(..seam.len().saturating_sub(END.len() - 1))),
+            }
+            self.input.consume(length);
+        }
+    }
+
     /// Reads a message to its dot.
     fn message(&mut self) -> Over {
+        if self.rules.lock().unwrap().forgets {
+            return self.forget();
+        }
         let (mut raw, mut content, mut bare) = (Vec::new(), Vec::new(), false);
         let mut spoken = false;
         loop {
@@ -353,77 +376,5 @@ impl Connection<'_> {
         loop {
             self.read_line(Who::Client)?;
         }
-    }
-}
-
-fn ehlo_reply(rules: &Rules, starttls: bool) -> Vec<u8> {
-    if let Some(raw) = &rules.ehlo_raw {
-        return raw.clone();
-    }
-    let starttls = starttls.then_some("STARTTLS");
-    let lines: Vec<&str> =
-        iter::once("smtp.example.jp").chain(starttls).chain(rules.ehlo.iter().map(String::as_str)).collect();
-    let (last, others) = lines.split_last().unwrap();
-    let others: String = others.iter().map(|line| format!("250-{line}\r\n")).collect();
-    line(format!("{others}250 {last}"))
-}
-
-/// The lines of the reply to EHLO after the first, unless it is the only one, in capitals and without their code.
-fn extensions(rules: &Rules) -> Vec<String> {
-    let reply = String::from_utf8_lossy(&ehlo_reply(rules, false)).to_uppercase();
-    let greeting = usize::from(reply.lines().count() > 1);
-    reply.lines().skip(greeting).filter_map(|line| line.get(4..)).map(String::from).collect()
-}
-
-/// Whether an AUTH line among them names the mechanism.
-fn offered(mechanism: &str, extensions: &[String]) -> bool {
-    extensions.iter().any(|line| {
-        let mut words = line.split([' ', '\t', '=']);
-        words.next() == Some("AUTH") && words.any(|word| word == mechanism)
-    })
-}
-
-fn login(mechanism: &str, step: Step) -> (Vec<u8>, Effect) {
-    match step {
-        Step::Ask(challenge, exchange) => {
-            (line(format!("334 {challenge}")), Effect::Exchange(mechanism.into(), exchange))
-        }
-        Step::LoggedIn(user) => (line("235 2.7.0 Authentication successful"), Effect::Login((mechanism.into(), user))),
-        Step::Refused(reply) => (line(reply), Effect::None),
-    }
-}
-
-/// The address and the options of `FROM:<address> options`. A quoted local part may hold a `>`.
-fn path<'a>(rest: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
-    if !begins(rest, keyword) {
-        return None;
-    }
-    let rest = rest[keyword.len()..].strip_prefix('<')?;
-    let (mut quoted, mut escaped) = (false, false);
-    let end = rest.find(|c| {
-        let end = c == '>' && !quoted;
-        quoted ^= c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        end
-    })?;
-    let options = &rest[end + 1..];
-    (options.is_empty() || options.starts_with(' ')).then(|| (&rest[..end], options.trim_start()))
-}
-
-/// What comes of a reply that the hook has put in the place of another.
-fn effect_of(said: &[u8], event: &Event, ordinary: &[u8], effect: Effect) -> Effect {
-    let mechanism = match event {
-        Event::Command(text) => text.split(' ').nth(1).unwrap_or("").to_ascii_uppercase(),
-        Event::Answer { mechanism, .. } => (*mechanism).into(),
-        _ => String::new(),
-    };
-    match (said.get(..3).unwrap_or(b""), effect) {
-        (b"334", Effect::Exchange(mechanism, exchange)) => Effect::Exchange(mechanism, exchange),
-        (b"334", _) => Effect::Exchange(mechanism, Exchange::Scripted),
-        (b"235", Effect::Login(login)) => Effect::Login(login),
-        (b"235", _) => Effect::Login((mechanism, String::new())),
-        (b"354", _) => Effect::Data,
-        (code, effect) if ordinary.starts_with(code) && !code.is_empty() => effect,
-        _ => Effect::None,
     }
 }

@@ -1,10 +1,11 @@
 //! The server's side of TLS, and of what goes wrong in its place.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::super::certificate::Identity;
+use super::Manner;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -66,20 +67,25 @@ impl Tls {
 /// The octets of a connection, in clear or over TLS.
 pub(super) enum Wire<'a> {
     Clear(&'a TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, &'a TcpStream>>, bool),
+    Tls(Box<StreamOwned<ServerConnection, &'a TcpStream>>, bool, Manner),
 }
 
 impl<'a> Wire<'a> {
-    pub fn start_tls(stream: &'a TcpStream, config: Arc<ServerConfig>, octet_by_octet: bool) -> Wire<'a> {
+    pub fn start_tls(
+        stream: &'a TcpStream,
+        config: Arc<ServerConfig>,
+        octet_by_octet: bool,
+        manner: Manner,
+    ) -> Wire<'a> {
         let connection = ServerConnection::new(config).unwrap();
-        Wire::Tls(Box::new(StreamOwned::new(connection, stream)), octet_by_octet)
+        Wire::Tls(Box::new(StreamOwned::new(connection, stream)), octet_by_octet, manner)
     }
 
     /// `TLSv1_3`, once there is one.
     pub fn version(&self) -> Option<String> {
         match self {
             Wire::Clear(_) => None,
-            Wire::Tls(tls, _) => Some(format!("{:?}", tls.conn.protocol_version()?)),
+            Wire::Tls(tls, ..) => Some(format!("{:?}", tls.conn.protocol_version()?)),
         }
     }
 
@@ -87,13 +93,13 @@ impl<'a> Wire<'a> {
     pub fn server_name(&self) -> Option<String> {
         match self {
             Wire::Clear(_) => None,
-            Wire::Tls(tls, _) => tls.conn.server_name().map(str::to_owned),
+            Wire::Tls(tls, ..) => tls.conn.server_name().map(str::to_owned),
         }
     }
 
     /// The client showed a certificate.
     pub fn knows_client(&self) -> bool {
-        matches!(self, Wire::Tls(tls, _) if tls.conn.peer_certificates().is_some())
+        matches!(self, Wire::Tls(tls, ..) if tls.conn.peer_certificates().is_some())
     }
 }
 
@@ -101,7 +107,14 @@ impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Wire::Clear(stream) => stream.read(buffer),
-            Wire::Tls(tls, _) => tls.read(buffer),
+            Wire::Tls(tls, _, Manner::Prompt) => tls.read(buffer),
+            Wire::Tls(tls, _, Manner::Relay) => {
+                let record = tls.fill_buf()?;
+                let count = record.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&record[..count]);
+                tls.consume(count);
+                Ok(count)
+            }
         }
     }
 }
@@ -110,8 +123,8 @@ impl Write for Wire<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Wire::Clear(stream) => stream.write(octets),
-            Wire::Tls(tls, false) => tls.write(octets),
-            Wire::Tls(tls, true) => {
+            Wire::Tls(tls, false, _) => tls.write(octets),
+            Wire::Tls(tls, true, _) => {
                 let count = tls.write(&octets[..octets.len().min(1)])?;
                 tls.flush()?;
                 Ok(count)
@@ -122,7 +135,7 @@ impl Write for Wire<'_> {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Wire::Clear(stream) => stream.flush(),
-            Wire::Tls(tls, _) => tls.flush(),
+            Wire::Tls(tls, ..) => tls.flush(),
         }
     }
 }
