@@ -28,7 +28,7 @@ pub unsafe extern "C" fn qmail_auth_check_new(
     let arguments = arguments.into_iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
     let surroundings = Surroundings { qmailhome, cwd, execfn, pid: 0 };
     match check::start(arguments, &surroundings, uid) {
-        Ok(machine) => Some(qmail_auth_delivery::boxed(machine)),
+        Ok(check) => Some(qmail_auth_delivery::boxed(check)),
         Err(code) => {
             status.expect("a place for the status").write(code.into());
             None
@@ -39,5 +39,5 @@ pub unsafe extern "C" fn qmail_auth_check_new(
 /// The exit status of a check that is done: 0 when the mail would go out, else 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_check_status(check: Option<&qmail_auth_delivery>) -> c_int {
-    c_int::from(!check.is_some_and(|check| check.machine.is_good()))
+    c_int::from(!check.is_some_and(|check| check.delivery.is_good()))
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 /// nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it.
 #[allow(non_camel_case_types)] // the C name
 pub struct qmail_auth_delivery {
-    pub(super) machine: Delivery,
+    pub(super) delivery: Delivery,
     /// The name last wanted, as a C string.
     name: CString,
     /// What was last to be printed.
@@ -23,8 +23,8 @@ pub struct qmail_auth_delivery {
 
 impl qmail_auth_delivery {
     /// For C, which frees it.
-    pub(super) fn boxed(machine: Delivery) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { machine, name: CString::default(), printed: Vec::new() })
+    pub(super) fn boxed(delivery: Delivery) -> Box<qmail_auth_delivery> {
+        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new() })
     }
 }
 
@@ -128,7 +128,7 @@ pub extern "C" fn qmail_auth_delivery_want(
     now: u64,
     want: Option<&mut MaybeUninit<qmail_auth_want>>,
 ) {
-    let qmail_auth_delivery { machine, name, printed } = delivery.expect("a delivery");
+    let qmail_auth_delivery { delivery, name, printed } = delivery.expect("a delivery");
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
@@ -139,10 +139,10 @@ pub extern "C" fn qmail_auth_delivery_want(
         len: 0,
         deadline: 0,
     };
-    *printed = machine.log().output(now);
-    let is_check = machine.log().is_on();
+    *printed = delivery.log().output(now);
+    let is_check = delivery.log().is_on();
     let mut c_name = |octets: &[u8]| *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
-    let (what, octets): (_, &[u8]) = match machine.want(now) {
+    let (what, octets): (_, &[u8]) = match delivery.want(now) {
         _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
         Want::Mx(host) => {
             c_name(host.as_bytes());

@@ -36,7 +36,7 @@ pub struct qmail_auth_change {
 
 fn happened(delivery: Option<&mut qmail_auth_delivery>, event: Happened) {
     if let Some(delivery) = delivery {
-        delivery.machine.happened(event);
+        delivery.delivery.happened(event);
     }
 }
 
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
 ) {
     // SAFETY: the contract of this function.
     let file = unsafe { self::octets(octets, len) }.unwrap_or_default();
-    let wanted = delivery.and_then(|delivery| delivery.machine.tcpto(file, unix_time));
+    let wanted = delivery.and_then(|delivery| delivery.delivery.tcpto(file, unix_time));
     if let Some(change) = change {
         change.write(wanted.map_or_else(Default::default, |Change { offset, record }| qmail_auth_change {
             len: record.len(),

@@ -237,10 +237,7 @@ impl Resolution {
             };
         }
         let looked_up = [Next::OwnAddresses, Next::Nothing].contains(&self.next);
-        match looked_up && self.found.is_empty() {
-            true => Err(self.nothing_to_try()),
-            false => Ok(()),
-        }
+        if looked_up && self.found.is_empty() { Err(self.nothing_to_try()) } else { Ok(()) }
     }
 
     fn nothing_to_try(&self) -> Verdict {

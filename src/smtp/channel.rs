@@ -141,9 +141,10 @@ impl Channel {
     }
 
     fn clear_octets(&mut self) {
-        match self.holds_secret {
-            true => secret::clear(&mut self.octets),
-            false => self.octets.clear(),
+        if self.holds_secret {
+            secret::clear(&mut self.octets);
+        } else {
+            self.octets.clear();
         }
         self.taken = 0;
         self.holds_secret = false;
