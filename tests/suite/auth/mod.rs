@@ -1,4 +1,4 @@
-//! Logins: what is sent for one, to which servers, and that no secret of it gets out.
+//! Logins: the client alone, each EHLO reply, and no secret in a report or in memory.
 
 mod client;
 mod ehlo;

@@ -1,4 +1,4 @@
-//! Control files: where they are, and what each line becomes.
+//! Where the home is; control files where no delivery shows what is read.
 
 mod files;
 mod home;

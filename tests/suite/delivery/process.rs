@@ -232,6 +232,19 @@ fn an_offer_and_the_end_at_once() {
     assert!(delivered.verdict().starts_with('Z') && delivered.verdict().contains(says), "{}", delivered.verdict());
 }
 
+/// The relay closes with each refusal, and whether the next AUTH still went out is a matter of luck: two connections are enough, and
+/// three tries.
+#[test]
+fn closed_behind_each_refusal() {
+    let (delivered, log) = deliver(Rules::default().hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply_and_drop("535 5.7.8 no"),
+        _ => Action::Default,
+    }));
+    let verdict = delivered.verdict();
+    assert!(verdict.starts_with('Z') && verdict.contains("tried CRAM-MD5 (535), ") && !log.saw("MAIL"), "{verdict}");
+    assert!(log.auth_tries() <= 3 && log.connections.len() <= 2, "{:?}", log.commands());
+}
+
 fn wait_until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {

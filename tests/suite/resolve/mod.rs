@@ -1,4 +1,4 @@
-//! Where a mail goes: DNS, the order of addresses, tcpto.
+//! The limits of a lookup, a resolver that is silent, tcpto shared by many.
 
 mod addresses;
 mod resolution;
