@@ -216,7 +216,7 @@ ptrdiff_t auth_begin(struct auth_client *auth,
 
 /* Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line
    ends, in wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line
-   says that others follow (`334-`). A challenge that is cut is cancelled.
+   says that others follow (`334-`). A CRAM-MD5 challenge that is cut is cancelled.
 
    Returns one of these:
    - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.

@@ -41,9 +41,13 @@ impl Reply {
 
 /// The text of a reply's last line, after the code and the blank. Empty if there is none: some servers send `334` alone.
 pub fn last_text(reply: &[u8]) -> &[u8] {
-    let text = reply.strip_suffix(b"\n").unwrap_or(reply);
-    let last = text.rsplit(|c| *c == b'\n').next().unwrap_or_default();
+    let last = reply.rsplit(|c| *c == b'\n').find(|line| !is_empty(line)).unwrap_or_default();
     last.get(4..).unwrap_or_default()
+}
+
+/// Some servers send empty lines between the others.
+fn is_empty(line: &[u8]) -> bool {
+    line.iter().all(|c| *c == b'\r')
 }
 
 /// Whether a reply is incomplete: it has no LF at its end, or its last line says that others follow (`250-`).
@@ -168,7 +172,7 @@ impl ReplyReader {
 
 /// The code of a whole reply: the one that all its lines have, a cut last line apart. None: this is not a reply.
 pub fn code_of(reply: &[u8]) -> Option<u16> {
-    let first = code(reply.split(|c| *c == b'\n').next()?.trim_ascii_end())?;
+    let first = code(reply.split(|c| *c == b'\n').find(|line| !is_empty(line))?.trim_ascii_end())?;
     let mut others =
         reply.split_inclusive(|c| *c == b'\n').filter(|line| line.ends_with(b"\n")).map(<[u8]>::trim_ascii_end);
     others.all(|line| line.is_empty() || code(line) == Some(first)).then_some(first)
@@ -275,5 +279,13 @@ mod tests {
         let mut input = &b"354 go\r\n250 early\r\n"[..];
         assert_eq!(ReplyReader::default().read(&mut input).unwrap().unwrap().code, 354);
         assert_eq!(input, b"250 early\r\n");
+    }
+
+    #[test]
+    fn empty_lines_around_a_reply() {
+        for reply in [&b"334 PDEy\r\n"[..], b"\r\n334 PDEy\r\n", b"334-a\n\n334 PDEy\n\n", b"334 PDEy\r\n\r\n"] {
+            assert_eq!((code_of(reply), last_text(reply).trim_ascii_end()), (Some(334), &b"PDEy"[..]), "{reply:?}");
+        }
+        assert_eq!((code_of(b"\r\n\n"), last_text(b"\r\n\n")), (None, &b""[..]));
     }
 }

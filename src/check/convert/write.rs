@@ -91,7 +91,7 @@ impl<'a> Writer<'a> {
             }
             // Files that were there already may have the wrong access, which nobody noticed while the line had the login.
             for name in ["user", "password"] {
-                self.at(&path.join(name), |path| finish(&File::open(path)?, self.of_files))?;
+                self.at(&path.join(name), |path| finish(&open_own(path)?, self.of_files))?;
             }
             self.at(&path, sync)?;
             if !missing(self.control, directory, login)?.is_empty() {
@@ -166,6 +166,9 @@ impl<'a> Writer<'a> {
 
     /// Whether an interrupted run has kept the old file already. An error if something else has its name.
     fn is_kept(&self) -> io::Result<bool> {
+        if fs::metadata(&self.kept).is_ok_and(|kept| !kept.is_file()) {
+            return Err(ErrorKind::AlreadyExists.into()); // a FIFO would be waited for
+        }
         match fs::read(&self.kept).map(Secret::from) {
             Ok(content) if *content == *self.planned_from.smtproutes => Ok(true),
             Ok(content) if content.is_empty() => Ok(false),
@@ -238,6 +241,19 @@ fn fill(path: &Path, content: &[u8]) -> io::Result<File> {
         fs::remove_file(path)?;
     }
     create(path, content)
+}
+
+/// Opens a file that no other name leads to. Another program may need the access that the file behind a link has.
+fn open_own(path: &Path) -> io::Result<File> {
+    let status = fs::symlink_metadata(path)?;
+    if status.is_file() && status.nlink() == 1 {
+        let file = File::open(path)?;
+        let opened = file.metadata()?;
+        if (opened.dev(), opened.ino()) == (status.dev(), status.ino()) {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::other("a link, whose file may be used elsewhere; put a file there instead"))
 }
 
 /// Sets owner and mode, and waits until the file is on the disk.

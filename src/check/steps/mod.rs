@@ -250,7 +250,7 @@ fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
     Some(match to? {
         Command::Greeting if is_good => step("greeting", "greeting", &words),
         Command::Greeting => step("greeting", "greeting", &words).good(false),
-        Command::Ehlo if is_good => {
+        Command::Ehlo if code == b"250" => {
             let offered = extensions(text);
             let over = if over_tls { "over TLS: " } else { "in clear: " };
             let text = offered.iter().map(|line| printable(line)).collect::<Vec<_>>();
@@ -260,7 +260,7 @@ fn reply(to: Option<Command>, text: &[u8], over_tls: bool) -> Option<Fact> {
                 .with("extensions", Value::List(list))
         }
         hello @ (Command::Ehlo | Command::Helo) => {
-            step("hello", "hello", &format!("{}: {words}", hello.name())).good(is_good)
+            step("hello", "hello", &format!("{}: {words}", hello.name())).good(code == b"250")
         }
         Command::StartTls if code != b"220" => step("starttls", "STARTTLS", &words).good(false),
         Command::Auth if code != b"334" => step("answer", "login", &words).good(is_good),

@@ -413,3 +413,34 @@ fn what_is_there_already() {
     write(&home);
     assert_eq!((meanings(&home), smtproutes(&home)), (meant, b":there\nexample.org:there\n".to_vec()));
 }
+
+/// A file that a link leads to may belong elsewhere: its owner and mode stay.
+#[test]
+fn a_link_in_the_place_of_a_login() {
+    for is_hard in [false, true] {
+        let home = Home::new();
+        home.control("smtproutes", ":there -u secret1\n");
+        let elsewhere = home.control("elsewhere", "-u\n");
+        set(&elsewhere, 0o644);
+        let user = home.control("relays/there/password", "secret1\n").with_file_name("user");
+        if is_hard { fs::hard_link(&elsewhere, user) } else { symlink("../../elsewhere", user) }.unwrap();
+        let before = control_files(&home);
+        let (status, said) = convert(&home, WRITE);
+        let why =
+            "NOT DONE: control/relays/there/user: a link, whose file may be used elsewhere; put a file there instead. ";
+        assert!(status == Some(1) && said.contains(why), "{said}");
+        assert_eq!(control_files(&home), before);
+    }
+}
+
+/// It is not waited for.
+#[test]
+fn a_fifo_for_the_old_file() {
+    let home = Home::new();
+    let fifo = home.control("smtproutes", ":there -u secret1\n").with_file_name("smtproutes.before-convert");
+    assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    for arguments in [PLAN, WRITE] {
+        let (_, said) = convert(&home, arguments);
+        assert!(said.contains("control/smtproutes.before-convert exists"), "{said}");
+    }
+}
