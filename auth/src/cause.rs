@@ -2,6 +2,7 @@
 
 use crate::reply::ReplyError;
 use crate::texts;
+use alloc::string::String;
 
 texts! {
     /// What was offered and tried, and with what result.

@@ -18,6 +18,9 @@ use crate::mask::Mask;
 use crate::mechanisms::{self, Cancel, Exchange, Mechanism, Response};
 use crate::secret::Secret;
 use crate::{base64_length, base64_secret};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use tries::{CONNECTIONS, End, TRIES_FOR_A_MESSAGE, TRIES_ON_A_CONNECTION, Try};
 
 /// The octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 section 4 allows more for AUTH, but some

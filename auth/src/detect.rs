@@ -2,7 +2,9 @@
 
 use crate::mechanisms::{AUTH_OFFERED, MECHANISMS};
 use crate::reply::keywords;
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The mechanisms that an EHLO reply offers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

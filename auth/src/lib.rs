@@ -1,5 +1,9 @@
 //! SMTP AUTH (RFC 4954): what an EHLO reply offers, which mechanism to try, and what each mechanism sends.
 
+#![cfg_attr(not(test), no_std)] // so that the C library is small; see auth/staticlib
+
+extern crate alloc;
+
 pub mod cause;
 pub mod client;
 pub mod detect;
@@ -15,6 +19,7 @@ pub use login::{Login, LoginKind, PasswordLogin};
 pub use mechanisms::cram_md5::cram_md5;
 
 use crate::secret::Secret;
+use alloc::vec;
 
 /// Base64 (RFC 4648 section 4) of a secret, in a buffer that is cleared when dropped.
 pub(crate) fn base64_secret(plain: &[u8]) -> Secret {

@@ -1,6 +1,7 @@
 //! The credentials of a login at a relay.
 
 use crate::secret::Secret;
+use alloc::vec::Vec;
 
 /// A login at one relay. Its secrets are cleared from memory when it is dropped.
 pub enum Login {

@@ -9,6 +9,8 @@ mod runs;
 use crate::mechanisms::plain;
 use crate::reply::is_cut;
 use crate::secret::{self, Secret};
+use alloc::vec;
+use alloc::vec::Vec;
 use reading::{Reading, escaped, fold, is_significant};
 use runs::{Form, RUN, Runs};
 

@@ -4,7 +4,8 @@
 //! line.
 
 use crate::texts;
-use std::error::Error;
+use alloc::vec::Vec;
+use core::error::Error;
 
 /// The limit of a reply, in octets with its line ends. RFC 5321 has no limit for a whole reply.
 pub const REPLY_OCTETS: usize = 64 * 1024;
@@ -65,9 +66,9 @@ pub fn keywords(reply: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let is_whole = reply.len() <= REPLY_OCTETS;
     let mut rest = &reply[..reply.len().min(REPLY_OCTETS)];
     let mut lines = 0;
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         while !rest.is_empty() && lines < REPLY_LINES {
-            let end = memchr::memchr(b'\n', rest);
+            let end = rest.iter().position(|c| *c == b'\n');
             let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
             let line = line.trim_ascii_end();
             let is_last = line.get(3) != Some(&b'-');
@@ -164,7 +165,7 @@ impl ReplyReader {
             return Some(Err(ReplyError::Malformed));
         }
         if !more {
-            return Some(Ok(Reply { code, text: std::mem::take(self).text }));
+            return Some(Ok(Reply { code, text: core::mem::take(self).text }));
         }
         (self.lines >= REPLY_LINES).then_some(Err(ReplyError::TooLong))
     }

@@ -1,13 +1,22 @@
 //! Buffers that are cleared from memory when dropped, for passwords and everything made from them.
 //!
-//! All clearing is in this file, so that one switch can turn it off: a debug build keeps its secrets if [`KEEP`] is in the
-//! environment. The test that looks for secrets in memory uses the switch to show that it would find one.
+//! All clearing is in this file, so that one switch can turn it off: [`keep_secrets`], which a debug build of qmail-remote calls if
+//! [`KEEP`] is in the environment. The test that looks for secrets in memory uses it to show that it would find one.
 
-use std::ops::Deref;
+use alloc::vec::Vec;
+use core::ops::Deref;
+use core::sync::atomic::{AtomicBool, Ordering};
 use zeroize::Zeroize;
 
-/// The environment variable that makes a debug build keep its secrets. A release build ignores it.
+/// An environment variable. A release build ignores it.
 pub const KEEP: &str = "QMAIL_REMOTE_AUTH_TEST_KEEPS_SECRETS";
+
+static KEEPS: AtomicBool = AtomicBool::new(false);
+
+/// Makes a debug build keep the secrets of this process in memory from now on.
+pub fn keep_secrets() {
+    KEEPS.store(true, Ordering::Relaxed);
+}
 
 /// Octets that are cleared when dropped. Moving it does not copy them, and growing it clears the old buffer.
 #[derive(Default)]
@@ -33,7 +42,7 @@ impl Secret {
 
     /// Gives up the octets. They are no longer cleared when dropped: clearing them, if they are a secret, is now the caller's duty.
     pub fn into_octets(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.0)
+        core::mem::take(&mut self.0)
     }
 
     /// Removes the prefix if the octets begin with it, and returns whether they did.
@@ -75,7 +84,7 @@ impl Drop for Secret {
 /// Overwrites the whole buffer, spare capacity included, and leaves it empty.
 pub fn clear(octets: &mut Vec<u8>) {
     if keeps() {
-        std::mem::forget(std::mem::take(octets)); // freed memory could be overwritten by its next owner
+        core::mem::forget(core::mem::take(octets)); // freed memory could be overwritten by its next owner
     } else {
         octets.clear();
         octets.spare_capacity_mut().zeroize(); // in one go, not octet by octet: control files can be large
@@ -90,5 +99,5 @@ pub fn clear_array(octets: &mut [u8]) {
 }
 
 fn keeps() -> bool {
-    cfg!(debug_assertions) && std::env::var_os(KEEP).is_some()
+    cfg!(debug_assertions) && KEEPS.load(Ordering::Relaxed)
 }

@@ -5,6 +5,7 @@ use super::text;
 use crate::control::home::Surroundings;
 use crate::delivery::Delivery;
 use crate::want::{Address, Want};
+use qmail_auth::secret::{KEEP, keep_secrets};
 use std::ffi::{CString, OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -93,6 +94,9 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     execfn: *const c_char,
     pid: u32,
 ) -> Box<qmail_auth_delivery> {
+    if cfg!(debug_assertions) && std::env::var_os(KEEP).is_some() {
+        keep_secrets();
+    }
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) =
         unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };

@@ -4,10 +4,6 @@ use super::cargo::as_from_a_shell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `cargo rustc --lib -- --print native-static-libs` names for the archive, but for libgcc_s, of which libgcc_eh is the part
-/// that is wanted.
-const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_eh", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
-
 /// For [`compile`]: a mistake with memory, a leak too, or what C leaves undefined is another exit status than 0.
 pub const SANITIZERS: [&str; 3] = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
@@ -37,7 +33,7 @@ pub fn compile(sources: &[&str], flags: &[&str], output: &Path) {
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"]).arg(root.join("include"));
     cc.args(flags).arg("-o").arg(output).args(sources.iter().map(|source| root.join(source)));
-    cc.arg(archive()).args(NATIVE_LIBRARIES);
+    cc.arg(archive());
     assert!(cc.status().unwrap().success(), "{cc:?}");
 }
 

@@ -8,6 +8,7 @@ mod support;
 
 mod cost;
 mod interop;
+mod library;
 mod load;
 mod package;
 mod publish;

@@ -234,61 +234,6 @@ fn autopkgtest_passes() {
     }
 }
 
-/// For any number of architectures at once, and found by pkg-config.
-#[test]
-fn the_library_is_multi_arch() {
-    let field = |name: &str| output(Command::new("dpkg-deb").arg("--field").arg(&packages().dev).arg(name));
-    assert_eq!(field("Multi-Arch"), "same\n");
-    let symbols = tempfile::tempdir().unwrap();
-    output(Command::new("dpkg-deb").arg("--extract").arg(&packages().dev).arg(symbols.path()));
-    let fields = fs::read_to_string(Path::new(TREE).join("debian/qmail-auth.pc")).unwrap();
-    assert!(fields.contains(concat!("\nVersion: ", env!("CARGO_PKG_VERSION"), "\n")), "{fields}");
-    let tuple = output(Command::new("dpkg-architecture").arg("-qDEB_HOST_MULTIARCH"));
-    let archive = symbols.path().join("usr/lib").join(tuple.trim()).join("libqmail_auth.a");
-    // What a program of others could stumble over is not there.
-    let defined =
-        output(Command::new("nm").args(["--extern-only", "--defined-only", "--format=just-symbols"]).arg(archive));
-    let header = fs::read_to_string(Path::new(TREE).join("include/qmail_auth.h")).unwrap();
-    for name in defined.lines().filter(|line| !line.is_empty() && !line.ends_with(':')) {
-        assert!(header.contains(&format!("{name}(")), "{name} can be seen, and is not in the header");
-    }
-    assert!(defined.contains("auth_detect\n"), "{defined}");
-}
-
-/// std is in every library of Rust: neither may get the other's.
-#[test]
-fn the_library_stands_beside_another_of_rust() {
-    const OTHER: &str = r#"
-        #[unsafe(no_mangle)]
-        pub extern "C" fn other() -> i32 {
-            std::panic::catch_unwind(|| panic!()).map_or(0, |()| 1)
-        }
-    "#;
-    const MAIN: &str = r#"
-        #include <qmail_auth.h>
-        int other(void);
-        int main(void) { return auth_detect("250 AUTH PLAIN", 14) == (AUTH_OFFERED | AUTH_PLAIN) ? other() : 2; }
-    "#;
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    output(Command::new("dpkg-deb").arg("--extract").arg(&packages().dev).arg(dir.path()));
-    fs::write(path("other.rs"), OTHER).unwrap();
-    fs::write(path("main.c"), MAIN).unwrap();
-    output(
-        Command::new("rustc").args(["--edition=2024", "--crate-type=staticlib", "other.rs"]).current_dir(dir.path()),
-    );
-    let tuple = output(Command::new("dpkg-architecture").arg("-qDEB_HOST_MULTIARCH"));
-    let library = format!("usr/lib/{}/libqmail_auth.a", tuple.trim());
-    for libraries in [[&*library, "libother.a"], ["libother.a", &*library]] {
-        for options in [["-pie", "-O2"], ["-static", "-O2"], ["-O2", "-flto"]] {
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c99", "-Iusr/include", "main.c"]).args(libraries).args(options).current_dir(dir.path());
-            output(&mut cc);
-            assert_eq!(output(&mut Command::new(path("a.out"))), "", "{libraries:?} {options:?}");
-        }
-    }
-}
-
 /// cargo-deb alone would make packages of the same names that are none.
 #[test]
 fn only_the_script_makes_packages() {

@@ -4,6 +4,9 @@ use super::{Client, Permission};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// A read-only view of a client that is safe to show: it does not give the password, and the relay's words are masked.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! The limits of tries, so that a relay does not lock the account, and the state of each try.
 
 use crate::mechanisms::{Exchange, Mechanism};
+use alloc::boxed::Box;
 
 /// Some servers close the connection after three failures, so there are fewer tries on each.
 pub(super) const TRIES_ON_A_CONNECTION: usize = 2;

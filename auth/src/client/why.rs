@@ -3,6 +3,9 @@
 use super::{Client, End, Permission, Try};
 use crate::cause::{Attempts, Cause, Limit, Names, Outcome};
 use crate::login::Login;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 impl Client {
     /// The failed tries. None before the first try, and after a login.

@@ -7,8 +7,10 @@ use crate::client::{Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin};
 use crate::reply::{code_of, is_cut, last_text};
+use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::string::ToString;
 use core::ffi::{c_char, c_int};
-use std::ffi::CString;
 
 /// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent.
 pub const AUTH_FLAG_TLS_VERIFIED: u32 = 1;

@@ -1,7 +1,8 @@
 //! A reply in the form in which it is compared with secrets. Whatever a relay may insert when it repeats a secret is left out,
 //! letter case is removed, and the place of each octet in the text is kept.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The significant octets of a text.
 pub struct Reading<'a> {

@@ -8,6 +8,7 @@
 
 use crate::secret;
 use crate::{base64_length, hex};
+use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

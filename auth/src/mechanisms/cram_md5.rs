@@ -4,6 +4,8 @@ use super::{Cancel, Exchange, Response, decoded};
 use crate::login::PasswordLogin;
 use crate::secret::{self, Secret};
 use crate::{base64_secret, hex};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 

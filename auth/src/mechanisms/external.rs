@@ -3,6 +3,7 @@
 
 use super::{Cancel, Exchange, Response};
 use crate::secret::Secret;
+use alloc::boxed::Box;
 
 /// The identity; None once it has answered a challenge.
 struct External(Option<Secret>);

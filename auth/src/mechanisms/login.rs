@@ -3,6 +3,7 @@
 use super::{Cancel, Exchange, Response};
 use crate::login::PasswordLogin;
 use crate::secret::Secret;
+use alloc::boxed::Box;
 use core::array::IntoIter;
 
 /// The answers still to be given.

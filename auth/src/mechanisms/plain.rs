@@ -4,6 +4,7 @@
 use super::{Cancel, Exchange, Response};
 use crate::login::PasswordLogin;
 use crate::secret::Secret;
+use alloc::boxed::Box;
 
 /// The message; None once it has answered a challenge.
 struct Plain(Option<Secret>);

@@ -13,15 +13,15 @@ use std::{env, fs};
 const HEAD: &str = "\
 /* SMTP AUTH (RFC 4954) for C programs.
 
-   Link with -lqmail_auth -lgcc_eh, as `pkg-config --libs --static qmail-auth` says. With a glibc before 2.34 add -lutil -lrt
-   -lpthread -lm -ldl. Without -lgcc_eh the program would need libgcc_s.so.1 at run time.
+   Link with -lqmail_auth, as `pkg-config --libs qmail-auth` says. It is a static library and needs libc alone.
 
    auth_new and the functions after it are a complete login: which mechanism to try, what to send, when to stop. The functions
    before auth_new are its parts, for programs that decide this themselves. A result below 0 is never a success: it is an
    auth_error, or an auth_end of a complete login.
 
    No function keeps a pointer, calls back into the program, or uses a descriptor. All may be called from several threads, but one
-   auth_client only from one thread at a time. If there is no memory, the process ends by a signal, with a message on descriptor 2.
+   auth_client only from one thread at a time. If there is no memory, the process ends by abort(), and nothing is written:
+   qmail-rspawn then defers the mail.
 
    TLS is the caller's task. No function here starts TLS, looks for STARTTLS in an EHLO reply, or knows whether the connection is
    encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to

@@ -6,8 +6,10 @@ use crate::support::deb::{version, write_script};
 use std::fs;
 use std::path::Path;
 
-/// Where it fails, and what makes it.
-const FAULTS: [(&str, fn(&Path)); 4] = [
+/// Where it fails, and what makes the unpacked package fail there.
+type Fault = (&'static str, fn(&Path));
+
+const FAULTS: [Fault; 4] = [
     ("preinst", |tree| write_script(&tree.join("DEBIAN/preinst"), "exit 1")),
     ("unpack", |tree| fs::write(tree.join("usr/libexec/qmail-remote-auth/x"), "").unwrap()), // another package's file, below
     ("postinst before its work", |tree| before(&tree.join("DEBIAN/postinst"), "exit 1")),

@@ -5,7 +5,6 @@ use crate::support::deb::{package, version};
 use crate::support::executable;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 /// A package of qmail, as /qmail-VERSION.deb.
 fn put_qmail(debian: &Debian, version: &str, text: &str) {
@@ -266,7 +265,7 @@ fn modes_that_keep_qmail_from_running_it() {
     debian.run("dpkg-statoverride", &["--add", "root", "root", "0700", PROGRAM]);
     debian.install();
     assert_eq!(debian.path(SOURCE).metadata().unwrap().permissions().mode() & 0o777, 0o755);
-    fs::set_permissions(debian.path(&format!("{SOURCE}.stock")), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(debian.path(&format!("{SOURCE}.stock")), fs::Permissions::from_mode(0o0)).unwrap();
     debian.quietly("purge", SOURCE, &[SOURCE], || drop(debian.run("dpkg", &["--purge", "qmail-remote-auth"])));
     assert_eq!(debian.run(SOURCE, &[]), OURS);
 }
