@@ -1,10 +1,10 @@
-//! tests/c/host.c: a host of the shape of a classic qmail-remote.c, with contrib/qmail_auth_login.c and the code of docs/linking.md.
+//! A mail by the qmail-remote of tests/c/tree, a host of the shape of a classic one.
 
 use super::login::assert_without_mail;
 use super::server::{Log, Rules, Server};
+use super::tree::{Change, STANDARDS, Tree};
 use super::{Delivered, c, run};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const TLS_VERIFIED: u32 = 1;
 pub const CLEAR_ALLOWED: u32 = 2;
 
-/// How the host is compiled, and how it is run.
+/// Which program, and how it is run.
 pub struct Host {
     pub program: &'static Path,
     pub flags: u32,
@@ -21,36 +21,35 @@ pub struct Host {
     pub again: bool,
     /// What stands behind the relay in the route.
     pub login: &'static str,
-    /// It leaves out auth_mask.
-    pub forgets: bool,
+    /// Of the variables that tests/c/tree/qmail-remote.c reads, one to set.
+    pub variable: Option<&'static str>,
 }
 
 impl Host {
-    /// Each of them, for a login with permission to show the password.
+    /// The whole login, in a tree without a patch, with permission to show the password: compiled as ever and with sanitizers.
     pub fn all() -> [Host; 2] {
-        static PROGRAMS: OnceLock<[PathBuf; 2]> = OnceLock::new();
-        let programs = PROGRAMS.get_or_init(|| {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contrib");
-            fs::create_dir_all(&directory).unwrap();
-            fs::write(directory.join("linking.c"), linking()).unwrap();
-            let compile = |name: &str, flags: &[&str]| {
-                let program = directory.join(name);
-                let includes = ["-D_DEFAULT_SOURCE", "-Icontrib", "-I", directory.to_str().unwrap()];
-                c::compile(&["tests/c/host.c", "contrib/qmail_auth_login.c"], &[&includes, flags].concat(), &program);
-                program
-            };
-            [compile("host", &["-O2"]), compile("host-sanitized", &c::SANITIZERS)]
-        });
-        let (login, forgets) = (" myuser secretpass", false);
-        programs.each_ref().map(|program| Host { program, flags: CLEAR_ALLOWED, again: true, login, forgets })
+        static PROGRAMS: OnceLock<[&Path; 2]> = OnceLock::new();
+        let programs = PROGRAMS.get_or_init(|| both("login-alone", Change::LoginAlone));
+        programs.map(|program| Host::new(program, Change::LoginAlone))
+    }
+
+    /// The parts, in a tree with a patch, in the same two ways.
+    pub fn with_parts() -> [Host; 2] {
+        static PROGRAMS: OnceLock<[&Path; 2]> = OnceLock::new();
+        PROGRAMS.get_or_init(|| both("parts", Change::Parts)).map(|program| Host::new(program, Change::Parts))
+    }
+
+    pub fn new(program: &'static Path, change: Change) -> Host {
+        let login = if change == Change::LoginAlone { " myuser secretpass" } else { "|myuser|secretpass" };
+        Host { program, flags: CLEAR_ALLOWED, again: true, login, variable: None }
     }
 
     /// One mail by a server with these rules.
     pub fn mail(&self, rules: Rules) -> (Delivered, Log) {
         let server = Server::start(rules);
         let mut command = Command::new(self.program);
-        command.env_clear().env("HOST_ROUTE", format!("{}{}", server.port(), self.login));
-        command.envs(self.forgets.then_some(("HOST_FORGETS", "1")));
+        command.env_clear().env("HOST_ROUTE", format!("127.0.0.1:{}{}", server.port(), self.login));
+        command.envs(self.variable.map(|name| (name, "1")));
         command.arg(self.flags.to_string()).arg(if self.again { "again" } else { "once" });
         let delivered = run(command, b"");
         assert!(delivered.elapsed < Duration::from_secs(15), "a timeout of 20 s was waited for");
@@ -60,7 +59,7 @@ impl Host {
     /// The server saw a login by this mechanism, and the mail.
     pub fn assert_mail(&self, case: &str, rules: Rules, mechanism: &str) -> Log {
         let (delivered, log) = self.mail(rules);
-        assert_eq!(delivered.letters(), "K", "{case}: {delivered:?}");
+        assert_eq!(delivered.letters(), "rK", "{case}: {delivered:?}");
         assert_eq!(log.logins(), [format!("{mechanism} myuser")], "{case}");
         assert_eq!(log.messages.len(), 1, "{case}");
         log
@@ -74,8 +73,9 @@ impl Host {
     }
 }
 
-/// The code of docs/linking.md.
-fn linking() -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/linking.md")).unwrap();
-    page.split("```c\n").skip(1).filter_map(|block| block.split("```").next()).collect()
+fn both(name: &str, change: Change) -> [&'static Path; 2] {
+    let sanitized = format!("{} {}", STANDARDS[0], c::SANITIZERS.join(" "));
+    let optimized = format!("{} -O2", STANDARDS[0]);
+    [Tree::new(name, change, &optimized), Tree::new(&format!("{name}-sanitized"), change, &sanitized)]
+        .map(|tree| tree.program())
 }

@@ -31,6 +31,7 @@ pub mod silent;
 pub mod sink;
 pub mod talk;
 pub mod text;
+pub mod tree;
 
 pub use home::Home;
 use std::env;
