@@ -47,13 +47,22 @@ impl Host {
     /// One mail by a server with these rules.
     pub fn mail(&self, rules: Rules) -> (Delivered, Log) {
         let server = Server::start(rules);
-        let mut command = Command::new(self.program);
-        command.env_clear().env("HOST_ROUTE", format!("127.0.0.1:{}{}", server.port(), self.login));
-        command.envs(self.variable.map(|name| (name, "1")));
-        command.arg(self.flags.to_string()).arg(if self.again { "again" } else { "once" });
-        let delivered = run(command, b"");
+        let delivered = run(self.command(server.port()), b"");
         assert!(delivered.elapsed < Duration::from_secs(15), "a timeout of 20 s was waited for");
         (delivered, server.finish())
+    }
+
+    /// The command for a mail by the server on this port.
+    pub fn command(&self, port: u16) -> Command {
+        self.command_by(&format!("127.0.0.1:{port}{}", self.login))
+    }
+
+    /// The command for a mail by this route.
+    pub fn command_by(&self, route: &str) -> Command {
+        let mut command = Command::new(self.program);
+        command.env_clear().env("HOST_ROUTE", route).envs(self.variable.map(|name| (name, "1")));
+        command.arg(self.flags.to_string()).arg(if self.again { "again" } else { "once" });
+        command
     }
 
     /// The server saw a login by this mechanism, and the mail.

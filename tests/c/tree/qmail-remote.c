@@ -219,12 +219,14 @@ static unsigned long descriptors(void)
 static void starve(void)
 {
     static const struct rlimit none = {0, 0};
+    static void *volatile taken; /* a compiler may leave out a malloc whose result nobody sees */
     size_t size;
 
     setrlimit(RLIMIT_AS, &none);
     for (size = 1 << 16; size > 0; size /= 2)
-        while (malloc(size) != NULL)
-            ;
+        do
+            taken = malloc(size);
+        while (taken != NULL);
 }
 
 static unsigned long command(const char *line)

@@ -2,10 +2,12 @@
 
 use crate::support::host::{Host, TLS_VERIFIED};
 use crate::support::login::{asking_for_the_user, assert_no_secret, assert_not_repeated, repeating_the_login};
-use crate::support::server::{Action, Event, Rules, Session};
+use crate::support::server::{Action, Event, Rules, Server, Session};
+use crate::support::tree::{Change, STANDARDS, Tree};
 use crate::support::{ehlo, rspawn};
 use qmail_auth::LoginKind;
 use qmail_auth::mechanisms::{self, Mechanism};
+use std::os::unix::process::ExitStatusExt;
 
 #[test]
 fn the_story() {
@@ -317,5 +319,49 @@ fn a_server_that_echoes_the_secret() {
             _ => Action::Default,
         });
         host.assert_no_mail("offered", rules, &["offered <secret>, <secret>, X;"]);
+    }
+}
+
+/// Old C, new C, and C++; in a tree with a patch, whose names must not clash, and in one without.
+#[test]
+fn every_compiler() {
+    for compiler in STANDARDS {
+        for change in [Change::Login, Change::LoginAlone] {
+            let name = format!("{change:?}-{}", compiler.rsplit('=').next().unwrap());
+            let host = Host::new(Tree::new(&name, change, compiler).program(), change);
+            host.assert_mail(compiler, Rules::default(), "CRAM-MD5");
+            let wrong = || Rules::offering(&["AUTH PLAIN"]).login("myuser", "another");
+            for again in [true, false] {
+                let says = ["login failed: offered PLAIN; tried PLAIN (535); check user and password"];
+                Host { again, ..host }.assert_no_mail(compiler, wrong(), &says);
+            }
+        }
+    }
+}
+
+/// The page's line for TARGETS: nothing of it is left.
+#[test]
+fn make_clean() {
+    let tree = Tree::new("clean", Change::LoginAlone, STANDARDS[0]);
+    tree.program();
+    let made = || [".o", ".a", "qmail-remote"].map(|end| tree.files(end).len());
+    assert!(made().iter().all(|count| *count > 0));
+    assert!(tree.make("clean").status.success());
+    assert_eq!(made(), [0, 0, 0]);
+}
+
+const SIGABRT: i32 = 6;
+
+/// A death by a signal defers the mail. A word on a descriptor would be in the report, or in a file that happens to be open there.
+#[test]
+fn no_memory() {
+    let [host, _] = Host::all(); // what the sanitizers do without memory is their own affair
+    for again in [true, false] {
+        let server = Server::start(Rules::default());
+        let host = Host { again, variable: Some("HOST_STARVES"), ..host };
+        let output = host.command(server.port()).output().unwrap();
+        assert_eq!(output.status.signal(), Some(SIGABRT), "{output:?}");
+        assert_eq!((output.stdout, String::from_utf8_lossy(&output.stderr).as_ref()), (Vec::new(), ""));
+        assert!(!server.finish().saw("MAIL"));
     }
 }

@@ -5,3 +5,4 @@ mod comparison;
 mod contrib;
 mod header;
 mod parts;
+mod routes;
