@@ -52,7 +52,8 @@
 #define AUTH_OAUTHBEARER 0x200
 #define AUTH_EXTERNAL 0x400
 
-/* For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent. */
+/* For auth_begin: the connection is TLS, and the certificate was verified, its chain and its name. The password may be sent. A
+   handshake that succeeds says neither: a TLS patch verifies only where it is told to. */
 #define AUTH_FLAG_TLS_VERIFIED 1
 
 /* For auth_begin: the password may be sent without verified TLS. Set it only if the administrator permits that, or if the
@@ -69,7 +70,8 @@ enum auth_error {
   AUTH_ERROR_CHALLENGE = -3
 };
 
-/* Negative return values: the login has ended without success. Try the mail again later, never bounce it. */
+/* Negative return values: the login has ended without success. Try the mail again later, never bounce it: the report is Z, and not
+   K, h or D. */
 enum auth_end {
   /* No login on this connection. Close it. Then either connect to the same server again and call auth_begin with the same
      client, or try the mail later. */
@@ -132,10 +134,10 @@ uint32_t auth_detect(const char *smtptext,
                      size_t len);
 
 /* Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the
-   password: send it only over TLS with a verified certificate.
+   password: send it only over TLS with a verified certificate. If the reply is not 235, report Z and send no MAIL.
 
-   `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be
-   sent, too.
+   `user` and `password` end in NUL. A stralloc has none: qmail leaves a Z there, and the relay is sent a wrong password. Call
+   stralloc_0 first.
 
    Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes
    no verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than
@@ -152,9 +154,10 @@ ptrdiff_t auth_plain(const char *user,
                      size_t size);
 
 /* Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second,
-   whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
+   whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate. If the
+   reply to the password is not 235, report Z and send no MAIL.
 
-   `user_or_password` ends in NUL, which qmail does not add to a stralloc by itself.
+   `user_or_password` ends in NUL. A stralloc has none: see auth_plain.
 
    Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no
    CRLF and no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must
@@ -170,9 +173,9 @@ ptrdiff_t auth_login(const char *user_or_password,
                      size_t size);
 
 /* Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads
-   the exchange can try passwords against it.
+   the exchange can try passwords against it. If the reply is not 235, report Z and send no MAIL.
 
-   `user` and `password` end in NUL, which qmail does not add to a stralloc by itself.
+   `user` and `password` end in NUL. A stralloc has none: see auth_plain.
 
    `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs
    before it are skipped, and it ends at the next blank, tab, CR or LF.
@@ -194,8 +197,8 @@ ptrdiff_t auth_cram(const char *user,
                     char *out,
                     size_t size);
 
-/* Makes a client for this user and password, which it copies. Both end in NUL, which qmail does not add to a stralloc by itself.
-   Free it with auth_free. Returns NULL if one of them is NULL or empty. */
+/* Makes a client for this user and password, which it copies. Both end in NUL. A stralloc has none: see auth_plain. Free it with
+   auth_free. Returns NULL if one of them is NULL or empty. */
 struct auth_client *auth_new(const char *user,
                              const char *password);
 

@@ -12,13 +12,15 @@ use alloc::ffi::CString;
 use alloc::string::ToString;
 use core::ffi::{c_char, c_int};
 
-/// For auth_begin: the connection is TLS, and the certificate was verified for the server's name. The password may be sent.
+/// For auth_begin: the connection is TLS, and the certificate was verified, its chain and its name. The password may be sent. A
+/// handshake that succeeds says neither: a TLS patch verifies only where it is told to.
 pub const AUTH_FLAG_TLS_VERIFIED: u32 = 1;
 /// For auth_begin: the password may be sent without verified TLS. Set it only if the administrator permits that, or if the
 /// connection stays on this machine.
 pub const AUTH_FLAG_CLEAR_ALLOWED: u32 = 2;
 
-/// Negative return values: the login has ended without success. Try the mail again later, never bounce it.
+/// Negative return values: the login has ended without success. Try the mail again later, never bounce it: the report is Z, and not
+/// K, h or D.
 #[allow(non_camel_case_types)] // the C name
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -78,8 +80,8 @@ impl auth_client {
     }
 }
 
-/// Makes a client for this user and password, which it copies. Both end in NUL, which qmail does not add to a stralloc by itself.
-/// Free it with auth_free. Returns NULL if one of them is NULL or empty.
+/// Makes a client for this user and password, which it copies. Both end in NUL. A stralloc has none: see auth_plain. Free it with
+/// auth_free. Returns NULL if one of them is NULL or empty.
 ///
 /// # Safety
 /// `user` and `password` are NULL or NUL-terminated.

@@ -52,10 +52,10 @@ pub unsafe extern "C" fn auth_detect(smtptext: *const c_char, len: usize) -> u32
 }
 
 /// Writes the base64 for AUTH PLAIN: the initial response after `AUTH PLAIN `, or the answer to a 334. Whoever reads it has the
-/// password: send it only over TLS with a verified certificate.
+/// password: send it only over TLS with a verified certificate. If the reply is not 235, report Z and send no MAIL.
 ///
-/// `user` and `password` end in NUL. qmail adds no NUL to a stralloc by itself; without it, the octets after the string would be
-/// sent, too.
+/// `user` and `password` end in NUL. A stralloc has none: qmail leaves a Z there, and the relay is sent a wrong password. Call
+/// stralloc_0 first.
 ///
 /// Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(password) + 4) / 3), in integer arithmetic. Writes
 /// no verb, no CRLF and no NUL. The authorization identity is empty. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than
@@ -83,9 +83,10 @@ pub unsafe extern "C" fn auth_plain(
 }
 
 /// Writes the base64 for one answer of AUTH LOGIN. Call it with the user for the first 334 and with the password for the second,
-/// whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate.
+/// whatever the prompts say. Whoever reads them has the password: send them only over TLS with a verified certificate. If the
+/// reply to the password is not 235, report Z and send no MAIL.
 ///
-/// `user_or_password` ends in NUL, which qmail does not add to a stralloc by itself.
+/// `user_or_password` ends in NUL. A stralloc has none: see auth_plain.
 ///
 /// Writes to `out` and returns the length in octets: 4 * ((strlen(user_or_password) + 2) / 3), in integer arithmetic. Writes no
 /// CRLF and no NUL. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the length). The caller owns the buffer and must
@@ -108,9 +109,9 @@ pub unsafe extern "C" fn auth_login(user_or_password: *const c_char, out: *mut c
 }
 
 /// Writes the base64 for AUTH CRAM-MD5: the answer to the 334 with the challenge. It does not show the password, but whoever reads
-/// the exchange can try passwords against it.
+/// the exchange can try passwords against it. If the reply is not 235, report Z and send no MAIL.
 ///
-/// `user` and `password` end in NUL, which qmail does not add to a stralloc by itself.
+/// `user` and `password` end in NUL. A stralloc has none: see auth_plain.
 ///
 /// `challenge` is the text after `334 `, still in base64. It need not end in NUL; `len` is its length in octets. Blanks and tabs
 /// before it are skipped, and it ends at the next blank, tab, CR or LF.
