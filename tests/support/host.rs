@@ -2,7 +2,7 @@
 
 use super::login::assert_without_mail;
 use super::server::{Log, Rules, Server};
-use super::tree::{Change, STANDARDS, Tree};
+use super::tree::{Change, MODERN, Tree};
 use super::{Delivered, c, run};
 use std::path::Path;
 use std::process::Command;
@@ -83,8 +83,8 @@ impl Host {
 }
 
 fn both(name: &str, change: Change) -> [&'static Path; 2] {
-    let sanitized = format!("{} {}", STANDARDS[0], c::SANITIZERS.join(" "));
-    let optimized = format!("{} -O2", STANDARDS[0]);
+    let sanitized = format!("{} {}", MODERN, c::SANITIZERS.join(" "));
+    let optimized = format!("{} -O2", MODERN);
     [Tree::new(name, change, &optimized), Tree::new(&format!("{name}-sanitized"), change, &sanitized)]
         .map(|tree| tree.program())
 }

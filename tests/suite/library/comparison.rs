@@ -4,7 +4,7 @@
 use crate::support::host::Host;
 use crate::support::login::assert_without_mail;
 use crate::support::server::Rules;
-use crate::support::tree::{Change, LINKED, STANDARDS, Tree};
+use crate::support::tree::{Change, LINKED, MODERN, Tree, standards};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 fn before_and_after() -> [Host; 2] {
     static PROGRAMS: OnceLock<[&Path; 2]> = OnceLock::new();
     let changes = [Change::None, Change::Comparison];
-    let programs = PROGRAMS
-        .get_or_init(|| changes.map(|change| Tree::new(&format!("{change:?}"), change, STANDARDS[0]).program()));
+    let programs =
+        PROGRAMS.get_or_init(|| changes.map(|change| Tree::new(&format!("{change:?}"), change, MODERN).program()));
     [Host::new(programs[0], changes[0]), Host::new(programs[1], changes[1])]
 }
 
@@ -99,7 +99,7 @@ fn an_ehlo_reply_that_is_cut() {
 /// What the comparison pulled out of an archive is missing without it, and the page's line brings it back.
 #[test]
 fn a_function_that_the_comparison_pulled_in() {
-    let tree = Tree::new("archive", Change::Comparison, STANDARDS[0]);
+    let tree = Tree::new("archive", Change::Comparison, MODERN);
     tree.replace("Makefile", LINKED, "`pkg-config --libs qmail-auth`");
     let output = tree.make("it");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -111,7 +111,7 @@ fn a_function_that_the_comparison_pulled_in() {
 /// Old C, new C, and C++. Each with one mail.
 #[test]
 fn every_compiler() {
-    for compiler in STANDARDS {
+    for compiler in standards() {
         let name = format!("comparison-{}", compiler.rsplit('=').next().unwrap());
         let tree = Tree::new(&name, Change::Comparison, compiler);
         let host = Host::new(tree.program(), Change::Comparison);

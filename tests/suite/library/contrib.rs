@@ -3,7 +3,7 @@
 use crate::support::host::{Host, TLS_VERIFIED};
 use crate::support::login::{asking_for_the_user, assert_no_secret, assert_not_repeated, repeating_the_login};
 use crate::support::server::{Action, Event, Rules, Server, Session};
-use crate::support::tree::{Change, STANDARDS, Tree};
+use crate::support::tree::{Change, MODERN, Tree, standards};
 use crate::support::{ehlo, rspawn};
 use qmail_auth::LoginKind;
 use qmail_auth::mechanisms::{self, Mechanism};
@@ -325,7 +325,7 @@ fn a_server_that_echoes_the_secret() {
 /// Old C, new C, and C++; in a tree with a patch, whose names must not clash, and in one without.
 #[test]
 fn every_compiler() {
-    for compiler in STANDARDS {
+    for compiler in standards() {
         for change in [Change::Login, Change::LoginAlone] {
             let name = format!("{change:?}-{}", compiler.rsplit('=').next().unwrap());
             let host = Host::new(Tree::new(&name, change, compiler).program(), change);
@@ -342,7 +342,7 @@ fn every_compiler() {
 /// The page's line for TARGETS: nothing of it is left.
 #[test]
 fn make_clean() {
-    let tree = Tree::new("clean", Change::LoginAlone, STANDARDS[0]);
+    let tree = Tree::new("clean", Change::LoginAlone, MODERN);
     tree.program();
     let made = || [".o", ".a", "qmail-remote"].map(|end| tree.files(end).len());
     assert!(made().iter().all(|count| *count > 0));

@@ -4,7 +4,7 @@
 use crate::support::host::Host;
 use crate::support::login::{asking_for_the_user, assert_no_secret, repeating_the_login};
 use crate::support::server::{Action, Event, Rules};
-use crate::support::tree::{Change, STANDARDS, Tree};
+use crate::support::tree::{Change, MODERN, Tree, standards};
 
 #[test]
 fn each_mechanism() {
@@ -74,13 +74,13 @@ fn no_challenge() {
 /// A stralloc has no NUL at its end. With the page's line the relay never sees what stands there instead.
 #[test]
 fn a_nul_behind_user_and_password() {
-    let tree = Tree::new("no-nul", Change::Parts, STANDARDS[0]);
+    let tree = Tree::new("no-nul", Change::Parts, MODERN);
     tree.replace("qmail-remote.c", "#include \"page-nul.c\"\n", "");
     let without = Host::new(tree.program(), Change::Parts);
-    let tree = Tree::new("no-nul-login", Change::Login, STANDARDS[0]);
+    let tree = Tree::new("no-nul-login", Change::Login, MODERN);
     tree.replace("qmail-remote.c", "#include \"page-nul.c\"\n", "");
     let login_without = Host::new(tree.program(), Change::Login);
-    let whole = Host::new(Tree::new("nul-login", Change::Login, STANDARDS[0]).program(), Change::Login);
+    let whole = Host::new(Tree::new("nul-login", Change::Login, MODERN).program(), Change::Login);
     let [with, _] = Host::with_parts();
     for (mechanism, wrong) in [("PLAIN", "AG15dXNlcloAc2VjcmV0cGFzc1o="), ("LOGIN", "bXl1c2VyWg==")] {
         let rules = || Rules::offering(&[&format!("AUTH {mechanism}")]);
@@ -110,7 +110,7 @@ fn a_login_with_a_part_missing() {
 /// Old C, new C, and C++. Each with a mail by each mechanism.
 #[test]
 fn every_compiler() {
-    for compiler in STANDARDS {
+    for compiler in standards() {
         let name = format!("parts-{}", compiler.rsplit('=').next().unwrap());
         let host = Host::new(Tree::new(&name, Change::Parts, compiler).program(), Change::Parts);
         for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {

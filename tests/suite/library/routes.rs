@@ -40,7 +40,11 @@ fn by_the_tree(host: &Host, value: &str, server: Server, password: &str) -> Read
     assert!(output.status.success() && output.stderr.is_empty());
     match report.chars().next() {
         Some('Z') => {
-            assert!(!log.saw("MAIL") && !report.contains("secretpass"), "{report}");
+            assert!(
+                !log.saw("AUTH") && !log.saw("MAIL") && !report.contains("secret"),
+                "{report}: {:?}",
+                log.commands()
+            );
             Read::Waits
         }
         Some('r') => log.connections[0].login.as_ref().map_or(Read::NoLogin, |(_, user)| login(user, password)),
