@@ -22,14 +22,13 @@ pub enum Change {
 }
 
 /// The page's blocks of C, in its order, as the files that the tree includes.
-const BLOCKS: [&str; 9] = [
+const BLOCKS: [&str; 8] = [
     "page-header.c",
     "page-comparison.c",
     "page-parts.c",
     "page-login-header.c",
     "page-login.c",
     "page-hello.c",
-    "page-variables.c",
     "page-route.c",
     "page-nul.c",
 ];

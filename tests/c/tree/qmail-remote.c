@@ -180,7 +180,6 @@ static void quit(const char *prepend, const char *append)
 #endif
 #if CHANGE == 4
 #include "page-hello.c"
-#include "page-variables.c"
 #endif
 
 static void outsmtptext(void)
@@ -240,18 +239,12 @@ static unsigned long command(const char *line)
     return code;
 }
 
-static unsigned long say_hello(void)
+#if CHANGE < 4
+static int hello(void)
 {
-#if CHANGE == 4
-    if (hello("EHLO ") != 250 && hello("HELO ") != 250)
-        return 0;
-    return 250;
-#else
-    unsigned long code = command("EHLO client.example.net\r\n");
-
-    return code == 250 ? code : command("HELO client.example.net\r\n");
-#endif
+    return command("EHLO client.example.net\r\n") == 250 || command("HELO client.example.net\r\n") == 250;
 }
+#endif
 
 /* Returns when another connection is to be made: the login did not come about on this one. */
 static int log_in(void)
@@ -318,7 +311,7 @@ static void smtp(void)
 
     if (smtpcode() != 220)
         quit("ZConnected to ", " but greeting failed");
-    if (say_hello() != 250)
+    if (!hello())
         quit("ZConnected to ", " but my name was rejected");
     before = descriptors();
     if (getenv("HOST_STARVES") != NULL)

@@ -47,7 +47,11 @@ fn by_the_tree(host: &Host, value: &str, server: Server, password: &str) -> Read
             );
             Read::Waits
         }
-        Some('r') => log.connections[0].login.as_ref().map_or(Read::NoLogin, |(_, user)| login(user, password)),
+        Some('r') => {
+            let read = log.connections[0].login.as_ref().map_or(Read::NoLogin, |(_, user)| login(user, password));
+            assert_eq!(log.saw("HELO"), read == Read::NoLogin); // EHLO is for a login alone
+            read
+        }
         _ => panic!("it bounces: {report}"),
     }
 }
@@ -99,6 +103,16 @@ fn what_the_tree_does_not_read() {
             assert_eq!(by_the_program(&value), read, "{value:?}");
             assert_eq!(by_the_tree(&host, &value, server, ""), Read::Waits, "{value:?}");
         }
+    }
+}
+
+/// What neither reads: the port is no user.
+#[test]
+fn a_blank_before_the_port() {
+    for host in Host::all() {
+        let server = Server::start(Rules { auth_required: false, ..Rules::default() });
+        let value = format!("127.0.0.1 :{} myuser secretpass", server.port());
+        assert_eq!(by_the_tree(&host, &value, server, ""), Read::Waits, "{value:?}");
     }
 }
 
