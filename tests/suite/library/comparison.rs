@@ -43,8 +43,8 @@ fn what_relays_say() {
     for (lines, before, after) in [
         // What the patch knows stays.
         ("250 AUTH LOGIN", LOGIN, LOGIN),
-        ("250 AUTH LOGIN PLAIN", LOGIN, PLAIN),
-        ("250-AUTH PLAIN LOGIN\n250 8BITMIME", LOGIN, PLAIN),
+        ("250 AUTH LOGIN PLAIN", LOGIN, LOGIN),
+        ("250-AUTH PLAIN LOGIN\n250 8BITMIME", LOGIN, LOGIN),
         ("250 AUTH=LOGIN", LOGIN, LOGIN),
         ("250-AUTH=LOGIN\n250 AUTH LOGIN", LOGIN, LOGIN),
         ("250 AUTH LOGIN CRAM-MD5", LOGIN, CRAM),
