@@ -3,8 +3,10 @@
 //!
 //! Where stock qmail-remote has a text for it, it is stock's, since programs that analyse logs know that.
 
+pub mod login;
 pub mod tls;
 
+use login::{Meaning, TlsDemand};
 use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
 use std::error::Error;
@@ -162,7 +164,7 @@ texts! {
 }
 
 texts! {
-    /// A refusal is about our login or our account, not about this mail.
+    /// A refusal is about our login, our account or TLS, not about this mail.
     #[derive(Debug)]
     pub enum LoginCause {
         CertificateNotAsked =>
@@ -171,6 +173,8 @@ texts! {
             "it demands a login and none is configured for {relay}: add user and password. (#4.7.0)",
         NoRoute { target: String } =>
             "it demands a login, and no route leads to {target}: name a relay in control/smtproutes. (#4.7.0)",
+        Tls { demand: TlsDemand, relay: String } => "{demand}. (#4.7.4) Relay {relay}.",
+        Meant { user: User, relay: String, meaning: Meaning } => "it refuses the login as {user} at {relay}: {meaning}. (#4.7.0)",
         Another { user: User, relay: String } => "it demands another login than that of {user} at {relay}. (#4.7.0)",
         CertificateInDoubt { relay: String } =>
             "perhaps it does not take our client certificate for a login at {relay}. (#4.7.0)",
@@ -182,10 +186,13 @@ texts! {
 }
 
 texts! {
-    /// What follows a refusal: the full stop, where it is about the mail.
+    /// What follows a refusal: the full stop and the login behind which it came, where it is about the mail.
     #[derive(Debug)]
     pub enum Because {
         Mail => ".",
+        MailAs { user: User, relay: String } => ". Logged in as {user} at {relay}.",
+        Sender { user: User, relay: String } =>
+            ". {user} at {relay} may send only from the addresses that the relay knows for it: permit this sender there, or give it a login of its own in control/authsenders.",
         Login { what: LoginCause } => ": {what}",
     }
 }
@@ -198,6 +205,7 @@ texts! {
     pub enum ControlCause {
         // Any file.
         System { why: String } => "{why}",
+        Denied { who: String, fix: String } => "Permission denied for {who}: {fix}",
         DanglingLink => "a link that leads nowhere",
         File { why: FileError } => "{why}",
         HiddenMark => "the line begins with a byte order mark; remove it",
@@ -208,6 +216,8 @@ texts! {
 
         // A line of smtproutes or authsenders; a login.
         NoRelay => "the relay is no host name or IP address",
+        NumberForRelay =>
+            "the relay is a number; a line for all mail begins with a colon (:RELAY:PORT), which was perhaps forgotten",
         NoPort => "the port is no number from 1 to 65535",
         NulInLine => "a NUL in the line",
         CrAtEnd => "a CR at the line's end, which would be part of the password or the name",
@@ -277,6 +287,9 @@ pub fn texts() -> Vec<&'static str> {
         LoggedIn::TEXTS,
         LoginCause::TEXTS,
         Because::TEXTS,
+        login::TlsDemand::TEXTS,
+        login::WhyInClear::TEXTS,
+        login::Meaning::TEXTS,
         tls::NoTls::TEXTS,
         tls::TlsNeed::TEXTS,
         tls::TlsCause::TEXTS,
@@ -301,7 +314,7 @@ mod tests {
     #[test]
     fn all_are_listed() {
         let list = include_str!("cause.rs");
-        let sources = [list, include_str!("cause/tls.rs")].concat();
+        let sources = [list, include_str!("cause/login.rs"), include_str!("cause/tls.rs")].concat();
         let names: Vec<&str> =
             sources.split("\n    pub enum ").skip(1).filter_map(|behind| behind.split(' ').next()).collect();
         assert!(names.len() > 20, "{names:?}");

@@ -6,10 +6,12 @@
 //! what to do.
 
 pub mod account_refusals;
+pub mod login_refusals;
 
 use crate::cause::Cause;
 use crate::smtp_command::Command;
 use account_refusals::Trouble;
+use login_refusals::{demands_login, demands_tls};
 use qmail_auth::reply::Reply;
 
 /// What becomes of a mail.
@@ -74,6 +76,8 @@ pub enum About {
     Mail,
     /// The login: the server demands one, or another.
     Login,
+    /// TLS, which the server demands.
+    Tls,
     /// The login, perhaps, as the client certificate may be none to the server.
     Certificate,
     /// Our account at the relay.
@@ -159,7 +163,7 @@ pub fn judge_recipient(reply: &Reply, login: LoginState) -> (RecipientFate, Abou
 /// certainly about the mail counts as that.
 fn about(command: Command, reply: &Reply, login: LoginState) -> About {
     if demands_login(reply) {
-        return About::Login;
+        return if demands_tls(reply) { About::Tls } else { About::Login };
     }
     // When the message was sent, MAIL and RCPT had been accepted, and so had the certificate.
     if login == LoginState::CertificateShown && command != Command::EndOfData && may_be_about_login(reply) {
@@ -169,12 +173,6 @@ fn about(command: Command, reply: &Reply, login: LoginState) -> About {
         (LoginState::None, _) | (_, None) => About::Mail,
         (_, Some(trouble)) => About::Account(trouble),
     }
-}
-
-/// RFC 4954 section 6; 5.7.30 is Microsoft 365's for a login by password, which it no longer takes.
-fn demands_login(reply: &Reply) -> bool {
-    let basic_authentication_is_off = reply.has_status("5.7.30");
-    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
 }
 
 /// A refusal for good, and its status does not say that it is about something else (RFC 3463 section 2: 5.7 is policy, 5.5
@@ -292,6 +290,7 @@ mod tests {
             ("534 no", None, 'Z', 'Z', 'Z', 's'),
             ("535 5.7.8 no", Accepted, 'Z', 'Z', 'Z', 's'),
             ("538 no", CertificateShown, 'Z', 'Z', 'Z', 's'),
+            ("530 5.7.0 Must issue a STARTTLS command first", None, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.30 basic authentication is not supported", None, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.300 something else", None, 'D', 'D', 'D', 'h'),
             // A client certificate that the relay perhaps does not take for a login. The message comes after it has taken MAIL.
@@ -327,6 +326,7 @@ mod tests {
         for (text, login, expected) in [
             ("550 5.1.1 no", LoginState::Accepted, About::Mail),
             ("530 no", LoginState::None, About::Login),
+            ("530 5.7.0 Must issue a STARTTLS command first", LoginState::Accepted, About::Tls),
             ("530 no", LoginState::CertificateShown, About::Login),
             ("554 5.7.1 no", LoginState::CertificateShown, About::Certificate),
             ("550 5.4.5 quota", LoginState::Accepted, About::Account(Trouble::Limit)),

@@ -12,6 +12,19 @@ texts! {
     }
 }
 
+impl Attempts {
+    /// Puts another cause in the place of the client's. `explain` gets that one, and returns None to keep it. For a caller that
+    /// knows more: the name of the relay, or what its words mean.
+    pub fn explained(mut self, explain: impl FnOnce(&Cause) -> Option<String>) -> Attempts {
+        if let Attempts::NoLogin { cause, .. } = &mut self {
+            if let Some(why) = explain(cause) {
+                *cause = Cause::Explained { why };
+            }
+        }
+        self
+    }
+}
+
 texts! {
     /// Why there is no login, and what to do.
     pub enum Cause {
@@ -24,11 +37,10 @@ texts! {
         NoneUsable { usable: String } => "none of what the relay offers can be used; usable would be: {usable}",
         NotVerified => "the password must not be shown to a relay whose certificate does not verify",
         InClear => "the password must not go out without TLS that is verified",
-        InClearFrom { user: String, source: String } =>
-            "the password must not go out in clear; to allow it write the user as -{user} in {source}",
         Deferred => "the relay defers the login; it is tried again with the next delivery",
         OutOfPlace => "the relay's reply has no place in a login",
         NotProven => "the relay could not prove that it knows the password; nothing more is sent to it",
+        Explained { why: String } => "{why}",
     }
 }
 

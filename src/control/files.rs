@@ -1,6 +1,7 @@
 //! Reads control files by qmail's rules: a missing file means the default, and any other failure is an error. Marks and line ends
 //! of another system's editor must not hide a line: they are skipped, or an error.
 
+use super::denied;
 use crate::cause::{ControlCause, FileError};
 use crate::event::{Event, Log};
 use crate::report::os_error;
@@ -105,6 +106,9 @@ impl Control {
                 }
                 self.log.notify(&Event::File(name, false));
                 Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Err(ControlError::of(name, denied::cause(&control, name)))
             }
             Err(error) => Err(ControlError::of(name, ControlCause::System { why: os_error(&error) })),
         }

@@ -34,7 +34,25 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
         behind = start + memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
     }
     let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
-    best.value().map(|(value, start)| understand(value, number(start))).transpose()
+    match best.value() {
+        Some((value, start)) => understand(value, number(start)).map(Some),
+        None if best.is_found() => Ok(None),
+        None => not_hidden(&content).map(|()| None),
+    }
+}
+
+/// Fails if a line with a login names a number as its relay. The line was meant for all mail: without the colon that begins it, no
+/// mail finds it. Mail that has no other line must not go out without that login.
+fn not_hidden(content: &[u8]) -> Result<(), ControlError> {
+    for (line, number) in lines(content) {
+        let Some((_, value, _)) = entry(line, number) else { continue };
+        let (relay, login) = value.split_at(relay_end(value));
+        let relay = std::str::from_utf8(relay).unwrap_or_default();
+        if !login.is_empty() && is_number(relay) {
+            understand(value, number)?;
+        }
+    }
+    Ok(())
 }
 
 /// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There
@@ -118,6 +136,11 @@ impl<'a> BestMatch<'a> {
         }
     }
 
+    /// Whether a line is for the name, whatever its value.
+    fn is_found(&self) -> bool {
+        self.best.is_some()
+    }
+
     /// The value of the line, and its number. None: no line is for the name, or its value is empty.
     pub fn value(&self) -> Option<(&'a [u8], usize)> {
         self.best.map(|(_, value, number)| (value, number)).filter(|(value, _)| !value.is_empty())
@@ -196,7 +219,16 @@ fn parse_relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
         }
         Some(_) => return Err(ControlCause::NoPort),
     };
+    if is_number(&host) {
+        return Err(ControlCause::NumberForRelay);
+    }
     Ok((host, port))
+}
+
+/// Whether a relay is rather a port: without the colon that begins it, `:relay:port` is a line for the domain `relay`. The resolver
+/// would take the port for an address (inet_aton(3)).
+fn is_number(relay: &str) -> bool {
+    relay.bytes().all(|c| c.is_ascii_digit()) && relay.parse::<u16>().is_ok()
 }
 
 /// Checks a user and a password as a file gives them. As in John Simpson's patch, `-user` says that the password may go out in

@@ -32,3 +32,20 @@ pub fn trouble(reply: &Reply) -> Option<Trouble> {
     let found = REFUSALS.iter().find(|(status, words, _)| has(status) && says(words));
     found.map(|(.., trouble)| *trouble)
 }
+
+/// How relays say that a login may not use this sender, in lower case. Such a refusal bounces the mail as any other; only its report
+/// says what to do.
+const NOT_OWNED: [&str; 6] = [
+    "not owned by", // Postfix, reject_sender_login_mismatch, and Yandex: 553 5.7.1 Sender address rejected: not owned by user joe
+    "does not have permissions to send as this sender", // Exchange: 550 5.7.60 SMTP; Client does not have ...
+    "same as authorization user", // QQ: 501 mail from address must be same as authorization user
+    "must equal authorized user", // NetEase: 553 Mail from must equal authorized user
+    "sender address is not allowed", // GMX: 550 Sender address is not allowed.
+    "verified sender identity", // SendGrid: 550 The from address does not match a verified Sender Identity.
+];
+
+/// Whether a refusal says that the login may not use this sender.
+pub fn is_of_sender(reply: &Reply) -> bool {
+    let text = reply.text.to_ascii_lowercase();
+    NOT_OWNED.iter().any(|words| memchr::memmem::find(&text, words.as_bytes()).is_some())
+}

@@ -27,12 +27,7 @@ impl Client {
                 Cause::NoneUsable { usable: list(&usable, usable.len()) }
             }
             (_, true) => Cause::NotVerified,
-            (_, false) => match (&self.source, self.login.user()) {
-                (Some(source), Some(user)) => {
-                    Cause::InClearFrom { user: String::from_utf8_lossy(user).into_owned(), source: source.clone() }
-                }
-                _ => Cause::InClear,
-            },
+            (_, false) => Cause::InClear,
         })
     }
 

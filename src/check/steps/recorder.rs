@@ -122,6 +122,7 @@ impl Known {
             (Some(login), _) if login.kind == LoginKind::Certificate && !login.by_mechanism => {
                 "; whether it accepts our certificate as a login shows only at MAIL".to_owned()
             }
+            (Some(_), _) => "; what it says to this sender shows only at MAIL".to_owned(),
             _ => String::new(),
         };
         format!("{who} through {} {over}{unverified}{unknown}", self.relay)

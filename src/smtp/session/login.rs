@@ -59,8 +59,8 @@ impl Session {
                 self.envelope.log.notify(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
                 self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
             }
-            Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().login_failed(&why, reply))),
-            Step::Deferred(why) | Step::Failed(why) => self.finish(self.reporter().login_failed(&why, reply)),
+            Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().not_logged_in(why, reply))),
+            Step::Deferred(why) | Step::Failed(why) => self.finish(self.reporter().not_logged_in(why, reply)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The reports of a session, put together: a fate of [`crate::verdict`], a text of [`crate::cause`], the server's words, and what
 //! was tried before.
 
+use crate::cause::login::{TlsDemand, WhyInClear};
 use crate::cause::tls::{NoTls, TlsNeed};
 use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};
 use crate::policy::{Security, TlsPolicy};
@@ -8,11 +9,12 @@ use crate::report::{RecipientReport, Verdict};
 use crate::smtp::envelope::Relay;
 use crate::smtp_command::Command;
 use crate::tls::Session;
-use crate::verdict::account_refusals::Trouble;
-use crate::verdict::{self, About, Judgement, LoginState, RecipientFate};
+use crate::verdict::account_refusals::{self, Trouble};
+use crate::verdict::{self, About, Judgement, LoginState, RecipientFate, login_refusals};
 use qmail_auth::LoginKind;
+use qmail_auth::cause::{self as auth, Attempts};
 use qmail_auth::client::Client;
-use qmail_auth::reply::{Reply, ReplyError};
+use qmail_auth::reply::{self, Reply, ReplyError};
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -57,11 +59,14 @@ impl Reporter<'_> {
         let cause = match (command, judgement.about()) {
             (Command::StartTls, _) => self.no_tls(NoTls::Refused),
             (_, about @ (About::Login | About::Certificate)) => {
-                Cause::LoginWanted { peer, what: self.login_cause(about), notes: self.before() }
+                Cause::LoginWanted { peer, what: self.login_cause(about, reply), notes: self.before() }
             }
-            (Command::Mail, about) => Cause::SenderRejected { peer, because: self.because(about) },
-            (Command::Data, about) => Cause::DataFailed { peer, because: self.because(about) },
-            (_, about) => Cause::MessageFailed { peer, because: self.because(about) },
+            (_, About::Tls) => {
+                Cause::LoginWanted { peer, what: self.login_cause(About::Tls, reply), notes: self.login_before() }
+            }
+            (Command::Mail, about) => Cause::SenderRejected { peer, because: self.because(about, reply) },
+            (Command::Data, about) => Cause::DataFailed { peer, because: self.because(about, reply) },
+            (_, about) => Cause::MessageFailed { peer, because: self.because(about, reply) },
         };
         self.with_reply(Verdict::new(judgement.fate(), &cause), reply)
     }
@@ -71,7 +76,7 @@ impl Reporter<'_> {
         match verdict::judge_recipient(reply, self.login()) {
             (RecipientFate::Accepted, _) => RecipientReport::accepted(),
             (fate, about) => {
-                let cause = Cause::RecipientRefused { peer: self.peer, because: self.because(about) };
+                let cause = Cause::RecipientRefused { peer: self.peer, because: self.because(about, reply) };
                 RecipientReport::refused(fate, &cause, &reply.text, self.auth.map(Client::mask))
             }
         }
@@ -100,16 +105,27 @@ impl Reporter<'_> {
         (self.with_reply(cause.into(), reply), why)
     }
 
-    /// A refusal of the mail may be about something of ours.
-    fn because(&self, about: About) -> Because {
-        match about {
-            About::Mail | About::Unknown => Because::Mail,
-            about => Because::Login { what: self.login_cause(about) },
+    /// A refusal of the mail may be about something of ours. If it is not, it may still be due to the login that we have made.
+    fn because(&self, about: About, reply: &Reply) -> Because {
+        let relay = || self.relay.shown.clone();
+        match (about, self.auth.filter(|auth| auth.accepted().is_some())) {
+            (About::Mail, Some(auth)) if account_refusals::is_of_sender(reply) => {
+                Because::Sender { user: user(auth), relay: relay() }
+            }
+            (About::Mail, Some(auth)) => Because::MailAs { user: user(auth), relay: relay() },
+            (About::Mail | About::Unknown, _) => Because::Mail,
+            (about, _) => Because::Login { what: self.login_cause(about, reply) },
         }
     }
 
-    fn login_cause(&self, about: About) -> LoginCause {
+    fn login_cause(&self, about: About, reply: &Reply) -> LoginCause {
         let relay = self.relay.shown.clone();
+        if about == About::Tls {
+            return LoginCause::Tls { demand: TlsDemand::OfRelay { why: self.why_in_clear() }, relay };
+        }
+        if let (About::Login, Some(auth), Some((meaning, _))) = (about, self.auth, login_refusals::meaning(reply)) {
+            return LoginCause::Meant { user: user(auth), relay, meaning };
+        }
         match (about, self.auth) {
             (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: user(auth), relay },
             (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: user(auth), relay },
@@ -123,6 +139,20 @@ impl Reporter<'_> {
     /// An address is non-ASCII and the server does not offer SMTPUTF8.
     pub fn non_ascii_address(&self, ehlo_was_deferred: bool) -> Verdict {
         Verdict::new(verdict::without_smtputf8(ehlo_was_deferred), &Cause::NonAscii { peer: self.peer })
+    }
+
+    fn why_in_clear(&self) -> WhyInClear {
+        let Security { policy, directory, .. } = &self.relay.security;
+        match (self.tls, self.tls_failure, directory) {
+            (Some(_), ..) => WhyInClear::IsNot,
+            (None, Some(why), _) => WhyInClear::Failed { why: self.masked(why) },
+            (None, None, Some(directory)) if *policy == TlsPolicy::None => {
+                WhyInClear::SwitchedOff { file: format!("{directory}/tls") }
+            }
+            _ if self.relay.is_direct => WhyInClear::NotOfferedByExchanger,
+            _ if self.relay.name.contains(':') => WhyInClear::NotOffered { host: format!("[{}]", self.relay.name) },
+            _ => WhyInClear::NotOffered { host: self.relay.name.clone() },
+        }
     }
 
     /// STARTTLS is not there, and nothing may go out without it.
@@ -172,14 +202,42 @@ impl Reporter<'_> {
         masked.map_or_else(|| line.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
     }
 
+    /// The AUTH client has not logged in. `reply` is the last one, if it is the reason.
+    pub fn not_logged_in(&self, attempts: Attempts, reply: Option<&Reply>) -> Verdict {
+        let why = attempts.explained(|cause| self.explanation(cause, reply));
+        self.login_failed(&why, reply)
+    }
+
+    /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
+    fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
+        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, Deferred, InClear};
+        let auth = self.auth?;
+        if let (InClear, Some(source)) = (cause, auth.source()) {
+            let why = self.why_in_clear();
+            return Some(TlsDemand::OfPassword { why, user: user(auth), source: source.to_owned() }.to_string());
+        }
+        if !matches!(cause, AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | Deferred) {
+            return None;
+        }
+        let text = reply.map_or(auth.refusal(), |reply| &reply.text);
+        let reply = Reply { code: reply::code_of(text)?, text: text.to_vec() };
+        if login_refusals::demands_tls(&reply) {
+            return Some(TlsDemand::OfRelay { why: self.why_in_clear() }.to_string());
+        }
+        let (meaning, in_doubt) = login_refusals::meaning(&reply)?;
+        Some(if in_doubt { format!("{cause}; {meaning}") } else { meaning.to_string() })
+    }
+
     /// There is no login, so no MAIL is sent.
     pub fn login_failed(&self, why: &impl Display, reply: Option<&Reply>) -> Verdict {
         let user = self.auth.map_or(User::OfCertificate, user);
         let diagnosis =
             self.tls.and_then(Session::certificate_error).map(|why| Note::Certificate { why: why.to_string() });
         let diagnosis = diagnosis.map_or_else(String::new, |note| note.to_string());
-        let notes = self.masked(&(diagnosis + &self.tls_end() + &self.tls_before()));
         let (peer, relay, why) = (self.peer, self.relay.shown.clone(), why.to_string());
+        let is_said = self.tls_failure.is_some_and(|failure| why.contains(&self.masked(failure)));
+        let before = if is_said { String::new() } else { self.tls_before() };
+        let notes = self.masked(&(diagnosis + &self.tls_end() + &before));
         let verdict = Verdict::from(Cause::LoginFailed { peer, user, relay, why, notes });
         match reply {
             Some(reply) => self.with_reply(verdict, reply),
@@ -225,11 +283,14 @@ impl Reporter<'_> {
 
     /// TLS or a login that was tried in vain before is perhaps why.
     fn before(&self) -> String {
+        self.masked(&self.tls_before()) + &self.login_before()
+    }
+
+    fn login_before(&self) -> String {
         let attempts = self.auth.and_then(|auth| Some((user(auth), auth.attempts()?)));
-        let login = attempts.map_or_else(String::new, |(user, attempts)| {
+        attempts.map_or_else(String::new, |(user, attempts)| {
             Note::LoginBefore { user, relay: self.relay.shown.clone(), attempts }.to_string()
-        });
-        self.masked(&self.tls_before()) + &login
+        })
     }
 
     fn tls_before(&self) -> String {

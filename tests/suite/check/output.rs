@@ -152,7 +152,10 @@ fn each_step() {
         "login         235 2.7.0 Authentication successful".to_owned(),
         "login         done by LOGIN".to_owned(),
         "QUIT".to_owned(),
-        format!("OK: mail for example.org would go out as myuser through smtp.relay.example:{port} over TLSv1.3"),
+        format!(
+            "OK: mail for example.org would go out as myuser through smtp.relay.example:{port} over TLSv1.3; \
+             what it says to this sender shows only at MAIL"
+        ),
     ];
     assert_eq!(lines, expected);
 
@@ -299,8 +302,9 @@ fn no_permission() {
     };
     assert_eq!(checked.status, Some(1), "{checked:?}");
     let says = "NOT OK: mail for example.org would wait: Unable to read control files. (#4.3.0) \
-                control/relays/127.0.0.1/password: Permission denied";
-    assert_eq!(checked.last_line(), says);
+                control/relays/127.0.0.1/password: Permission denied for user ";
+    assert!(checked.last_line().starts_with(says), "{}", checked.stdout);
+    assert!(checked.last_line().ends_with(&format!("; chmod 640 {}", password.display())), "{}", checked.stdout);
     assert!(checked.stdout.starts_with("user          uid "), "{}", checked.stdout);
 }
 

@@ -104,7 +104,10 @@ fn tls_that_fails() {
     broken(
         "clear text refused by tls",
         || with(Rules::offering(&["AUTH PLAIN"])).control("relays/relay.example/tls", "may\n"),
-        &["the password must not go out in clear; to allow it write the user as -myuser"],
+        &[
+            "the password must not go out in clear, and no STARTTLS is offered (stripped on the way?): first try port 465",
+            "(:relay.example:465); only on a net that nobody else can read write the user as -myuser in control/smtproutes line 1",
+        ],
     );
     broken(
         "port 465 without TLS",

@@ -6,8 +6,9 @@ use qmail_remote::control::Settings;
 use qmail_remote::control::files::Control;
 use qmail_remote::event::Log;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 fn settings(home: &Home, host: &str) -> Result<Settings, String> {
@@ -62,24 +63,66 @@ fn times() {
     assert_eq!(read(&home).timeoutremote, 1200);
 }
 
-/// What the user that runs cannot read defers the mail, with the file's name. Root can read everything, so as root the
-/// program runs as another user.
+/// What the user that runs cannot read defers the mail; the report says who cannot, and the command that changes it. Root can read
+/// everything, so as root the program runs as another user.
 #[test]
-fn a_secret_that_only_another_may_read() {
+fn a_file_that_only_another_may_read() {
+    for (name, closed, fix) in [
+        ("relays/relay/password", "control/relays/relay/password", "chown root:qmail {}; chmod 640 {}"),
+        ("smtproutes", "control/smtproutes", "chown root:qmail {}; chmod 640 {}"),
+        ("authsenders", "control/authsenders", "chown root:qmail {}; chmod 640 {}"),
+        ("me", "control/me", "chmod 644 {}"),
+        ("relays/relay/clientcert", "control/relays/relay", "chmod 755 {}"),
+        ("authsenders", "control", "chmod 755 {}"),
+    ] {
+        let home = Home::with_route("relay:587");
+        home.control("relays/relay/user", "myuser\n");
+        home.control("relays/relay/password", "secretpass\n");
+        home.control("authsenders", "sender@example.com:relay\n");
+        let closed = home.path().join(closed);
+        let (who, verdict) = as_nobody(&home, &closed);
+        let why = format!("Permission denied for {who}: {}", fix.replace("{}", closed.to_str().unwrap()));
+        assert_eq!(verdict, format!("ZUnable to read control files. (#4.3.0) control/{name}: {why}\n"));
+    }
+}
+
+/// A link leads to the directory that is closed.
+#[test]
+fn a_link_into_a_directory_that_only_another_may_enter() {
     let home = Home::with_route("relay:587");
     home.control("relays/relay/user", "myuser\n");
-    let password = home.control("relays/relay/password", "secretpass\n");
+    let vault = home.path().join("vault");
+    fs::create_dir(&vault).unwrap();
+    fs::write(vault.join("password"), "secretpass\n").unwrap();
+    symlink("../../../vault/password", home.path().join("control/relays/relay/password")).unwrap();
+    let (_, verdict) = as_nobody(&home, &vault);
+    assert!(verdict.contains("control/relays/relay/password: Permission denied for user "), "{verdict}");
+    assert!(verdict.trim_end().ends_with("/vault") && verdict.contains(": chmod 755 /"), "{verdict}");
+}
+
+/// A mail by a user to whom this file or directory is closed: who that is, and the report.
+fn as_nobody(home: &Home, closed: &Path) -> (String, String) {
     let copy = home.path().join("qmail-remote");
     executable::copy(&program(), &copy);
     for open in [home.path(), &copy] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    fs::set_permissions(&password, fs::Permissions::from_mode(0o000)).unwrap();
+    let mode = fs::metadata(closed).unwrap().permissions();
+    fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = Command::new(copy);
     command.env_clear().env("QMAILHOME", home.path()).args(["example.org", "a@example.net", "b@example.org"]);
-    if fs::read(&password).is_ok() {
-        command.uid(65534);
-    }
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let id = |option| {
+        let id = Command::new("id").args([option, "-n"]).output().unwrap();
+        String::from_utf8(id.stdout).unwrap().trim().to_owned()
+    };
+    let who = if is_root {
+        command.uid(65534).gid(65534);
+        "user nobody, group nogroup".to_owned()
+    } else {
+        format!("user {}, group {}", id("-u"), id("-g"))
+    };
     let verdict = run(command, b"\n").verdict();
-    assert_eq!(verdict, "ZUnable to read control files. (#4.3.0) control/relays/relay/password: Permission denied\n");
+    fs::set_permissions(closed, mode).unwrap();
+    (who, verdict)
 }
