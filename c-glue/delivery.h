@@ -41,6 +41,9 @@ enum qmail_auth_missing {
   QMAIL_AUTH_MISSING_UNKNOWN
 };
 
+/* A check that has not begun. Made by qmail_auth_check_new, freed by qmail_auth_check_start. */
+struct qmail_auth_check;
+
 /* One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
    nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it. */
 struct qmail_auth_delivery;
@@ -169,16 +172,26 @@ void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, in
 /* The connection is closed on our side. */
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);
 
-/* Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
+/* Prepares a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
    the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
    is to say is written. */
-struct qmail_auth_delivery *qmail_auth_check_new(int argc,
-                                                 const char *const *argv,
-                                                 const char *qmailhome,
-                                                 const char *cwd,
-                                                 const char *execfn,
-                                                 uint32_t uid,
-                                                 int *status);
+struct qmail_auth_check *qmail_auth_check_new(int argc,
+                                              const char *const *argv,
+                                              const char *qmailhome,
+                                              const char *cwd,
+                                              const char *execfn,
+                                              uint32_t uid,
+                                              int *status);
+
+/* Whether the process must become another user before the check begins. If so, sets `uid` and `gid`, which are not NULL. */
+int qmail_auth_check_user(const struct qmail_auth_check *check,
+                          uint32_t *uid,
+                          uint32_t *gid);
+
+/* Begins a check, which reads the control files, and frees `check`. NULL if `error` is not 0: it is errno of a process that could
+   not become the user. Then the reason is written. Also NULL for NULL. */
+struct qmail_auth_delivery *qmail_auth_check_start(struct qmail_auth_check *check,
+                                                   int error);
 
 /* The exit status of a check that is done: 0 when the mail would go out, else 1. */
 int qmail_auth_check_status(const struct qmail_auth_delivery *check);

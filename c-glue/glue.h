@@ -14,6 +14,9 @@ extern char piece[64 * 1024];
 /* Keeps passwords out of core dumps and away from other processes of this user. */
 void no_core(void);
 
+/* Becomes this user and group for good. Returns 0; or -1, and sets errno, if that has failed or root could be had back. */
+int become_user(uint32_t uid, uint32_t gid);
+
 /* Milliseconds of the monotonic clock. Aborts on failure. */
 uint64_t now(void);
 

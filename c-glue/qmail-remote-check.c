@@ -1,5 +1,6 @@
 /* qmail-remote-check: the process. The same loop runs a delivery that sends no mail and prints what happens. */
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,10 +24,22 @@ static void sound_descriptors(void)
     close(fd);
 }
 
+/* Root becomes the user of qmail-remote, which the check then runs as. */
+static struct qmail_auth_delivery *start(struct qmail_auth_check *check)
+{
+    uint32_t uid, gid;
+    int error = 0;
+
+    if (qmail_auth_check_user(check, &uid, &gid) && become_user(uid, gid) == -1)
+        error = errno;
+    return qmail_auth_check_start(check, error);
+}
+
 int main(int argc, char **argv)
 {
     static char cwd[PATH_MAX];
-    struct qmail_auth_delivery *check;
+    struct qmail_auth_check *check;
+    struct qmail_auth_delivery *delivery;
     int status;
 
     sound_descriptors();
@@ -36,7 +49,10 @@ int main(int argc, char **argv)
                                  (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);
     if (check == NULL)
         return status;
-    status = run(check) == 0 ? qmail_auth_check_status(check) : 1;
-    qmail_auth_delivery_free(check);
+    delivery = start(check);
+    if (delivery == NULL)
+        return 1;
+    status = run(delivery) == 0 ? qmail_auth_check_status(delivery) : 1;
+    qmail_auth_delivery_free(delivery);
     return status;
 }

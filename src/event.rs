@@ -106,6 +106,9 @@ pub trait Sink {
 
     /// The output for the events since the last call. `now` is in milliseconds, monotonic.
     fn output(&self, now: u64) -> Vec<u8>;
+
+    /// The delivery is over, and all is well.
+    fn is_good(&self) -> bool;
 }
 
 /// The sink of a delivery, if it has one.
@@ -135,5 +138,10 @@ impl Log {
     /// The output of the sink; empty without one.
     pub fn output(&self, now: u64) -> Vec<u8> {
         self.0.as_ref().map_or_else(Vec::new, |sink| sink.output(now))
+    }
+
+    /// The sink says that all is well; false without one.
+    pub fn is_good(&self) -> bool {
+        self.0.as_ref().is_some_and(|sink| sink.is_good())
     }
 }

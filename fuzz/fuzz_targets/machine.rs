@@ -198,7 +198,7 @@ fn start(setting: &Setting, odd: &Odd) -> Delivery {
     let sender = if odd.is_non_ascii { "s\u{e9}nder@example.net" } else { "sender@example.net" };
     if odd.is_check {
         let arguments = ["--dialogue", "example.org", sender].map(Into::into).into();
-        check::start(arguments, &surroundings, 1).unwrap_or_else(|code| panic!("{code}"))
+        check::prepare(arguments, &surroundings, 1).unwrap_or_else(|code| panic!("{code}")).start()
     } else {
         let recipients = ["one@example.org", "two@example.org"].map(str::as_bytes);
         Delivery::new(&[b"example.org", sender.as_bytes(), recipients[0], recipients[1]], &surroundings)

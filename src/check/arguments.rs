@@ -7,19 +7,20 @@ use std::os::unix::ffi::OsStringExt;
 
 /// Printed for `--help`, and after an error in the arguments.
 pub const USAGE: &str = "\
-usage: qmail-remote-check [--dialogue] [--json] [--no-login] HOST [SENDER]
+usage: qmail-remote-check [--dialogue] [--json] [--no-login] DOMAIN [SENDER]
        qmail-remote-check --config | --convert [--write] | --help | --version
-Shows what would happen to a mail from SENDER (or a bounce) to HOST, the domain of its
-recipient: route, connection, TLS, login. Sends no mail.
+Shows what would happen to a mail from SENDER (or a bounce) to a recipient in DOMAIN, such
+as example.org or friend@example.org: route, connection, TLS, login. Sends no mail.
   --dialogue  show each line, in both directions, with its time
   --json      write one JSON object
   --no-login  stop before AUTH
   --config    say what the control files mean, what is wrong with them, and who can
-              read secrets; no network. Exit status 1 if mail would be deferred
+              read secrets; no network. Exit status 1 if mail would be deferred, or
+              would go by another program
   --convert   say which logins of smtproutes can be moved into control/relays, and how
               each line would change; with --write, move them
 Exit status: 0 it would go out, 1 it would not, 2 the arguments are wrong.
-Run it as qmail runs qmail-remote: user qmailr, group qmail.
+Run it as root: it becomes the user of qmail-remote, so that it reads what qmail can read.
 ";
 
 pub enum Command {
@@ -38,7 +39,7 @@ pub enum Command {
 /// What to check, and how to show it.
 pub struct Options {
     /// The recipient's domain.
-    pub host: Vec<u8>,
+    pub domain: Vec<u8>,
     /// The envelope sender; empty for a bounce.
     pub sender: Vec<u8>,
     pub login: bool,
@@ -80,12 +81,22 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
         return if is_alone { Ok(command) } else { Err(format!("{name} takes no other arguments")) };
     }
     let mut values = values.into_iter();
-    let host = values.next().ok_or("HOST is missing")?;
-    if host.contains(&b'@') {
-        return Err("HOST is only the part behind the @".to_owned());
-    }
+    let domain = domain(values.next().ok_or("DOMAIN is missing")?)?;
     // https://no-color.org: it counts if it is set and not empty.
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stdout().is_terminal() && !no_colour && !json;
-    Ok(Command::Check(Options { host, sender: values.next().unwrap_or_default(), login, dialogue, json, colour }))
+    Ok(Command::Check(Options { domain, sender: values.next().unwrap_or_default(), login, dialogue, json, colour }))
+}
+
+/// What is behind the last @ of an address (RFC 5321 section 4.1.2: a quoted local part can have another one), or all of a domain.
+fn domain(of: Vec<u8>) -> Result<Vec<u8>, String> {
+    let domain = of.rsplit(|c| *c == b'@').next().unwrap_or_default();
+    let is_literal = domain.starts_with(b"[") && domain.ends_with(b"]");
+    if domain.contains(&b':') && !is_literal {
+        let domain = String::from_utf8_lossy(domain);
+        return Err(format!(
+            "{domain} is no domain with mail addresses: DOMAIN is the recipient's domain, not the relay"
+        ));
+    }
+    Ok(domain.to_owned())
 }

@@ -6,9 +6,16 @@ use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The user that qmail-rspawn, and so qmail-remote, runs as.
+/// The usual name of the user that qmail-rspawn, and so qmail-remote, runs as.
 pub const QMAILR: &str = "qmailr";
+
+/// The numbers of a user and of its group.
+pub type Ids = (u32, u32);
+
+/// Set once the home is known: see [`judge_for`].
+static OF_QMAIL: OnceLock<Ids> = OnceLock::new();
 
 /// A user or group that owns no file: file systems do not use this number.
 const NOBODY: u32 = u32::MAX;
@@ -19,7 +26,7 @@ pub struct Readers {
     pub words: String,
     /// Users other than qmail's can: every user of this machine, or a group that is not qmail's.
     pub others: bool,
-    /// qmail-remote can. True if there is no user qmailr here.
+    /// qmail-remote can. True if its user is not known.
     pub qmailr: bool,
 }
 
@@ -89,7 +96,7 @@ pub fn for_passwords_of(file: &Metadata, uid: u32) -> Result<(Access, Access), &
     if uid != 0 && uid != from.uid {
         return Err("only root or its owner can do that");
     }
-    if ids_of(QMAILR).is_some_and(|qmailr| !from.allows(Some(qmailr), 0o4)) {
+    if ids_of_qmail().is_some_and(|qmailr| !from.allows(Some(qmailr), 0o4)) {
         return Err("its mode keeps qmailr, the user of qmail-remote, from reading it; --config says what to do");
     }
     let of_qmail = |mode| qmail_gid().filter(|_| uid == 0).map(|gid| Access { uid: 0, gid, mode });
@@ -105,12 +112,12 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     let access = Access::of(&file);
     let everybody = can_read(path, None)?;
     let by_group = can_read(path, Some((NOBODY, file.gid())))?;
-    let others = everybody || by_group && ids_of(QMAILR).is_some_and(|(_, gid)| gid != file.gid());
+    let others = everybody || by_group && ids_of_qmail().is_some_and(|(_, gid)| gid != file.gid());
     let mut words = format!("{access}, {}", access.readers_if(everybody, by_group));
     let barrier = barrier_for_qmailr(path)?;
     let qmailr = barrier.is_none();
     if !qmailr {
-        words += NOT_FOR_QMAILR;
+        words += &format!(", not {}", not_by_qmailr());
     }
     if let Some(directory) = barrier.filter(|at| at.is_dir()) {
         words += &keeps_out(&directory);
@@ -122,7 +129,9 @@ pub fn readers(path: &Path) -> io::Result<Readers> {
     Ok(Readers { words, others, qmailr })
 }
 
-const NOT_FOR_QMAILR: &str = ", not by qmailr, the user of qmail-remote, so mail is deferred";
+fn not_by_qmailr() -> String {
+    format!("by {}, the user of qmail-remote, so mail is deferred", qmailr())
+}
 
 /// Why qmail-remote cannot enter a directory, or cannot read a file without a secret. None if it can.
 pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
@@ -130,26 +139,38 @@ pub fn not_for_qmailr(path: &Path) -> io::Result<Option<String>> {
     let access = Access::of(&fs::metadata(path)?);
     let done = if path.is_dir() { "entered" } else { "read" };
     let above = if path.canonicalize()? == barrier { String::new() } else { keeps_out(&barrier) };
-    Ok(Some(format!("{access}, cannot be {done}{}{above}", &NOT_FOR_QMAILR[", not".len()..])))
+    Ok(Some(format!("{access}, cannot be {done} {}{above}", not_by_qmailr())))
 }
 
 fn keeps_out(directory: &Path) -> String {
-    format!("; {} does not let {QMAILR} in", directory.display())
+    format!("; {} does not let {} in", directory.display(), qmailr())
 }
 
-/// Whether this is the user qmailr. True if there is no such user.
-pub fn is_qmailr(uid: u32) -> bool {
-    ids_of(QMAILR).is_none_or(|(qmailr, _)| qmailr == uid)
+/// Files are judged for this user and group from now on, and not for those of the name qmailr.
+pub fn judge_for(of_qmail: Ids) {
+    let _ = OF_QMAIL.set(of_qmail); // it was set to the same: a run is about one home
 }
 
-/// Whether this machine has the user qmailr.
+/// The user of qmail-remote, and its group.
+fn ids_of_qmail() -> Option<Ids> {
+    OF_QMAIL.get().copied().or_else(|| ids_of(QMAILR))
+}
+
+/// Its name.
+fn qmailr() -> String {
+    let Some((uid, _)) = OF_QMAIL.get() else { return QMAILR.to_owned() };
+    let name = name_of("/etc/passwd", *uid);
+    if name == uid.to_string() { format!("uid {uid}") } else { name }
+}
+
+/// Whether the user of qmail-remote is known.
 pub fn has_qmailr() -> bool {
-    ids_of(QMAILR).is_some()
+    ids_of_qmail().is_some()
 }
 
-/// The group of the user qmailr; without that user, the group qmail, as in qmail's manual.
+/// The group of that user; if it is not known, the group qmail, as in qmail's manual.
 fn qmail_gid() -> Option<u32> {
-    ids_of(QMAILR).map(|(_, gid)| gid).or_else(|| id_of("/etc/group", "qmail"))
+    ids_of_qmail().map(|(_, gid)| gid).or_else(|| id_of("/etc/group", "qmail"))
 }
 
 fn qmail_group() -> String {
@@ -157,7 +178,7 @@ fn qmail_group() -> String {
 }
 
 fn barrier_for_qmailr(path: &Path) -> io::Result<Option<PathBuf>> {
-    match ids_of(QMAILR) {
+    match ids_of_qmail() {
         Some(ids) => barrier(path, Some(ids)),
         None => Ok(None), // without such a user there is nothing to say
     }
@@ -199,8 +220,8 @@ fn id_of(file: &str, name: &str) -> Option<u32> {
     lines(file).into_iter().find(|fields| fields[0] == name)?.get(2)?.parse().ok()
 }
 
-/// The numbers of a user and of its group.
-fn ids_of(user: &str) -> Option<(u32, u32)> {
+/// The numbers of the user of this name and of its group.
+pub fn ids_of(user: &str) -> Option<Ids> {
     let fields = lines("/etc/passwd").into_iter().find(|fields| fields.first().is_some_and(|name| name == user))?;
     Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
 }

@@ -106,11 +106,6 @@ impl Delivery {
         &self.log
     }
 
-    /// It is over, and its report is a K.
-    pub fn is_good(&self) -> bool {
-        matches!(&self.state, State::Done { report, .. } if report.starts_with(b"K"))
-    }
-
     /// What to do now. `now` is in milliseconds, monotonic.
     pub fn want(&mut self, now: u64) -> Want<'_> {
         match &mut self.state {

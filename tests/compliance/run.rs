@@ -147,7 +147,7 @@ fn deliver(case: &Case, program: &Program) -> Result<(Vec<String>, Vec<Connectio
     Ok((reports, connections))
 }
 
-/// Has qmail-remote-check describe the home. It begins with the home and what is said in each connection, and tells of each file
+/// Has qmail-remote-check describe the home. It begins with the home, the program and what is said in each connection, and tells of each file
 /// with a secret who can read it; all this depends on no line.
 fn config(case: &Case, expected: &Config) -> Result<(), String> {
     make_home(case);
@@ -158,10 +158,9 @@ fn config(case: &Case, expected: &Config) -> Result<(), String> {
         return Err(format!("  {}: {said}", output.status));
     }
     let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
-    compare("--config", &[format!("home {HOME}")], &lines[..1])?;
-    lines.retain(|line| {
-        !["home ", "each connection: EHLO client.example.net, "].iter().any(|begin| line.starts_with(begin))
-    });
+    compare("--config", &[format!("home {HOME}"), format!("program {HOME}/bin/qmail-remote: not there")], &lines[..2])?;
+    lines.drain(..2);
+    lines.retain(|line| !line.starts_with("each connection: EHLO client.example.net, "));
     lines.retain(|line| !line.contains(" holds a secret: "));
     compare("--config", &expected.says, &lines)
 }

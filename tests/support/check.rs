@@ -4,12 +4,21 @@ use super::Home;
 use super::login::assert_no_secret;
 use super::server::{Rules, Server};
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The program under test.
 pub fn program() -> PathBuf {
     super::built("qmail-remote-check", env!("CARGO_BIN_EXE_qmail-remote-check"))
+}
+
+/// Root, and not only in a namespace: it can become any user.
+pub fn is_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    let ids: Vec<&str> = map.split_whitespace().collect();
+    fs::metadata("/proc/self").unwrap().uid() == 0 && ids == ["0", "0", "4294967295"]
 }
 
 /// What to check, and against whom.

@@ -6,6 +6,7 @@ pub mod recorder;
 mod text;
 
 use crate::check::printable;
+use crate::check::program::Program;
 use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
@@ -171,6 +172,14 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         }
         Event::Sent(_) | Event::TlsFailed(_) | Event::File(..) | Event::End(_) => Vec::new(),
     }
+}
+
+/// The program that qmail runs.
+fn program(program: &Program) -> Fact {
+    let fact = Fact::new("program", "program", program.to_string())
+        .with("path", program.path().into())
+        .with("is", program.word().into());
+    if program.is_wrong() { fact.good(false) } else { fact }
 }
 
 /// The lines of an event as they were sent or received.

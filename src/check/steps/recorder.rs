@@ -4,8 +4,10 @@
 use super::{Fact, Value, json, text};
 use crate::cause::User;
 use crate::check::arguments::Options;
+use crate::check::printable;
+use crate::check::program::Program;
 use crate::check::steps;
-use crate::check::{file_readers, printable};
+use crate::check::user::RunsAs;
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
@@ -16,6 +18,10 @@ use std::cell::RefCell;
 
 pub struct Recorder {
     options: Options,
+    /// The user can read other files than qmail-remote can.
+    is_another_user: bool,
+    /// None: there is no home.
+    program: Option<Program>,
     state: RefCell<State>,
 }
 
@@ -29,8 +35,9 @@ struct State {
     start: Option<u64>,
     /// The steps as JSON, for the object at the end.
     steps: Vec<String>,
-    /// Whether it would go out, and the last line.
+    /// Whether all is well, and the last line, which is not yet printed.
     end: Option<(bool, String)>,
+    is_good: bool,
     known: Known,
 }
 
@@ -55,28 +62,32 @@ struct Login {
 }
 
 impl Recorder {
-    /// `uid` is the user of this process.
-    pub fn new(options: Options, uid: u32) -> Recorder {
-        let user = match uid {
-            0 => "root, who can read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
-            uid if file_readers::is_qmailr(uid) => format!("uid {uid}"),
-            uid => {
-                format!("uid {uid}, who can read other files than qmail-remote can: run this as qmailr, group qmail")
-            }
-        };
-        let fact = Fact::new("user", "user", user).with("uid", Value::Number(uid.into()));
-        Recorder { options, state: RefCell::new(State { facts: vec![fact], ..State::default() }) }
+    pub fn new(options: Options, RunsAs { uid, words, is_another, .. }: RunsAs, program: Option<Program>) -> Recorder {
+        let fact = Fact::new("user", "user", words).with("uid", Value::Number(uid.into()));
+        let state = RefCell::new(State { facts: vec![fact], ..State::default() });
+        Recorder { options, is_another_user: is_another, program, state }
     }
 
-    fn end(&self, known: &Known, verdict: &Verdict) -> String {
-        let host = printable(&self.options.host);
+    /// Whether all is well, and the last line.
+    fn end(&self, known: &Known, verdict: &Verdict) -> (bool, String) {
+        let domain = printable(&self.options.domain);
         let fate = match verdict.fate() {
-            Fate::Delivered => return format!("OK: mail for {host} would go out {}", known.how()),
+            Fate::Delivered => return self.would_go_out(&domain, &known.how()),
             Fate::Deferred => "wait",
             Fate::Bounced => "bounce",
         };
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-        format!("NOT OK: mail for {host} would {fate}: {}{lost}", printable(&steps::one_line(verdict.text())))
+        let why = printable(&steps::one_line(verdict.text()));
+        (false, format!("NOT OK: mail for {domain} would {fate}: {why}{lost}"))
+    }
+
+    fn would_go_out(&self, domain: &str, how: &str) -> (bool, String) {
+        if let Some(program) = self.program.as_ref().filter(|program| program.is_wrong()) {
+            return (false, format!("NOT OK: mail for {domain} would {} {how}", program.wrong()));
+        }
+        let doubt = self.program.as_ref().and_then(Program::doubt).unwrap_or_default();
+        let user = if self.is_another_user { ", if qmail-remote can read the same files as this user" } else { "" };
+        (true, format!("OK: mail for {domain} would go out {how}{doubt}{user}"))
     }
 }
 
@@ -160,8 +171,13 @@ impl Sink for Recorder {
         state.known.learn(event);
         let over_tls = state.known.tls.is_some();
         state.facts.extend(steps::of(event, over_tls));
+        if let (Event::Home(_), Some(program)) = (event, &self.program) {
+            state.facts.push(steps::program(program));
+        }
         if let Event::End(verdict) = event {
-            state.end = Some((verdict.fate() == Fate::Delivered, self.end(&state.known, verdict)));
+            let (ok, last) = self.end(&state.known, verdict);
+            state.is_good = ok;
+            state.end = Some((ok, last));
         }
     }
 
@@ -179,13 +195,17 @@ impl Sink for Recorder {
             facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour));
         }
         if let Some((ok, verdict)) = state.end.take() {
-            let Options { host, sender, .. } = &self.options;
+            let Options { domain, sender, .. } = &self.options;
             out += &if json {
-                json::document(host, sender, &state.steps, ok, &verdict)
+                json::document(domain, sender, &state.steps, ok, &verdict)
             } else {
                 text::verdict(ok, &verdict, colour)
             };
         }
         out.into_bytes()
+    }
+
+    fn is_good(&self) -> bool {
+        self.state.borrow().is_good
     }
 }

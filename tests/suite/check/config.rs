@@ -15,7 +15,7 @@ fn check(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
-/// What it says, but for the first two lines and those of files with secrets.
+/// What it says, but for the first three lines and those of files with secrets.
 fn said_in(home: &Home, expected_status: i32) -> Vec<String> {
     let (status, text) = check(home, &["--config"]);
     assert_eq!(status, Some(expected_status), "{text}");
@@ -24,8 +24,9 @@ fn said_in(home: &Home, expected_status: i32) -> Vec<String> {
     }
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], format!("home {}", home.path().display()));
-    assert!(lines[1].starts_with("each connection: EHLO client.example.net, "), "{text}");
-    lines[2..].iter().filter(|line| !line.contains(" holds a secret: ")).map(|line| (*line).to_owned()).collect()
+    assert_eq!(lines[1], format!("program {}/bin/qmail-remote: not there", home.path().display()));
+    assert!(lines[2].starts_with("each connection: EHLO client.example.net, "), "{text}");
+    lines[3..].iter().filter(|line| !line.contains(" holds a secret: ")).map(|line| (*line).to_owned()).collect()
 }
 
 /// A line that cannot be understood, or that does not count, has a secret as others have.

@@ -4,5 +4,7 @@ mod answers;
 mod config;
 mod convert;
 mod output;
+mod program;
 mod slopes;
 mod tls;
+mod user;

@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 use crate::support::certificate::Authority;
-use crate::support::check::{Setting, broken, command, good, program, run};
+use crate::support::check::{Setting, broken, command, good, is_root, program, run};
 use crate::support::executable;
 use crate::support::names::Names;
 use crate::support::namespace::{RELAY, inside, inside_with};
@@ -25,7 +25,7 @@ fn loopback(rules: Rules) -> Setting {
 fn arguments() {
     let home = Home::new();
     for (arguments, why) in [
-        (&[][..], "HOST is missing"),
+        (&[][..], "DOMAIN is missing"),
         (&["--colour", "example.org"], "invalid option '--colour'"),
         (&["--json=yes", "example.org"], "unexpected argument for option '--json': \"yes\""),
         (&["-x"], "invalid option '-x'"),
@@ -35,7 +35,14 @@ fn arguments() {
         (&["--convert", "--write", "example.org"], "--convert takes no other arguments"),
         (&["--write", "example.org"], "--write is only for --convert"),
         (&["--config", "--write"], "--write is only for --convert"),
-        (&["friend@example.org"], "HOST is only the part behind the @"),
+        (
+            &["smtp.example.jp:587"],
+            "smtp.example.jp:587 is no domain with mail addresses: DOMAIN is the recipient's domain, not the relay",
+        ),
+        (
+            &["friend@[::1]:587"],
+            "[::1]:587 is no domain with mail addresses: DOMAIN is the recipient's domain, not the relay",
+        ),
     ] {
         let checked = run(command(&home, arguments));
         assert_eq!((checked.status, checked.stdout.as_str()), (Some(2), ""), "{arguments:?}");
@@ -60,6 +67,13 @@ fn arguments() {
         (&["exa mple.org"], "bounce: The recipient address "),
         (&["example.org\x01"], "bounce: The recipient address contains a control character. (#5.1.3)"),
         (&["a..b"], "bounce: Sorry, I couldn't find any host named a..b. (#5.1.2)"),
+        // Of an address the domain counts; a literal (RFC 5321 section 4.1.3) is one.
+        (&["\"a@b\"@a..b"], "NOT OK: mail for a..b would bounce: Sorry, I couldn't find any host named a..b. (#5.1.2)"),
+        (
+            &["friend@--json"],
+            "mail for --json would wait: Unable to read control files. (#4.3.0) control/smtproutes line 1: ",
+        ),
+        (&["friend@[IPv6:::1]"], "NOT OK: mail for [IPv6:::1] would "),
     ] {
         let checked = run(command(&home, arguments));
         assert_eq!(checked.status, Some(1));
@@ -123,8 +137,10 @@ fn each_step() {
     let ca_file = format!("{home}/control/ca.pem (of control/tlscafile)");
     let until = "4096-01-01T00:00:00Z";
     let expected = [
-        "user          root, who can read more than qmail-remote can: run this as qmailr, group qmail".to_owned(),
+        "user          uid 0, who can read every file; the user of qmail-remote is not known, since no qmail has used this home"
+            .to_owned(),
         format!("home          {home}"),
+        format!("program       {home}/bin/qmail-remote: not there"),
         "read          control/smtproutes, control/tlscafile, control/relays, control/relays/smtp.relay.example, \
          control/relays/smtp.relay.example/user, control/relays/smtp.relay.example/password, \
          control/relays/smtp.relay.example/mechanisms, control/me, control/timeoutconnect, control/timeoutremote"
@@ -181,7 +197,7 @@ fn each_step() {
     assert_eq!(json["verdict"], checked_again.last_line());
     let steps = json["steps"].as_array().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
-    let expected = "user home read absent route policy credentials addresses connected greeting offered tls certificate \
+    let expected = "user home program read absent route policy credentials addresses connected greeting offered tls certificate \
                     offered mechanisms try answer logged_in quit";
     assert_eq!(names.join(" "), expected);
     let step = |name: &str| steps.iter().rev().find(|step| step["step"] == name).unwrap();
@@ -256,10 +272,6 @@ fn colours() {
     }
     assert!(!run(command(&home, &["example.org"])).stdout.contains('\x1b'));
     drop(server);
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// A check of example.org by another user than root.

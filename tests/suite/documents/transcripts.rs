@@ -15,7 +15,7 @@ const NAME: &str = "smtp.example.jp";
 const HOSTS: (&str, &str) = ("hosts", "192.0.2.1 smtp.example.jp smtp.example.jp.\n");
 /// Where the program looks for Debian's CAs: a file of the test's own, in the namespace.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-const COMMAND: &str = "$ setpriv --reuid qmailr --regid qmail --clear-groups qmail-remote-check example.org";
+const COMMAND: &str = "# qmail-remote-check example.org";
 /// With the four blanks before them the lines are as long as README's others.
 const WIDTH: usize = 118;
 /// Where what a step says begins.
@@ -51,6 +51,8 @@ fn readme_has_what_the_program_says() {
 /// A check against such a relay with this password, as README shows it: from the beginning, or from the greeting on.
 fn shown(rules: Rules, password: &str, whole: bool) -> String {
     let Setting { home, server } = Setting::named(NAME, (RELAY, 587), rules, &format!("myuser {password}"));
+    fs::create_dir(home.path().join("bin")).unwrap();
+    fs::copy(crate::support::program(), home.path().join("bin/qmail-remote")).unwrap();
     let checked = run(command(&home, &["example.org"]));
     server.map(Server::finish);
     assert_eq!(checked.stderr, "");

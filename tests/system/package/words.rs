@@ -82,6 +82,7 @@ fn an_installation_says_what_it_finds() {
     let control = "/var/qmail/control";
     for line in [
         "home /var/qmail",
+        "program /var/qmail/bin/qmail-remote: this package's",
         "control/smtproutes line 2: mail for example.org goes to smtp.example.jp:587 with a login as another (control/relays/smtp.example.jp)",
         "control/smtproutes line 3: mail for all other hosts goes to backup.example.jp:587 with a login as myuser",
         "warning: control/smtproutes line 5: a user without a password; mail for x.example is deferred",
@@ -102,6 +103,17 @@ fn an_installation_says_what_it_finds() {
     }
     assert!(!words.contains("secretpass") && !words.contains("hidden"), "{words}");
     assert_eq!(modes(), before);
+
+    // As after `make setup`, until the package is configured again.
+    let words_of_program = || {
+        let (_, words) = debian.attempt("qmail-remote-check", &["--config"]);
+        words.lines().find(|line| line.contains("program /var/qmail/bin/")).unwrap().to_owned()
+    };
+    debian.put_stock(SOURCE, "rebuilt");
+    let warning = "warning: program /var/qmail/bin/qmail-remote: another program than this package's, ";
+    assert!(words_of_program().starts_with(warning), "{}", words_of_program());
+    debian.run("dpkg-reconfigure", &["qmail-remote-auth"]);
+    assert_eq!(words_of_program(), "program /var/qmail/bin/qmail-remote: this package's");
 
     // Behind a directory that others cannot enter it is safe.
     set(&debian.path(control), 0o750, 2108);
