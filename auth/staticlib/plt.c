@@ -1,6 +1,8 @@
 /* The library's calls of libc. Rust calls another library's function through an entry of the GOT, which the loader fills in when the
    program starts: some 600 instructions for each function, used or not. A call that C makes goes through the PLT, which is filled in
-   at the first call. script/deb gives the calls in libqmail_auth.a the names of this file. */
+   at the first call. script/deb gives the calls in libqmail_auth.a the names of this file.
+
+   The last two are what Rust's core names for unwinding. Nothing unwinds there, so they are never run. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,4 +56,14 @@ int plt_bcmp(const void *one, const void *other, size_t len)
 size_t plt_strlen(const char *text)
 {
     return strlen(text);
+}
+
+void plt__Unwind_Resume(void)
+{
+    abort();
+}
+
+void plt_rust_eh_personality(void)
+{
+    abort();
 }

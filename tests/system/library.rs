@@ -34,6 +34,15 @@ impl Library {
         self.file("libqmail_auth.a")
     }
 
+    /// The shipped archive, and the one that it was made of, which is what `cargo build --release --lib` leaves.
+    fn archives(&self) -> [String; 2] {
+        let said = output(Command::new("rustc").arg("-vV"));
+        let host = said.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        [self.archive(), target.join(host).join("release/libqmail_auth.a")]
+            .map(|path| path.to_str().unwrap().to_owned())
+    }
+
     /// Compiles main.c with these words behind it, and returns the program.
     fn program(&self, source: &str, words: &[&str]) -> PathBuf {
         fs::write(self.path("main.c"), source).unwrap();
@@ -102,14 +111,14 @@ fn names() {
     assert!(others.iter().all(|name| name == "_GLOBAL_OFFSET_TABLE_"), "{others:?}");
 }
 
-/// Neither the shipped archive nor the one that cargo leaves needs an unwinder, however it is linked.
+/// No archive needs an unwinder, however it is linked.
 #[test]
 fn libc_alone() {
     let library = Library::unpacked();
-    for archive in [library.archive(), c::archive()] {
-        let archive = archive.to_str().unwrap();
+    let debug = c::archive().to_str().unwrap().to_owned();
+    for archive in library.archives().into_iter().chain([debug]) {
         for options in [&[][..], &["-no-pie"], &["-static"], &["-shared-libgcc"], &["-Wl,--gc-sections"], &["-flto"]] {
-            let program = library.program(PARTS, &[&[archive], options].concat());
+            let program = library.program(PARTS, &[&[&*archive], options].concat());
             assert_eq!(Command::new(&program).arg("x").status().unwrap().signal(), None, "{archive} {options:?}");
             let dynamic = output(Command::new("readelf").arg("--dynamic").arg(&program));
             let needed: Vec<&str> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
@@ -141,13 +150,24 @@ fn size_and_start() {
     assert!(instructions <= 3_000, "a program starts with {instructions} more instructions");
 }
 
-/// core, alloc and perhaps std are in every library of Rust: neither may get the other's.
+/// core, alloc and perhaps std are in every library of Rust: neither may get the other's. Nor may what unwinds get our unwinder, which is
+/// none.
 #[test]
 fn beside_another_library_of_rust() {
     const OTHER: &str = r#"
+        struct Cleanup;
+        impl Drop for Cleanup {
+            fn drop(&mut self) {
+                std::hint::black_box(self);
+            }
+        }
         #[unsafe(no_mangle)]
         pub extern "C" fn other() -> i32 {
-            std::panic::catch_unwind(|| panic!()).map_or(0, |()| 1)
+            let panic = || {
+                let _cleanup = Cleanup;
+                panic!()
+            };
+            std::panic::catch_unwind(panic).map_or(0, |()| 1)
         }
     "#;
     const MAIN: &str = r#"
@@ -159,9 +179,8 @@ fn beside_another_library_of_rust() {
     fs::write(library.path("other.rs"), OTHER).unwrap();
     let mut rustc = Command::new("rustc");
     output(rustc.args(["--edition=2024", "--crate-type=staticlib", "other.rs"]).current_dir(library.0.path()));
-    let archive = library.archive();
-    let archive = archive.to_str().unwrap();
-    for libraries in [[archive, "libother.a"], ["libother.a", archive]] {
+    let [shipped, cargos] = library.archives();
+    for libraries in [[&*shipped, "libother.a"], ["libother.a", &*shipped], [&*cargos, "libother.a"]] {
         for option in ["-pie", "-static", "-flto"] {
             let program = library.program(MAIN, &[&libraries[..], &[option]].concat());
             assert_eq!(output(&mut Command::new(program)), "", "{libraries:?} {option}");

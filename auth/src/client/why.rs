@@ -44,9 +44,11 @@ impl Client {
 
     /// The text for a login that ends for this cause.
     pub(super) fn no_login(&self, cause: Cause) -> Attempts {
-        // These names are the relay's own words: a hostile one could offer as a mechanism what was sent to it before.
-        let shown = |name: &String| String::from_utf8_lossy(&self.mask.apply(name.as_bytes())).into_owned();
-        let offered: Vec<String> = self.offer.names.iter().take(SHOWN + 1).map(shown).collect();
+        // These names are the relay's own words: a hostile one could offer as mechanisms, in parts, what was sent to it before.
+        let names: Vec<&str> = self.offer.names.iter().take(SHOWN + 1).map(String::as_str).collect();
+        let shown = self.mask.apply(names.join(" ").as_bytes());
+        let shown = String::from_utf8_lossy(&shown);
+        let offered: Vec<&str> = shown.split(' ').filter(|name| !name.is_empty()).collect();
         Attempts::NoLogin { offered: list(&offered, self.offer.names.len()), tried: self.tried(), cause }
     }
 

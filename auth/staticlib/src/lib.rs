@@ -49,27 +49,9 @@ fn panic(_: &PanicInfo) -> ! {
     abort()
 }
 
-/// An instruction that no processor has.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-macro_rules! trap {
-    () => {
-        "ud2"
-    };
-}
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-macro_rules! trap {
-    () => {
-        ".long 0"
-    };
-}
-
-// Rust's core names these two for unwinding. Nothing unwinds here, so they are never run; with them no link line brings in libgcc_s.
-// Weak, which only assembler can say: a program may have the real ones for other reasons. script/deb makes them local.
-core::arch::global_asm!(
-    ".text",
-    ".weak rust_eh_personality",
-    ".weak _Unwind_Resume",
-    "rust_eh_personality:",
-    "_Unwind_Resume:",
-    trap!()
-);
+// Rust's core names these two for unwinding. Nothing unwinds here, so they are never run. As weak references they bring in no
+// libgcc_s, and a program that has the real ones keeps them. Only assembler can say that, and for one object: LTO makes one of all of
+// Rust's code. A debug build has several, so there they need a definition.
+core::arch::global_asm!(".weak rust_eh_personality", ".weak _Unwind_Resume");
+#[cfg(debug_assertions)]
+core::arch::global_asm!(".text", "rust_eh_personality:", "_Unwind_Resume:", ".long 0");

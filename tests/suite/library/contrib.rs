@@ -313,12 +313,12 @@ fn a_server_that_echoes_the_secret() {
         // As mechanisms, on the second connection.
         let rules = Rules::default().hooked(|event, session| match event {
             Event::Command(line) if line.starts_with("EHLO") && session.connection == 1 => {
-                Action::reply("250-a\r\n250 AUTH SECRETPASS AG15DXNLCGBZZWNYZX X")
+                Action::reply("250-a\r\n250 AUTH SECRETPASS AG15DXNLCGBZZWNYZX X SECR ETPA SS Y")
             }
             Event::Command(line) if line.starts_with("AUTH") => Action::reply("535 no"),
             _ => Action::Default,
         });
-        host.assert_no_mail("offered", rules, &["offered <secret>, <secret>, X;"]);
+        host.assert_no_mail("offered", rules, &["offered <secret>, <secret>, X, <secret>, Y;"]);
     }
 }
 
