@@ -4,8 +4,8 @@
 use super::{Fact, Value, json, text};
 use crate::cause::User;
 use crate::check::arguments::Options;
+use crate::check::file_readers;
 use crate::check::steps;
-use crate::check::{file_readers, printable};
 use crate::event::{Event, Sink};
 use crate::report::Verdict;
 use crate::smtp::ehlo::Capabilities;
@@ -27,10 +27,10 @@ struct State {
     files: Vec<(String, bool)>,
     /// The time of the first output.
     start: Option<u64>,
-    /// The steps as JSON, for the object at the end.
-    steps: Vec<String>,
+    /// The steps so far, for the JSON object at the end.
+    steps: Vec<json::Step>,
     /// Whether it would go out, and the last line.
-    end: Option<(bool, String)>,
+    end: Option<(bool, Vec<u8>)>,
     known: Known,
 }
 
@@ -49,7 +49,7 @@ struct Known {
 }
 
 struct Login {
-    user: Option<String>,
+    user: Option<Vec<u8>>,
     kind: LoginKind,
     by_mechanism: bool,
 }
@@ -68,15 +68,18 @@ impl Recorder {
         Recorder { options, state: RefCell::new(State { facts: vec![fact], ..State::default() }) }
     }
 
-    fn end(&self, known: &Known, verdict: &Verdict) -> String {
-        let host = printable(&self.options.host);
+    /// The last line, with all octets as they are.
+    fn end(&self, known: &Known, verdict: &Verdict) -> Vec<u8> {
+        let host = &self.options.host[..];
         let fate = match verdict.fate() {
-            Fate::Delivered => return format!("OK: mail for {host} would go out {}", known.how()),
+            Fate::Delivered => return [b"OK: mail for ", host, b" would go out ", &known.how()].concat(),
             Fate::Deferred => "wait",
             Fate::Bounced => "bounce",
         };
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-        format!("NOT OK: mail for {host} would {fate}: {}{lost}", printable(&steps::one_line(verdict.text())))
+        let would = format!(" would {fate}: ");
+        let why = steps::one_line(verdict.text());
+        [b"NOT OK: mail for ", host, would.as_bytes(), &why, lost.as_bytes()].concat()
     }
 }
 
@@ -85,7 +88,7 @@ impl Known {
         match event {
             Event::Route { source, .. } => self.source = Some((*source).to_owned()),
             Event::Credentials { user, kind, .. } => {
-                self.login = Some(Login { user: user.map(printable), kind: *kind, by_mechanism: false });
+                self.login = Some(Login { user: user.map(<[u8]>::to_vec), kind: *kind, by_mechanism: false });
             }
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
@@ -106,11 +109,11 @@ impl Known {
     }
 
     /// How the mail would go out, and what is not certain about that.
-    fn how(&self) -> String {
+    fn how(&self) -> Vec<u8> {
         let who = match &self.login {
-            None => "without a login".to_owned(),
-            Some(Login { user: None, .. }) => format!("as {}", User::OfCertificate),
-            Some(Login { user: Some(user), .. }) => format!("as {user}"),
+            None => b"without a login".to_vec(),
+            Some(Login { user: None, .. }) => format!("as {}", User::OfCertificate).into_bytes(),
+            Some(Login { user: Some(user), .. }) => [b"as ", &user[..]].concat(),
         };
         let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
         let unverified = if self.tls.is_some() && !self.is_verified { ", its certificate not verified" } else { "" };
@@ -124,7 +127,8 @@ impl Known {
             }
             _ => String::new(),
         };
-        format!("{who} through {} {over}{unverified}{unknown}", self.relay)
+        let rest = format!(" through {} {over}{unverified}{unknown}", self.relay);
+        [who, rest.into_bytes()].concat()
     }
 }
 
@@ -173,14 +177,14 @@ impl Sink for Recorder {
         let facts = state.facts.drain(..);
         let mut out = String::new();
         if json {
-            state.steps.extend(facts.map(|fact| json::step(&fact, ms)));
+            state.steps.extend(facts.map(|fact| json::Step { fact, ms }));
         } else {
             facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour));
         }
         if let Some((ok, verdict)) = state.end.take() {
             let Options { host, sender, .. } = &self.options;
             out += &if json {
-                json::document(host, sender, &state.steps, ok, &verdict)
+                json::Document { host, sender, steps: &state.steps, ok, verdict: &verdict }.to_text()
             } else {
                 text::verdict(ok, &verdict, colour)
             };
