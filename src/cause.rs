@@ -208,6 +208,7 @@ texts! {
 
         // A line of smtproutes or authsenders; a login.
         NoRelay => "the relay is no host name or IP address",
+        BracketedName => "brackets are for IP addresses alone; write the relay's name without them",
         NoPort => "the port is no number from 1 to 65535",
         NulInLine => "a NUL in the line",
         CrAtEnd => "a CR at the line's end, which would be part of the password or the name",
