@@ -218,6 +218,7 @@ texts! {
         NoRelay => "the relay is no host name or IP address",
         NumberForRelay =>
             "the relay is a number; a line for all mail begins with a colon (:RELAY:PORT), which was perhaps forgotten",
+        BracketedName => "brackets are for IP addresses alone; write the relay's name without them",
         NoPort => "the port is no number from 1 to 65535",
         NulInLine => "a NUL in the line",
         CrAtEnd => "a CR at the line's end, which would be part of the password or the name",

@@ -53,11 +53,12 @@ pub struct Route {
     pub mechanisms: Option<Vec<&'static Mechanism>>,
 }
 
+/// Port and host, in the one form for all routes to the same relay.
+pub(crate) type Relay = (u16, String);
+
 impl Route {
-    /// Whether host and port are the same.
-    fn is_same_relay(&self, other: &Route) -> bool {
-        let bare = |route: &Route| route.host.trim_end_matches('.').to_ascii_lowercase();
-        self.port == other.port && bare(self) == bare(other)
+    pub(crate) fn relay(&self) -> Relay {
+        (self.port, self.host.trim_end_matches('.').to_ascii_lowercase())
     }
 }
 
@@ -67,7 +68,7 @@ impl Settings {
         let route = match senders::find(control, sender)? {
             Some(Sender::Relay(mut route)) => {
                 if route.credentials.is_none() {
-                    let same_relay = routes::find(control, host)?.filter(|other| other.is_same_relay(&route));
+                    let same_relay = routes::find(control, host)?.filter(|other| other.relay() == route.relay());
                     route.credentials = same_relay.and_then(|other| other.credentials);
                 }
                 Some(*route)

@@ -197,15 +197,12 @@ fn parse_relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
     let (host, port) = match text.strip_prefix('[') {
         Some(literal) => {
             let (address, port) = literal.split_once(']').ok_or(ControlCause::NoRelay)?;
-            let address: IpAddr = address.parse().map_err(|_| ControlCause::NoRelay)?;
-            (address.to_string(), port)
+            let ip: IpAddr = address.parse().map_err(|_| bad_literal(address))?;
+            (ip.to_string(), port)
         }
         None => {
             let (host, port) = text.split_at(text.find([':', ';']).unwrap_or(text.len()));
-            let label = |label: &str| {
-                !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
-            };
-            if !host.strip_suffix('.').unwrap_or(host).split('.').all(label) {
+            if !is_host_name(host) {
                 return Err(ControlCause::NoRelay);
             }
             (host.to_owned(), port)
@@ -229,6 +226,19 @@ fn parse_relay(text: &[u8]) -> Result<(String, u16), ControlCause> {
 /// would take the port for an address (inet_aton(3)).
 fn is_number(relay: &str) -> bool {
     relay.bytes().all(|c| c.is_ascii_digit()) && relay.parse::<u16>().is_ok()
+}
+
+/// What is wrong with text in brackets that is not an IP address. Postfix has names there, to be used without their MX.
+fn bad_literal(text: &str) -> ControlCause {
+    let is_name = is_host_name(text) && text.bytes().any(|c| c.is_ascii_alphabetic()); // and not a wrong IPv4 address
+    if is_name { ControlCause::BracketedName } else { ControlCause::NoRelay }
+}
+
+/// Whether a relay can have this name: labels of letters, digits, hyphens and underscores, and perhaps a dot at the end.
+fn is_host_name(text: &str) -> bool {
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c));
+    text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
 /// Checks a user and a password as a file gives them. As in John Simpson's patch, `-user` says that the password may go out in

@@ -110,7 +110,7 @@ pub fn in_each_form(
             true => {
                 let json = checked.json();
                 assert_eq!(json["ok"], ok, "{case}: {stdout}");
-                json["verdict"].as_str().unwrap().to_owned()
+                as_text(json["verdict"].as_str().unwrap())
             }
         };
         let begin = if ok { "OK: mail for example.org would go out " } else { "NOT OK: mail for example.org would " };
@@ -123,6 +123,15 @@ pub fn in_each_form(
         first.get_or_insert(checked);
     }
     first.unwrap()
+}
+
+/// What text shows of this: `\xNN` for each octet that is not printable ASCII, and in the object is as it was.
+fn as_text(verdict: &str) -> String {
+    let shown = |octet: u8| match octet {
+        b' '..=b'~' => char::from(octet).to_string(),
+        _ => format!("\\x{octet:02x}"),
+    };
+    verdict.bytes().map(shown).collect()
 }
 
 /// The same of mail for example.org, each time in a new setting.

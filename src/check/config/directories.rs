@@ -1,6 +1,8 @@
 //! Checks control/relays as a whole, and each control file as a file: its name, who can read it, what an editor left in it.
 
+use super::cr_in;
 use super::notes::Notes;
+use crate::cause::tls::PemCause;
 use crate::check::file_readers::{self, Readers};
 use crate::check::lines::{Line, Lines};
 use crate::control::files::Control;
@@ -11,12 +13,16 @@ use crate::policy::{Security, Verification};
 use crate::report::os_error;
 use crate::tls::pem_check::{self, Cas};
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The control files that count for all relays, besides those with routes and senders.
 const GENERAL: [&str; 6] = ["me", "helohost", "timeoutconnect", "timeoutremote", "outgoingip", "tlscafile"];
+
+/// The files where a CR at the end of a line does no harm, or is an error of the line that has been reported with it.
+const WITHOUT_CR: [&str; 4] = [routes::FILE, senders::FILE, "timeoutconnect", "timeoutremote"];
 
 /// Notes what is wrong with directories and files, and at the end who can read each file with a secret.
 pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
@@ -184,8 +190,11 @@ fn check_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> 
     let lines = content.split(|c| *c == b'\n').zip(1..);
     let with_cr: Vec<usize> = lines.filter(|(line, _)| line.ends_with(b"\r")).map(|(_, number)| number).collect();
     if let [first, rest @ ..] = &with_cr[..] {
-        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        notes.warn(&format!("control/{name}: a CR at the end of line {first}{more}, which counts as a part of it"));
+        let is_harmless = WITHOUT_CR.contains(&name) || name.ends_with("/mechanisms");
+        if !is_harmless && !notes.have_said(&cr_in(&format!("control/{name}"))) {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            notes.warn(&format!("control/{name}: a CR at the end of line {first}{more}, which counts as a part of it"));
+        }
     }
     let is_password = name.ends_with("/password");
     let first = content.split(|c| *c == b'\n').next().unwrap_or_default();
@@ -202,7 +211,7 @@ fn check_pem_files(security: &Security, verification: Verification) -> Vec<(Stri
     let mut found: Vec<(String, bool)> =
         pem_check::errors(security, verification).into_iter().map(|why| (why, true)).collect();
     for (file, is_needed) in own.chain(security.cafile.iter().map(|file| (file, is_needed))) {
-        let why = match (File::open(&file.path), file_readers::not_for_qmailr(&file.path)) {
+        let why = match (opened(&file.path), file_readers::not_for_qmailr(&file.path)) {
             (Err(error), _) if !is_needed => os_error(&error),
             (Ok(_), Ok(Some(words))) => words,
             _ => continue,
@@ -223,6 +232,15 @@ fn check_pem_files(security: &Security, verification: Verification) -> Vec<(Stri
         }
     }
     found
+}
+
+/// Opens a regular file. Opening a FIFO would wait for a writer.
+fn opened(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::other(PemCause::NotRegular.to_string()))
+    }
 }
 
 fn note_readers(path: &Path, notes: &mut Notes) {

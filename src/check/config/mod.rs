@@ -2,18 +2,23 @@
 //! network and never prints a secret.
 
 mod directories;
+mod keys;
 pub(crate) mod notes;
 
 use crate::check::lines::{Keyless, Line, Lines};
 use crate::control::files::{Control, ControlError};
 use crate::control::routes;
 use crate::control::senders::{self, Sender};
-use crate::control::{Credentials, Route};
+use crate::control::{Credentials, Relay, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
 use notes::Notes;
-use qmail_auth::{Login, LoginKind, mechanisms};
+use qmail_auth::{Login, LoginKind, PasswordLogin, mechanisms};
+use std::collections::HashSet;
 use std::path::Path;
+
+/// The ports for mail from users, who log in: of STARTTLS (RFC 6409) and of TLS at once (RFC 8314).
+const SUBMISSION: [u16; 2] = [587, 465];
 
 /// Lines about the control files of this home, and whether these defer mail.
 pub fn config(home: &Path) -> (Vec<String>, bool) {
@@ -30,12 +35,14 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
         })
     });
     for (lines, file) in [(&smtproutes, routes::FILE), (&authsenders, senders::FILE)] {
+        let elsewhere =
+            if file == senders::FILE { Elsewhere::in_routes(&smtproutes) } else { Elsewhere::in_senders(&authsenders) };
         let mut keyless = lines.keyless.iter().peekable();
         for line in &lines.lines {
             while let Some((number, why)) = keyless.next_if(|(number, _)| *number < line.number) {
                 explain_keyless(&format!("control/{file} line {number}"), why, &mut notes);
             }
-            explain_line(line, file, &mut notes);
+            explain_line(line, file, &elsewhere, &control, &mut notes);
         }
         keyless.for_each(|(number, why)| explain_keyless(&format!("control/{file} line {number}"), why, &mut notes));
     }
@@ -48,7 +55,8 @@ pub fn config(home: &Path) -> (Vec<String>, bool) {
 
 /// The settings that are the same for all mail.
 fn general(control: &Control, notes: &mut Notes) {
-    let mut defer = |why: ControlError| notes.warn_deferral(&format!("{why}; mail is deferred"));
+    let mut defer =
+        |why: ControlError| notes.warn_deferral(&format!("{why}{}; mail is deferred", cr_behind(&why, control)));
     let hello = control.helohost().map_err(&mut defer).ok();
     let outgoingip = control.ip("outgoingip").map_err(&mut defer).ok().flatten();
     let mut seconds = |name: &str, default| control.number(name, default).map_err(&mut defer).ok();
@@ -76,15 +84,50 @@ fn explain_keyless(source: &str, line: &Keyless, notes: &mut Notes) {
     }
 }
 
-fn explain_line(line: &Line, file: &str, notes: &mut Notes) {
+/// The logins that the other one of the two files has for mail whose own line has none.
+enum Elsewhere {
+    /// authsenders has one for the relay of the route, whoever the sender is.
+    ForAllSenders(bool),
+    /// smtproutes has one for these relays.
+    ForRelays(HashSet<Relay>),
+}
+
+impl Elsewhere {
+    fn in_senders(lines: &Lines) -> Elsewhere {
+        let is_login = |line: &Line| line.key.is_empty() && matches!(line.meaning, Ok(Some(Sender::Login(_))));
+        Elsewhere::ForAllSenders(lines.effective().any(is_login))
+    }
+
+    fn in_routes(lines: &Lines) -> Elsewhere {
+        let with_login = lines.effective().filter_map(|line| match &line.meaning {
+            Ok(Some(Sender::Relay(route))) if !line.is_doubtful() && route.credentials.is_some() => Some(route.relay()),
+            _ => None,
+        });
+        Elsewhere::ForRelays(with_login.collect())
+    }
+
+    fn have_login_for(&self, route: &Route) -> bool {
+        match self {
+            Elsewhere::ForAllSenders(have) => *have,
+            Elsewhere::ForRelays(relays) => relays.contains(&route.relay()),
+        }
+    }
+}
+
+const NO_HOST: &str =
+    "no host has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?";
+/// RFC 5321 section 4.1.2 allows them in a quoted local part.
+const HARDLY_A_SENDER: &str =
+    "hardly any sender has a blank or a bar in it, so this line is not checked; was a colon forgotten?";
+
+fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Control, notes: &mut Notes) {
     let Line { source, key, .. } = line;
     let of_senders = file == senders::FILE;
     if line.is_doubtful() {
-        let why = if of_senders {
-            // RFC 5321 section 4.1.2 allows it in a quoted local part.
-            "hardly any sender has a blank or a bar in it, so this line is not checked; was a colon forgotten?"
-        } else {
-            "no host has a blank or a bar in it, so it does not count; was a colon or the name before it forgotten?"
+        let why = match keys::blanks_around(key) {
+            Some(why) => why.to_string(),
+            None if of_senders => HARDLY_A_SENDER.to_owned(),
+            None => NO_HOST.to_owned(),
         };
         return notes.warn(&format!("{source}: {why}"));
     }
@@ -99,38 +142,44 @@ fn explain_line(line: &Line, file: &str, notes: &mut Notes) {
             "{source}: {mail} goes by line {number}, which has the same key, so this line does not count"
         ));
     }
+    let mismatch = keys::mismatch(key, of_senders);
     match &line.meaning {
         Ok(None) if of_senders => notes.say(format!("{source}: {mail} goes as if there were no such file")),
         Ok(None) => notes.say(format!("{source}: {mail} goes to the domain's mail exchangers")),
         Ok(Some(Sender::Login(login))) => {
             notes.say(format!("{source}: {mail} logs in as {} at its route's relay", user(&login.login)));
             warn_clear(login, source, notes);
+            warn_comment(login, source, notes);
         }
-        Ok(Some(Sender::Relay(route))) => explain_route(route, &mail, of_senders, notes),
-        Err(why) => notes.warn_deferral(&format!("{why}; {mail} is deferred")),
+        Ok(Some(Sender::Relay(route))) => explain_route(route, &mail, elsewhere, notes),
+        Err(why) if mismatch.as_ref().is_some_and(|mismatch| mismatch.is_certain) => notes.warn(&why.to_string()),
+        Err(why) => notes.warn_deferral(&format!("{why}{}; {mail} is deferred", cr_behind(why, control))),
     }
-    if let Some(why) = matches_nothing(key, of_senders) {
-        notes.warn(&format!("{source}: {why}, so it does not count"));
-    }
-}
-
-/// Why a key can match no mail.
-fn matches_nothing(key: &[u8], of_senders: bool) -> Option<&'static str> {
-    let has = |c: u8| key.contains(&c);
-    match (key, of_senders) {
-        ([], _) => None,
-        (_, false) if has(b'@') => Some("a domain has no @"),
-        (_, true) if has(b'<') || has(b'>') => Some("an address has no < and > here"),
-        ([b'.', ..], true) => None,
-        (_, true) if !has(b'@') => Some("a sender is a whole address, or the end of one from an @ or a . on"),
-        _ => None,
+    if let Some(why) = mismatch {
+        notes.warn(&format!("{source}: {why}"));
     }
 }
 
-fn explain_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes) {
+/// A CR that is behind an error in a whole file, as its first line ends in it. Empty if there is none.
+fn cr_behind(ControlError { place, .. }: &ControlError, control: &Control) -> String {
+    let ends_in_cr = |name: &&str| {
+        let file = name.strip_prefix("control/").map(|file| control.first_line(file));
+        matches!(file, Some(Ok(Some(line))) if line.ends_with(b"\r"))
+    };
+    place.split(" and ").find(ends_in_cr).map_or_else(String::new, |name| format!(" ({})", cr_in(name)))
+}
+
+/// In words: the first line of this file ends in a CR.
+fn cr_in(name: &str) -> String {
+    format!("a CR at the end of line 1 of {name}")
+}
+
+fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut Notes) {
     let Route { host, port, source, credentials, security, mechanisms } = route;
     let login = match credentials {
-        None if of_senders => "without a login, or with that of its route if that has the same relay".to_owned(),
+        None if matches!(elsewhere, Elsewhere::ForRelays(_)) => {
+            "without a login, or with that of its route if that has the same relay".to_owned()
+        }
         None => "without a login".to_owned(),
         Some(Credentials { login, source: of }) => {
             let from = if of == source { String::new() } else { format!(" ({of})") };
@@ -160,11 +209,18 @@ fn explain_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes)
     if host.bytes().all(|c| c.is_ascii_digit()) {
         notes.warn(&format!("{source}: the relay is a number; was the colon at the start of the line forgotten?"));
     }
-    let Some(credentials) = credentials else { return };
+    let Some(credentials) = credentials else {
+        if SUBMISSION.contains(port) && !elsewhere.have_login_for(route) {
+            notes
+                .warn(&format!("{source}: port {port} mostly wants a login, and there is none: add user and password"));
+        }
+        return;
+    };
     if *port == 25 {
         notes.warn(&format!("{source}: a login on port 25; most relays want it on 587 or 465"));
     }
     warn_clear(credentials, source, notes);
+    warn_comment(credentials, source, notes);
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
         _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
@@ -188,6 +244,19 @@ fn warn_clear(Credentials { login, source: of }: &Credentials, source: &str, not
         let user = user(login);
         let of = if of == source { String::new() } else { format!(" ({of})") };
         notes.warn(&format!("{source}: -{user}{of}: the password may go out in clear where there is no TLS"));
+    }
+}
+
+/// Warns of a comment that stands where a login does: a line has no place for one.
+fn warn_comment(Credentials { login, source: of }: &Credentials, source: &str, notes: &mut Notes) {
+    let Login::Password(PasswordLogin { user, password, .. }) = login else { return };
+    let of = if of == source { String::new() } else { format!(" ({of})") };
+    if user.starts_with(b"#") {
+        notes.warn(&format!("{source}: the user{of} begins with a #: a comment here is taken for a login"));
+    }
+    let has_blank_before = password.windows(2).any(|two| matches!(two, [b' ' | b'\t', b'#']));
+    if has_blank_before || password.starts_with(b"# ") {
+        notes.warn(&format!("{source}: the password{of} has a # beside a blank: a comment here is a part of it"));
     }
 }
 

@@ -32,6 +32,11 @@ impl Notes {
         self.defers_mail = true;
     }
 
+    /// Whether a warning has these words.
+    pub fn have_said(&self, words: &str) -> bool {
+        self.warnings.iter().any(|line| line.contains(words))
+    }
+
     /// All lines, and whether mail is deferred.
     pub fn finish(self) -> (Vec<String>, bool) {
         (self.lines, self.defers_mail)

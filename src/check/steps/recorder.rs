@@ -4,7 +4,6 @@
 use super::{Fact, Value, json, text};
 use crate::cause::User;
 use crate::check::arguments::Options;
-use crate::check::printable;
 use crate::check::program::Program;
 use crate::check::steps;
 use crate::check::user::RunsAs;
@@ -33,10 +32,10 @@ struct State {
     files: Vec<(String, bool)>,
     /// The time of the first output.
     start: Option<u64>,
-    /// The steps as JSON, for the object at the end.
-    steps: Vec<String>,
+    /// The steps so far, for the JSON object at the end.
+    steps: Vec<json::Step>,
     /// Whether all is well, and the last line, which is not yet printed.
-    end: Option<(bool, String)>,
+    end: Option<(bool, Vec<u8>)>,
     is_good: bool,
     known: Known,
 }
@@ -56,7 +55,7 @@ struct Known {
 }
 
 struct Login {
-    user: Option<String>,
+    user: Option<Vec<u8>>,
     kind: LoginKind,
     by_mechanism: bool,
 }
@@ -68,26 +67,28 @@ impl Recorder {
         Recorder { options, is_another_user: is_another, program, state }
     }
 
-    /// Whether all is well, and the last line.
-    fn end(&self, known: &Known, verdict: &Verdict) -> (bool, String) {
-        let domain = printable(&self.options.domain);
+    /// Whether all is well, and the last line, with all octets as they are.
+    fn end(&self, known: &Known, verdict: &Verdict) -> (bool, Vec<u8>) {
+        let domain = &self.options.domain[..];
         let fate = match verdict.fate() {
-            Fate::Delivered => return self.would_go_out(&domain, &known.how()),
+            Fate::Delivered => return self.would_go_out(domain, &known.how()),
             Fate::Deferred => "wait",
             Fate::Bounced => "bounce",
         };
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
-        let why = printable(&steps::one_line(verdict.text()));
-        (false, format!("NOT OK: mail for {domain} would {fate}: {why}{lost}"))
+        let would = format!(" would {fate}: ");
+        let why = steps::one_line(verdict.text());
+        (false, [b"NOT OK: mail for ", domain, would.as_bytes(), &why, lost.as_bytes()].concat())
     }
 
-    fn would_go_out(&self, domain: &str, how: &str) -> (bool, String) {
+    fn would_go_out(&self, domain: &[u8], how: &[u8]) -> (bool, Vec<u8>) {
         if let Some(program) = self.program.as_ref().filter(|program| program.is_wrong()) {
-            return (false, format!("NOT OK: mail for {domain} would {} {how}", program.wrong()));
+            let would = format!(" would {} ", program.wrong());
+            return (false, [b"NOT OK: mail for ", domain, would.as_bytes(), how].concat());
         }
         let doubt = self.program.as_ref().and_then(Program::doubt).unwrap_or_default();
         let user = if self.is_another_user { ", if qmail-remote can read the same files as this user" } else { "" };
-        (true, format!("OK: mail for {domain} would go out {how}{doubt}{user}"))
+        (true, [b"OK: mail for ", domain, b" would go out ", how, doubt.as_bytes(), user.as_bytes()].concat())
     }
 }
 
@@ -96,7 +97,7 @@ impl Known {
         match event {
             Event::Route { source, .. } => self.source = Some((*source).to_owned()),
             Event::Credentials { user, kind, .. } => {
-                self.login = Some(Login { user: user.map(printable), kind: *kind, by_mechanism: false });
+                self.login = Some(Login { user: user.map(<[u8]>::to_vec), kind: *kind, by_mechanism: false });
             }
             Event::Connected { host, port, .. } => {
                 (self.relay, self.tls, self.is_verified, self.lost) = (format!("{host}:{port}"), None, false, None);
@@ -117,11 +118,11 @@ impl Known {
     }
 
     /// How the mail would go out, and what is not certain about that.
-    fn how(&self) -> String {
+    fn how(&self) -> Vec<u8> {
         let who = match &self.login {
-            None => "without a login".to_owned(),
-            Some(Login { user: None, .. }) => format!("as {}", User::OfCertificate),
-            Some(Login { user: Some(user), .. }) => format!("as {user}"),
+            None => b"without a login".to_vec(),
+            Some(Login { user: None, .. }) => format!("as {}", User::OfCertificate).into_bytes(),
+            Some(Login { user: Some(user), .. }) => [b"as ", &user[..]].concat(),
         };
         let over = self.tls.map_or_else(|| "in clear".to_owned(), |version| format!("over {version}"));
         let unverified = if self.tls.is_some() && !self.is_verified { ", its certificate not verified" } else { "" };
@@ -136,7 +137,8 @@ impl Known {
             (Some(_), _) => "; what it says to this sender shows only at MAIL".to_owned(),
             _ => String::new(),
         };
-        format!("{who} through {} {over}{unverified}{unknown}", self.relay)
+        let rest = format!(" through {} {over}{unverified}{unknown}", self.relay);
+        [who, rest.into_bytes()].concat()
     }
 }
 
@@ -190,14 +192,14 @@ impl Sink for Recorder {
         let facts = state.facts.drain(..);
         let mut out = String::new();
         if json {
-            state.steps.extend(facts.map(|fact| json::step(&fact, ms)));
+            state.steps.extend(facts.map(|fact| json::Step { fact, ms }));
         } else {
             facts.for_each(|fact| out += &text::line(&fact, dialogue.then_some(ms), colour));
         }
         if let Some((ok, verdict)) = state.end.take() {
             let Options { domain, sender, .. } = &self.options;
             out += &if json {
-                json::document(domain, sender, &state.steps, ok, &verdict)
+                json::Document { host: domain, sender, steps: &state.steps, ok, verdict: &verdict }.to_text()
             } else {
                 text::verdict(ok, &verdict, colour)
             };

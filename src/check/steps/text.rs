@@ -13,9 +13,9 @@ pub fn line(fact: &Fact, ms: Option<u64>, colour: bool) -> String {
     stamp + &coloured(text.trim_end(), fact.tone, colour) + "\n"
 }
 
-pub fn verdict(ok: bool, verdict: &str, colour: bool) -> String {
+pub fn verdict(ok: bool, verdict: &[u8], colour: bool) -> String {
     let tone = if ok { Tone::Good } else { Tone::Bad };
-    coloured(&printable(verdict.as_bytes()), tone, colour) + "\n"
+    coloured(&printable(verdict), tone, colour) + "\n"
 }
 
 fn coloured(text: &str, tone: Tone, colour: bool) -> String {

@@ -175,6 +175,24 @@ fn pem_files_that_are_of_no_use() {
     }
 }
 
+/// It is not opened, which would wait for a writer, and the installation with it.
+#[test]
+fn a_pem_file_that_is_a_fifo() {
+    for (login, status, rest) in
+        [(" user secretpass", 1, "; mail by control/smtproutes line 1 is deferred"), ("", 0, "")]
+    {
+        let home = Home::with_route(&format!("relay:587{login}"));
+        let fifo = home.control("tlscafile", "control/fifo\n").with_file_name("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let mut command = Command::new("timeout"); // of a minute, for a program that waits
+        command.arg("60").arg(crate::support::check::program()).arg("--config").env("QMAILHOME", home.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let warning = format!("warning: {} (of control/tlscafile): not a regular file{rest}", fifo.display());
+        assert!(output.status.code() == Some(status) && text.lines().any(|line| line == warning), "{output:?}");
+    }
+}
+
 /// What qmail-remote, which runs as qmailr, does in these homes; asked by root, who can read everything.
 #[test]
 fn what_qmail_cannot_get_at() {

@@ -229,6 +229,13 @@ fn strings_of_json() {
         let checked = run(command(&home, &arguments));
         assert_eq!(checked.json()["sender"], expected);
     }
+    // In the text both look alike; the verdict of the object tells them apart.
+    for (host, expected) in [(&b"a\xe9"[..], "a\u{fffd}"), (br"a\xe9", r"a\xe9"), ("日本".as_bytes(), "日本")] {
+        let json = run(command(&home, &[&b"--json"[..], host].map(OsStr::from_bytes))).json();
+        assert_eq!(json["host"], expected);
+        let begin = format!("NOT OK: mail for {expected} would ");
+        assert!(json["verdict"].as_str().unwrap().starts_with(&begin), "{json}");
+    }
 }
 
 #[test]

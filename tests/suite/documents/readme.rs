@@ -95,6 +95,14 @@ fn the_japanese_readme_is_the_same() {
     assert!(english.contains("](README.ja.md)") && japanese.contains("](README.md)"));
 }
 
+/// A copy of the tree has other owners, so an address here would be of somebody else, or of nobody.
+#[test]
+fn a_vulnerability_is_reported_where_the_tree_is() {
+    let text = read("SECURITY.md");
+    assert!(text.contains("\"Report a\nvulnerability\"") && !text.contains("maintainer") && !text.contains(".invalid"));
+    assert!(!text.contains('@') && !text.contains("mailto:"), "{text}");
+}
+
 /// In the tree, and those of README to other documents in the package, too.
 #[test]
 fn each_link_leads_to_a_file() {

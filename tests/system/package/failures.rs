@@ -9,10 +9,16 @@ use std::path::Path;
 /// Where it fails, and what makes the unpacked package fail there.
 type Fault = (&'static str, fn(&Path));
 
-const FAULTS: [Fault; 4] = [
+const FAULTS: [Fault; 5] = [
     ("preinst", |tree| write_script(&tree.join("DEBIAN/preinst"), "exit 1")),
     ("unpack", |tree| fs::write(tree.join("usr/libexec/qmail-remote-auth/x"), "").unwrap()), // another package's file, below
     ("postinst before its work", |tree| before(&tree.join("DEBIAN/postinst"), "exit 1")),
+    ("postinst before the last rename", |tree| {
+        let script = tree.join("DEBIAN/postinst");
+        let text = fs::read_to_string(&script).unwrap();
+        let (begin, end) = text.split_once("    sync \"$1.qmail-remote-auth\"").unwrap();
+        fs::write(script, format!("{begin}    exit 1\n{end}")).unwrap();
+    }),
     ("postinst after its work", |tree| after(&tree.join("DEBIAN/postinst"), "exit 1")),
 ];
 
@@ -54,10 +60,14 @@ fn an_install_that_fails() {
             version("0.1.0-2", &debian.path("/faulty.deb"), make);
             for then_install in [true, false] {
                 let what = &format!("{release}: {fault}");
-                let install =
-                    || assert!(!debian.attempt("dpkg", &["--install", "/faulty.deb"]).0, "{what} did not fail");
+                let is_done = fault == "postinst after its work";
+                let install = || {
+                    let (installed, words) = debian.attempt("dpkg", &["--install", "/faulty.deb"]);
+                    assert!(!installed, "{what} did not fail");
+                    assert_eq!(words.contains("is this package's program now"), is_done, "{what}: {words}");
+                };
                 debian.quietly(what, SOURCE, &[SOURCE], install);
-                let expected = if fault == "postinst after its work" { OURS } else { "Kstock\n\0" };
+                let expected = if is_done { OURS } else { "Kstock\n\0" };
                 assert_eq!(debian.run(SOURCE, &[]), expected, "{what}");
                 if then_install {
                     debian.quietly(what, SOURCE, &[SOURCE], || debian.install());

@@ -240,6 +240,37 @@ fn files_of_the_admins_beside_the_name() {
     }
 }
 
+/// Where the package has files for a moment, the admin has directories: they stay, and stop no removal.
+#[test]
+fn directories_of_the_admins_beside_the_name() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(SOURCE, "stock");
+    debian.put_control("/var/qmail/control");
+    for end in ["qmail-remote-auth", "stock.qmail-remote-auth"] {
+        let directory = format!("{SOURCE}.{end}");
+        let before = debian.names();
+        debian.install();
+        fs::create_dir(debian.path(&directory)).unwrap();
+        fs::write(debian.path(&directory).join("file"), "").unwrap();
+        let remove = || drop(debian.run("dpkg", &["--remove", "qmail-remote-auth"]));
+        debian.quietly(end, SOURCE, &[SOURCE], remove);
+        assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0", "{end}");
+        assert!(debian.path(&directory).join("file").exists(), "{end}");
+
+        let install = || {
+            let (installed, words) = debian.attempt("dpkg", &["--install", "/package.deb"]);
+            let said =
+                format!("{directory} is a directory, so {SOURCE} stays as it is. Remove that directory, and run ");
+            assert!(installed && words.contains(&said), "{words}");
+        };
+        debian.quietly(end, SOURCE, &[SOURCE], install);
+        assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0", "{end}");
+        debian.run("dpkg", &["--purge", "qmail-remote-auth"]);
+        fs::remove_dir_all(debian.path(&directory)).unwrap();
+        assert_eq!(debian.names(), before, "{end}");
+    }
+}
+
 /// A backup of /var/qmail brings ours back under the name, but no diversion.
 #[test]
 fn a_diversion_that_was_lost() {

@@ -52,7 +52,10 @@ fn copyright_names_every_crate_that_is_linked_in() {
 fn an_installation_says_what_it_finds() {
     let debian = Debian::new(RELEASES[0]);
     let (installed, words) = debian.attempt("dpkg", &["--install", "/package.deb"]);
-    assert!(installed && words.contains("no home of qmail"), "{words}");
+    let end =
+        "QMAILHOME can name another\nqmail-remote-auth: run dpkg-reconfigure qmail-remote-auth once qmail is there.\n";
+    assert!(installed && words.contains("no home of qmail") && words.contains(end), "{words}");
+    assert!(!words.contains("warning") && !words.contains("defer"), "{words}");
 
     debian.run("groupadd", &["--gid", "2108", "qmail"]);
     debian.run("useradd", &["--uid", "7796", "--gid", "qmail", "qmailr"]);
@@ -122,4 +125,48 @@ fn an_installation_says_what_it_finds() {
     assert!(!all_well, "{words}");
     assert!(words.contains("smtproutes holds a secret: mode 0644 root:root, readable by"), "{words}");
     assert!(!words.contains("every user"), "{words}");
+}
+
+/// The stock program that comes back does not log in. An upgrade brings nothing back.
+#[test]
+fn a_removal_names_the_logins() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(SOURCE, "stock");
+    debian.put_control("/var/qmail/control");
+    let control = debian.path("/var/qmail/control");
+    let routes = "a.example:relay.example\nb.example:relay.example:587 myuser secretpass\n:relay.example:x y z\n";
+    fs::write(control.join("smtproutes"), routes).unwrap();
+    fs::write(control.join("authsenders"), "boss@c.example|boss|secretpass\n").unwrap();
+    let said = "    control/smtproutes line 2: mail for b.example goes to relay.example:587 with a login as myuser\n    \
+                control/authsenders line 1: mail from boss@c.example logs in as boss at its route's relay\n\
+                qmail-remote-auth: Where the relay demands a login, this mail bounces now: ";
+    debian.install();
+    let (installed, words) = debian.attempt("dpkg", &["--install", "/package.deb"]);
+    assert!(installed && !words.contains("bounces"), "{words}");
+    let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
+    assert!(removed && words.contains(said) && !words.contains("secretpass"), "{words}");
+    assert_eq!(words.matches("bounces now").count(), 1, "{words}");
+
+    // Not all of many; and nothing at all without a login, without a home, or where the stock program does not come back.
+    let many: String = (1..=22).map(|n| format!("host{n}.example:relay.example:587 myuser secretpass\n")).collect();
+    fs::write(control.join("smtproutes"), many).unwrap();
+    debian.install();
+    let (removed, words) = debian.attempt("dpkg", &["--purge", "qmail-remote-auth"]);
+    let last = " mail for host20.example goes to relay.example:587 with a login as myuser\n    and 3 more\n";
+    assert!(removed && words.contains(last), "{words}");
+    let quietly = |what: &str| {
+        let (removed, words) = debian.attempt("dpkg", &["--remove", "qmail-remote-auth"]);
+        assert!(removed && !words.contains("bounces"), "{what}: {words}");
+    };
+    debian.install();
+    fs::remove_file(debian.path(SOURCE)).unwrap();
+    debian.put_stock(SOURCE, "another"); // over ours
+    quietly("another program under the name");
+    fs::remove_file(control.join("authsenders")).unwrap();
+    fs::write(control.join("smtproutes"), ":relay.example\n").unwrap();
+    debian.install();
+    quietly("no login");
+    debian.install();
+    fs::rename(&control, control.with_extension("away")).unwrap();
+    quietly("no home");
 }
