@@ -3,6 +3,7 @@
 use super::{FileError, User};
 use qmail_auth::texts;
 use std::error::Error;
+use std::sync::Arc;
 
 texts! {
     /// Nothing may go over this connection.
@@ -43,7 +44,7 @@ texts! {
     /// Why there is no TLS, and what to do about it.
     #[derive(Debug, Clone)]
     pub enum TlsCause {
-        Certificate { why: CertificateCause } => "its certificate does not verify: {why}",
+        Certificate { why: Arc<CertificateCause> } => "its certificate does not verify: {why}",
         NoSuchName { name: String } => "no certificate can be for the name {name}; use another in the route",
         OldVersions =>
             "no common version: the relay knows neither TLS 1.3 nor 1.2; it must be brought up to date",
@@ -93,7 +94,7 @@ texts! {
 
 texts! {
     /// What is wrong with a relay's certificate, and what to do about it.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum CertificateCause {
         Expired { whose: Whose, date: String } =>
             "{whose} expired at {date}; ask the relay's owner to renew it: mail that needs it waits until then; or the clock of this machine is wrong",
@@ -159,7 +160,7 @@ texts! {
 
 texts! {
     /// What is wrong with the CAs that a relay's certificate depends on.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum ChainFlaw {
         NotACa => "it depends on a certificate that is not a CA's",
         Names => "a CA that it depends on may not issue certificates for its names (name constraints)",
@@ -171,7 +172,7 @@ texts! {
 
 texts! {
     /// The relay's certificate can be trusted itself, and then verifies.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum Pin {
         Helps { place: String } =>
             "; or, if it is known to be the relay's own, save it as a PEM file and write the path of that into {place}",
@@ -181,7 +182,7 @@ texts! {
 
 texts! {
     /// What is wrong beside the name.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum Also {
         Nothing => "",
         Issuer { why: Box<CertificateCause> } => "; besides, {why}",
@@ -190,7 +191,7 @@ texts! {
 
 texts! {
     /// The names of a certificate by which a route can name the relay instead.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum OtherNames {
         None => "",
         Some { names: Names } => ", or its route one of its names: {names}",
@@ -209,7 +210,7 @@ texts! {
 
 texts! {
     /// The names that a certificate is for.
-    #[derive(Debug, Clone)]
+    #[derive(Debug)]
     pub enum Names {
         All { names: String } => "{names}",
         First { names: String, more: usize } => "{names} and {more} more",

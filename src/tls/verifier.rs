@@ -70,7 +70,7 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => {
                     let why = self.diagnosis(&chain, anchors, &error);
                     let answer = if self.verification == Verification::Advisory { Ok(()) } else { Err(error) };
-                    (answer, Err(Failure::Relay(TlsCause::Certificate { why })))
+                    (answer, Err(Failure::Relay(TlsCause::Certificate { why: why.into() })))
                 }
             },
         };
