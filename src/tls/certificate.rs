@@ -1,18 +1,29 @@
 //! Reads what a certificate says (RFC 5280), and says in words what is wrong with it. The decisions are made in `verifier` and
 //! `trust`. A certificate that cannot be parsed has no names, no issuer and no dates.
 
-use crate::cause::tls::{CertificateCause, Names, Placeholder, Whose};
+use super::oid;
+use crate::cause::tls::{
+    Also, CertificateCause, ChainFlaw, Flaw, Names, OtherNames, Pin, Placeholder, RsaLength, Whose,
+};
 use crate::policy::PemFile;
 use std::net::IpAddr;
 use x509_cert::certificate::{CertificateInner, Raw};
-use x509_cert::der::{DateTime, Decode};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
+use x509_cert::der::{DateTime, Decode, SliceReader};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 
 /// The limit for a name in a report, in characters: the longest DNS name. Without it a certificate could fill the log.
 const LONGEST: usize = 253;
 /// How many names a report shows.
 const SHOWN: usize = 20;
+
+/// What the identifiers of all signatures by RSA keys begin with: pkcs-1 (RFC 8017 appendix C).
+const PKCS_1: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
+/// rsaEncryption, the kind of an RSA key.
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// id-kp-serverAuth (RFC 5280 section 4.2.1.12).
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 
 /// Why a relay's certificate does not verify.
 pub enum VerifyError {
@@ -28,7 +39,13 @@ pub enum VerifyError {
     OtherKey,
     /// It is issued by a certificate with this subject, which is in the file but cannot be an anchor.
     UnfitCa(String, Unfit),
-    /// Anything else, in the words of the TLS library.
+    /// The CA with this subject, on which it depends, has an RSA key that is too short or too long.
+    KeyOfCa(String, RsaLength),
+    /// It, or a CA's certificate that it depends on, cannot be used.
+    Flaw(Flaw),
+    /// Its CAs may not have issued it, or are too many.
+    Chain(ChainFlaw),
+    /// Anything else, by the name that the TLS library has for it.
     Other(String),
 }
 
@@ -40,6 +57,10 @@ pub enum Unfit {
     NotYetValid(u64),
     /// It does not say that it belongs to a CA (RFC 5280 section 4.2.1.9).
     NoCa,
+    /// It says that it does not belong to a CA.
+    SaysNoCa,
+    /// It has names of servers.
+    HasNames,
 }
 
 /// A relay's certificate that does not verify, and what it was verified with.
@@ -56,40 +77,118 @@ pub struct Rejected<'a> {
     pub pinned: bool,
     /// The control file where another PEM file can be configured for this relay.
     pub place: &'a str,
+    /// The library can parse the relay's own certificate.
+    pub is_readable: bool,
+    /// The library can parse the others.
+    pub are_others_readable: bool,
+    /// The relay's own certificate is for this name.
+    pub has_name: bool,
 }
 
 impl Rejected<'_> {
-    /// What is wrong with it, and what to do about that.
-    pub fn diagnosis(&self, error: &VerifyError) -> CertificateCause {
-        let (file, place) = (self.trusted.to_string(), self.place.to_owned());
-        // An error about dates can be about another certificate of the chain.
-        let whose = |limit: &u64| match validity(self.leaf) {
-            Some((from, until)) if [from, until].contains(limit) => Whose::Leaf,
-            _ => Whose::Ca,
-        };
+    /// What is wrong with it, and what to do about that. All that has to be done for this certificate is said at once: that it can be
+    /// trusted itself only if it will verify then.
+    pub fn diagnosis(&self, error: VerifyError) -> CertificateCause {
+        let file = self.trusted.to_string();
         match error {
-            VerifyError::Expired(limit) => CertificateCause::Expired { whose: whose(limit), date: date(*limit) },
+            VerifyError::Expired(limit) => {
+                CertificateCause::Expired { whose: self.whose_limit(limit), date: date(limit) }
+            }
             VerifyError::NotYetValid(limit) => {
-                CertificateCause::NotYetValid { whose: whose(limit), date: date(*limit) }
+                CertificateCause::NotYetValid { whose: self.whose_limit(limit), date: date(limit) }
             }
-            VerifyError::WrongName => match names(self.leaf) {
-                names if names.is_empty() => CertificateCause::NoNames,
-                names => CertificateCause::WrongName { names: first_names(&names), name: self.name.to_owned() },
+            VerifyError::WrongName => self.wrong_name(None),
+            VerifyError::Flaw(what) if self.pinned => CertificateCause::Unusable { file, what },
+            VerifyError::Flaw(what) if !self.is_readable || self.is_never_valid(&what) => {
+                CertificateCause::Flawed { whose: Whose::Leaf, what, pin: Pin::DoesNotHelp }
+            }
+            VerifyError::Other(name) if self.pinned => CertificateCause::Library { name },
+            error => match odd_rsa_key(self.leaf) {
+                Some(length) => {
+                    let what = Flaw::RsaKey { length };
+                    CertificateCause::Flawed { whose: Whose::Leaf, what, pin: Pin::DoesNotHelp }
+                }
+                None if self.has_name => self.not_trusted(error, self.place.to_owned()),
+                None => self.wrong_name(Some(error)),
             },
-            VerifyError::UnfitCa(ca, Unfit::Expired(limit)) => {
-                CertificateCause::CaExpired { ca: ca.clone(), file, date: date(*limit) }
+        }
+    }
+
+    /// It is not for the relay's name; and not trusted either, for this reason.
+    fn wrong_name(&self, error: Option<VerifyError>) -> CertificateCause {
+        let name = self.name.to_owned();
+        let (names, misplaced) = names_and_misplaced(self.leaf);
+        let also = error.map_or(Also::Nothing, |error| {
+            // Its name decides which directory counts.
+            let why = self.not_trusted(error, Placeholder::CafileOfThatName.to_string());
+            Also::Issuer { why: Box::new(why) }
+        });
+        let this = misplaced.iter().find(|address| name.parse() == Ok(**address));
+        match (this, misplaced.first()) {
+            (None, None) if names.is_empty() => CertificateCause::NoNames,
+            (Some(address), _) if !names.is_empty() => {
+                let (address, others) = (address.to_string(), OtherNames::Some { names: first_names(&names) });
+                CertificateCause::AddressAsName { address, others, also }
             }
-            VerifyError::UnfitCa(ca, Unfit::NotYetValid(limit)) => {
-                CertificateCause::CaNotYetValid { ca: ca.clone(), file, date: date(*limit) }
+            (Some(address), _) | (None, Some(address)) if names.is_empty() => {
+                let (address, others) = (address.to_string(), OtherNames::None);
+                CertificateCause::AddressAsName { address, others, also: Also::Nothing }
             }
-            VerifyError::UnfitCa(ca, Unfit::NoCa) => CertificateCause::IssuerNoCa { issuer: ca.clone(), file, place },
-            VerifyError::Other(why) if self.pinned => CertificateCause::Unusable { file, why: why.clone() },
+            _ => CertificateCause::WrongName { names: first_names(&names), name, also },
+        }
+    }
+
+    /// It is not issued by a CA that is trusted, or not so that it can be verified. It verifies when it is trusted itself.
+    fn not_trusted(&self, error: VerifyError, place: String) -> CertificateCause {
+        let file = self.trusted.to_string();
+        let pin = Pin::Helps { place: place.clone() };
+        match error {
+            VerifyError::UnfitCa(issuer, unfit) => match unfit {
+                Unfit::Expired(limit) => CertificateCause::CaExpired { ca: issuer, file, date: date(limit) },
+                Unfit::NotYetValid(limit) => CertificateCause::CaNotYetValid { ca: issuer, file, date: date(limit) },
+                Unfit::NoCa => CertificateCause::IssuerNoCa { issuer, file, place },
+                Unfit::SaysNoCa => CertificateCause::IssuerSaysNoCa { issuer, file, pin },
+                Unfit::HasNames => CertificateCause::IssuerHasNames { issuer, file, pin },
+            },
             _ if is_self_signed(self.leaf) => CertificateCause::SelfSigned { place },
             _ if is_ca(self.leaf) => CertificateCause::OfCa { place },
             VerifyError::UnknownIssuer => CertificateCause::UnknownIssuer { issuer: self.last_issuer(), file, place },
             VerifyError::OtherKey => CertificateCause::OtherKey { issuer: self.last_issuer(), file, place },
-            VerifyError::Other(why) => CertificateCause::Library { why: why.clone() },
+            VerifyError::KeyOfCa(ca, length) => CertificateCause::KeyOfCa { ca, length, pin },
+            VerifyError::Flaw(what) => CertificateCause::Flawed { whose: self.whose_flaw(&what), what, pin },
+            VerifyError::Chain(what) => CertificateCause::Chain { what, pin },
+            VerifyError::Other(name) => CertificateCause::Library { name },
+            VerifyError::Expired(_) | VerifyError::NotYetValid(_) | VerifyError::WrongName => self.diagnosis(error), // not seen here
         }
+    }
+
+    /// Whose first or last second this is: an error about dates can be about another certificate of the chain.
+    fn whose_limit(&self, limit: u64) -> Whose {
+        match validity(self.leaf) {
+            Some((from, until)) if [from, until].contains(&limit) => Whose::Leaf,
+            _ => Whose::Ca,
+        }
+    }
+
+    /// This flaw is that of the relay's own certificate whose end is before its beginning.
+    fn is_never_valid(&self, flaw: &Flaw) -> bool {
+        matches!(flaw, Flaw::NeverValid) && validity(self.leaf).is_some_and(|(from, until)| from > until)
+    }
+
+    /// Which certificate of the chain has this flaw.
+    fn whose_flaw(&self, flaw: &Flaw) -> Whose {
+        let Some(leaf) = read(self.leaf) else { return Whose::LeafOrCa };
+        let is_leaf = match flaw {
+            Flaw::NeverValid => self.is_never_valid(flaw),
+            Flaw::NotForServers => !is_for_servers(&leaf),
+            Flaw::Signature { algorithm } | Flaw::SignatureByKey { algorithm, .. } => {
+                oid::name(&leaf.signature_algorithm().oid) == *algorithm
+            }
+            Flaw::Malformed | Flaw::NotVersion3 | Flaw::CriticalExtension | Flaw::RsaKey { .. } => {
+                return if self.are_others_readable { Whose::LeafOrCa } else { Whose::Ca };
+            }
+        };
+        if is_leaf { Whose::Leaf } else { Whose::Ca }
     }
 
     /// The issuer at the top of the chain that the relay sent.
@@ -113,6 +212,44 @@ fn first_names(names: &[String]) -> Names {
     let more = names.len().saturating_sub(SHOWN);
     let names = names[..names.len().min(SHOWN)].join(", ");
     if more > 0 { Names::First { names, more } } else { Names::All { names } }
+}
+
+/// The length of a certificate's RSA key, if the library does not take it.
+pub fn odd_rsa_key(der: &[u8]) -> Option<RsaLength> {
+    let certificate = read(der)?;
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    if key.algorithm.oid != RSA {
+        return None;
+    }
+    // RFC 8017 appendix A.1.1: a SEQUENCE of the modulus and the exponent.
+    let key = AnyRef::from_der(key.subject_public_key.as_bytes()?).ok()?;
+    let modulus = UintRef::decode(&mut SliceReader::new(key.value()).ok()?).ok()?;
+    odd_length(modulus.as_bytes().len())
+}
+
+/// The length of an RSA key with so many octets, if the library does not take it.
+fn odd_length(octets: usize) -> Option<RsaLength> {
+    match octets * 8 {
+        bits @ ..2048 => Some(RsaLength::Short { bits }),
+        2048..=8192 => None,
+        bits => Some(RsaLength::Long { bits }),
+    }
+}
+
+/// The issuer of a certificate, if that is signed by an RSA key of a length that the library does not take. The signature is as long as
+/// the key (RFC 8017 section 8), so the issuer's certificate is not needed.
+pub fn odd_rsa_issuer(der: &[u8]) -> Option<VerifyError> {
+    let certificate = read(der)?;
+    let length = odd_length(certificate.signature().raw_bytes().len())?;
+    let is_rsa = certificate.signature_algorithm().oid.as_bytes().starts_with(&PKCS_1);
+    let issuer = short(certificate.tbs_certificate().issuer().to_string());
+    is_rsa.then_some(VerifyError::KeyOfCa(issuer, length))
+}
+
+/// Whether a certificate may be a server's. Without extendedKeyUsage it may (RFC 5280 section 4.2.1.12).
+fn is_for_servers(certificate: &CertificateInner<Raw>) -> bool {
+    let usage = certificate.tbs_certificate().get_extension::<ExtendedKeyUsage>();
+    usage.is_ok_and(|usage| usage.is_none_or(|(_, ExtendedKeyUsage(purposes))| purposes.contains(&SERVER_AUTH)))
 }
 
 /// Whether a certificate says that it belongs to a CA.
@@ -183,16 +320,37 @@ fn names(der: &[u8]) -> Vec<String> {
 }
 
 fn names_of(certificate: &CertificateInner<Raw>) -> Vec<String> {
-    let names = certificate.tbs_certificate().get_extension().ok().flatten().map(|(_, SubjectAltName(names))| names);
-    let shown = |name: &GeneralName| match name {
+    general_names(certificate).iter().filter_map(shown).collect()
+}
+
+/// A name by which a server can be verified, as a report shows it. None: it is of another kind.
+fn shown(name: &GeneralName) -> Option<String> {
+    match name {
         GeneralName::DnsName(name) => Some(short(name.to_string())),
         GeneralName::IpAddress(octets) => match *octets.as_bytes() {
             [a, b, c, d] => Some(IpAddr::from([a, b, c, d]).to_string()),
             ref octets => Some(IpAddr::from(<[u8; 16]>::try_from(octets).ok()?).to_string()),
         },
         _ => None,
+    }
+}
+
+fn general_names(certificate: &CertificateInner<Raw>) -> Vec<GeneralName> {
+    let names = certificate.tbs_certificate().get_extension().ok().flatten();
+    names.map_or_else(Vec::new, |(_, SubjectAltName(names))| names)
+}
+
+/// The names by which a server can be verified, and the addresses that stand among the DNS names. Those do not count (RFC 9525 section
+/// 6.5).
+fn names_and_misplaced(der: &[u8]) -> (Vec<String>, Vec<IpAddr>) {
+    let Some(certificate) = read(der) else { return (Vec::new(), Vec::new()) };
+    let address = |name: &GeneralName| match name {
+        GeneralName::DnsName(name) => name.to_string().parse().ok(),
+        _ => None,
     };
-    names.iter().flatten().filter_map(shown).collect()
+    let (misplaced, names): (Vec<_>, Vec<_>) =
+        general_names(&certificate).into_iter().partition(|name| address(name).is_some());
+    (names.iter().filter_map(shown).collect(), misplaced.iter().filter_map(address).collect())
 }
 
 /// A Unix time as a date and time in UTC.

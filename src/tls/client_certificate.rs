@@ -1,16 +1,17 @@
 //! The client certificate and its key (RFC 8446 section 4.4.2).
 
-use super::pem;
+use super::certificate::VerifyError;
+use super::{library, pem};
 use crate::cause::tls::{PemCause, TlsCause};
-use crate::policy::Security;
+use crate::policy::{PemFile, Security};
 use memchr::memmem;
 use qmail_auth::secret::Secret;
-use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use rustls::{Error, SignatureScheme};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,16 +33,26 @@ impl ClientCertificate {
         let key =
             memmem::find_iter(&text, "-----BEGIN ").find_map(|at| PrivateKeyDer::from_pem_slice(&text[at..]).ok());
         let key = key.ok_or_else(|| pem::wrong(key_file, PemCause::NoKey))?;
-        let certificate = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-            let (certificate, key, why) = (file.to_string(), key_file.to_string(), error.to_string());
-            TlsCause::NotAPair { certificate, key, why }
-        })?;
+        let certificate =
+            CertifiedKey::from_der(chain, key, provider).map_err(|error| unusable(&error, file, key_file))?;
         Ok(Some(ClientCertificate { certificate: Arc::new(certificate), is_shown: AtomicBool::new(false) }))
     }
 
     /// Whether it was shown, that is, the relay has asked for it.
     pub fn is_shown(&self) -> bool {
         self.is_shown.load(Ordering::Relaxed)
+    }
+}
+
+/// Why certificate and key cannot be used.
+fn unusable(error: &Error, file: &PemFile, key_file: &PemFile) -> TlsCause {
+    match (error, library::verify_error(error)) {
+        (Error::General(_), _) => pem::wrong(key_file, PemCause::KeyOfNoUse), // what the crypto provider says of a key
+        (_, VerifyError::Flaw(what)) => pem::wrong(file, PemCause::FirstCertificate { what }),
+        (Error::InconsistentKeys(_), _) => {
+            TlsCause::NotAPair { certificate: file.to_string(), key: key_file.to_string() }
+        }
+        _ => TlsCause::Library { name: library::name(error) },
     }
 }
 

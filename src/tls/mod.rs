@@ -2,11 +2,14 @@
 //!
 //! There is no socket and no clock here: the SMTP session carries the octets, and the time for verifying certificates is an
 //! argument. `session` is one TLS connection. `verifier` decides about the relay's certificate, with the CAs of `trust`.
-//! `client_certificate` is the certificate that we show. `pem` reads PEM files, and `certificate` reads certificates.
+//! `client_certificate` is the certificate that we show. `pem` reads PEM files, and `certificate` reads certificates. `library` and
+//! `oid` have the words for what the TLS library says.
 //! `session_view` and `pem_check` are for qmail-remote-check.
 
 mod certificate;
 mod client_certificate;
+mod library;
+mod oid;
 mod pem;
 pub mod pem_check;
 mod session;

@@ -35,10 +35,10 @@ pub fn cas(security: &Security, unix: u64) -> Cas {
         let subject = certificate::subject(certificate).unwrap_or_default();
         let until = certificate::validity(certificate).map_or(0, |(_, until)| until);
         match standing {
-            Standing::Unfit(Unfit::NoCa) => found.not_cas.push(subject),
+            Standing::Unfit(Unfit::NoCa | Unfit::SaysNoCa) => found.not_cas.push(subject),
             _ if unix > until => found.expired.push(format!("{subject} at {}", certificate::date(until))),
             Standing::Unfit(_) => {}
-            Standing::Anchor | Standing::Itself => found.has_trusted = true,
+            Standing::Anchor | Standing::Itself(_) => found.has_trusted = true,
         }
     });
     found

@@ -1,15 +1,15 @@
 //! One TLS connection, as its client: received octets go in, and octets to send come out.
 
-use super::Failure;
 use super::client_certificate::ClientCertificate;
 use super::verifier::Verifier;
+use super::{Failure, library};
 use crate::cause::tls::{CertificateCause, TlsCause};
 use crate::policy::{Security, Verification};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, CertificateError, CipherSuite, ClientConfig, ClientConnection, Error, ProtocolVersion};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, Error, ProtocolVersion};
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,7 +65,8 @@ impl Session {
             let state = self.connection.process_new_packets();
             let _ = self.connection.reader().read_to_end(plain); // ends with WouldBlock, or when the relay has closed
             self.closed = state.map_err(|error| self.failure(&error))?.peer_has_closed();
-            taken.map_err(|error| Failure::Relay(TlsCause::NotUnderstood { why: error.to_string() }))?;
+            // The relay sends more than the library keeps. The error has no name of its own.
+            taken.map_err(|_| Failure::Relay(TlsCause::NotUnderstood { name: "BufferFull".to_owned() }))?;
         }
         Ok(())
     }
@@ -150,23 +151,15 @@ impl Session {
             }
             _ => {}
         }
-        use rustls::InvalidMessage::{InvalidContentType, MessageTooLarge, UnknownProtocolVersion};
-        Failure::Relay(match error {
-            Error::AlertReceived(AlertDescription::ProtocolVersion) => TlsCause::OldVersions,
-            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => TlsCause::OldVersions,
-            Error::AlertReceived(alert) => TlsCause::Alert { alert: format!("{alert:?}") },
-            Error::InvalidCertificate(CertificateError::BadSignature) => TlsCause::NoProof,
-            Error::InvalidMessage(what @ (InvalidContentType | MessageTooLarge | UnknownProtocolVersion)) => {
-                return Failure::NotTls(TlsCause::NotTls { what: format!("{what:?}") });
-            }
-            Error::PeerIncompatible(what) => TlsCause::NothingInCommon { what: format!("{what:?}") },
-            other => TlsCause::Library { why: other.to_string() },
-        })
+        if let Some(why) = self.verifier.no_proof.get() {
+            return Failure::Relay(why.clone());
+        }
+        library::failure(error)
     }
 }
 
 fn set_up(error: &Error) -> Failure {
-    Failure::SetUp(TlsCause::Library { why: error.to_string() })
+    Failure::SetUp(TlsCause::Library { name: library::name(error) })
 }
 
 /// A clock that stands still: nothing here reads the system's.

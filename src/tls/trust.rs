@@ -16,8 +16,9 @@ const FOR_ALL: &str = "control/tlscafile";
 pub enum Standing {
     /// It is an anchor: certificates that it has issued are trusted.
     Anchor,
-    /// It belongs to a server: only this certificate itself is trusted.
-    Itself,
+    /// It belongs to a server: only this certificate itself is trusted. If it has issued others, this is why they are not. None: it
+    /// cannot be parsed.
+    Itself(Option<Unfit>),
     /// It would be an anchor, except for this.
     Unfit(Unfit),
 }
@@ -62,12 +63,13 @@ impl Trusted {
     /// What a certificate is trusted for. One with names is a server's, whatever it says about being a CA: some tools mark every
     /// certificate as one. Old CAs do not say that they are CAs. One that cannot be parsed cannot be an anchor.
     fn standing(&self, der: &[u8], unix: u64) -> Standing {
-        let Some(claims) = claims(der) else { return Standing::Itself };
+        let Some(claims) = claims(der) else { return Standing::Itself(None) };
         let (from, until) = claims.validity;
         match claims.is_ca {
-            _ if !self.is_bundle && claims.has_names => Standing::Itself,
-            None | Some(false) if self.is_for_all => Standing::Unfit(Unfit::NoCa),
-            Some(false) if !self.is_bundle => Standing::Itself,
+            _ if !self.is_bundle && claims.has_names => Standing::Itself(Some(Unfit::HasNames)),
+            None if self.is_for_all => Standing::Unfit(Unfit::NoCa),
+            Some(false) if self.is_for_all => Standing::Unfit(Unfit::SaysNoCa),
+            Some(false) if !self.is_bundle => Standing::Itself(Some(Unfit::SaysNoCa)),
             _ if unix > until => Standing::Unfit(Unfit::Expired(until)),
             _ if unix < from => Standing::Unfit(Unfit::NotYetValid(from)),
             _ => Standing::Anchor,

@@ -1,9 +1,9 @@
 //! Verifies the relay's certificate. The CAs are read only then, so a connection without verification does not pay for them.
 
-use super::Failure;
 use super::certificate::{self, Rejected, Unfit, VerifyError};
 use super::trust::{Standing, Trusted};
-use crate::cause::tls::{CertificateCause, TlsCause};
+use super::{Failure, library};
+use crate::cause::tls::{CertificateCause, Flaw, TlsCause};
 use crate::policy::{Security, Verification};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -29,6 +29,8 @@ pub struct Verifier {
     pub result: OnceLock<Result<(), Failure>>,
     /// The relay's certificate if it does not verify. The TLS library forgets it when the handshake fails.
     pub rejected: OnceLock<CertificateDer<'static>>,
+    /// Why the relay has not proved that it has its certificate's key, if so.
+    pub no_proof: OnceLock<TlsCause>,
 }
 
 /// The certificates that the relay sent, and the name and time to verify them for.
@@ -68,7 +70,7 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => {
                     let why = self.diagnosis(&chain, anchors, &error);
                     let answer = if self.verification == Verification::Advisory { Ok(()) } else { Err(error) };
-                    (answer, Err(Failure::Relay(TlsCause::Certificate { why })))
+                    (answer, Err(Failure::Relay(TlsCause::Certificate { why: why.into() })))
                 }
             },
         };
@@ -85,7 +87,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(|| verify_tls12_signature(message, cert, dss, &self.algorithms))
+        self.signature(cert, || verify_tls12_signature(message, cert, dss, &self.algorithms))
     }
 
     fn verify_tls13_signature(
@@ -94,7 +96,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(|| verify_tls13_signature(message, cert, dss, &self.algorithms))
+        self.signature(cert, || verify_tls13_signature(message, cert, dss, &self.algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -119,6 +121,7 @@ impl Verifier {
             algorithms: provider.signature_verification_algorithms,
             result: OnceLock::new(),
             rejected: OnceLock::new(),
+            no_proof: OnceLock::new(),
         }
     }
 
@@ -126,10 +129,19 @@ impl Verifier {
     /// make a certificate and sign with its key.
     fn signature(
         &self,
+        certificate: &CertificateDer,
         verify: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
         match self.result.get() {
-            Some(Ok(())) => verify(),
+            Some(Ok(())) => verify().inspect_err(|error| {
+                if let Error::InvalidCertificate(_) = error {
+                    // The library says the same of a key of a length that it does not take.
+                    let _ = self.no_proof.set(match certificate::odd_rsa_key(certificate) {
+                        Some(length) => TlsCause::KeyOfRelay { what: Flaw::RsaKey { length } },
+                        None => TlsCause::NoProof,
+                    });
+                }
+            }),
             _ => Ok(HandshakeSignatureValid::assertion()),
         }
     }
@@ -163,7 +175,10 @@ impl Verifier {
             match standing {
                 Standing::Anchor => drop(found.roots.add(CertificateDer::from(certificate))),
                 Standing::Unfit(why) => found.unfit.push((certificate.to_vec(), why)),
-                Standing::Itself => {}
+                Standing::Itself(Some(why)) if certificate != chain.end_entity.as_ref() => {
+                    found.unfit.push((certificate.to_vec(), why));
+                }
+                Standing::Itself(_) => {}
             }
         })?;
         Ok(found)
@@ -171,6 +186,7 @@ impl Verifier {
 
     /// Why the chain does not verify, in the words of a report.
     fn diagnosis(&self, chain: &Chain, anchors: Anchors, error: &Error) -> CertificateCause {
+        let end_entity = ParsedCertificate::try_from(chain.end_entity);
         let rejected = Rejected {
             leaf: chain.end_entity,
             others: chain.intermediates.iter().map(AsRef::as_ref).collect(),
@@ -178,11 +194,18 @@ impl Verifier {
             trusted: &self.trusted.file,
             pinned: anchors.pinned,
             place: &self.place,
+            is_readable: end_entity.is_ok(),
+            are_others_readable: chain.intermediates.iter().all(|other| EndEntityCert::try_from(other).is_ok()),
+            has_name: end_entity.is_ok_and(|parsed| verify_server_name(&parsed, chain.server_name).is_ok()),
         };
-        rejected.diagnosis(&match verify_error(error) {
+        rejected.diagnosis(match library::verify_error(error) {
             VerifyError::WrongName => VerifyError::WrongName, // then the issuer is trusted
             error if anchors.pinned => error,
-            error => self.unfit_issuer(chain, anchors.unfit).unwrap_or(error),
+            error => match (self.unfit_issuer(chain, anchors.unfit), error) {
+                (Some(unfit), _) => unfit,
+                (None, VerifyError::OtherKey) => odd_key_of_ca(chain, &anchors.roots).unwrap_or(VerifyError::OtherKey),
+                (None, error) => error,
+            },
         })
     }
 
@@ -198,20 +221,26 @@ impl Verifier {
     }
 }
 
-/// The library's error as the kinds that a report tells apart.
-fn verify_error(error: &Error) -> VerifyError {
-    match error {
-        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
-            VerifyError::Expired(not_after.as_secs())
+/// A CA of the chain with an RSA key of a length that the library does not take. It calls a signature by such a key a bad one.
+fn odd_key_of_ca(chain: &Chain, roots: &RootCertStore) -> Option<VerifyError> {
+    let mut certificate = chain.end_entity;
+    for _ in 0..=chain.intermediates.len() {
+        let parsed = EndEntityCert::try_from(certificate).ok()?;
+        if parsed.issuer() == parsed.subject() {
+            return None; // nobody needs what it says of itself
         }
-        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
-            VerifyError::NotYetValid(not_before.as_secs())
+        if let Some(odd) = certificate::odd_rsa_issuer(certificate) {
+            return Some(odd);
         }
-        Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => VerifyError::WrongName,
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => VerifyError::UnknownIssuer,
-        Error::InvalidCertificate(CertificateError::BadSignature) => VerifyError::OtherKey,
-        other => VerifyError::Other(other.to_string()),
+        if roots.roots.iter().any(|root| root.subject.as_ref() == parsed.issuer()) {
+            return None;
+        }
+        let issued = |other: &&CertificateDer| {
+            EndEntityCert::try_from(*other).is_ok_and(|other| other.subject() == parsed.issuer())
+        };
+        certificate = chain.intermediates.iter().find(issued)?;
     }
+    None
 }
 
 /// Verifies the dates of a certificate that is trusted itself: the library would also demand an issuer.

@@ -1,10 +1,12 @@
 //! Certificates made for a test: authorities, and what they issue, good and bad.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fs;
 use std::process::Command;
 
 /// An RSA key, since the library that makes the certificates cannot make one. It protects nothing.
@@ -191,6 +193,75 @@ fn rsa(bits: usize) -> KeyPair {
     let size = format!("rsa_keygen_bits:{bits}");
     let made = Command::new("openssl").args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", &size]).output();
     KeyPair::from_pem(&String::from_utf8(made.expect("openssl is needed").stdout).unwrap()).unwrap()
+}
+
+/// Certificates made by openssl(1): the library signs with no RSA key below 2048 bits.
+pub struct Openssl(tempfile::TempDir);
+
+impl Openssl {
+    pub fn new() -> Openssl {
+        let made = Openssl(tempfile::tempdir().unwrap());
+        made.put("config", "[req]\ndistinguished_name = dn\n[dn]\n");
+        made.put("ca", "basicConstraints = critical, CA:TRUE\n");
+        made
+    }
+
+    fn put(&self, file: &str, text: &str) {
+        fs::write(self.0.path().join(file), text).unwrap();
+    }
+
+    fn run(&self, arguments: &str) {
+        let made = Command::new("openssl").args(arguments.split(' ')).current_dir(self.0.path()).output();
+        let made = made.expect("openssl is needed");
+        assert!(made.status.success(), "{arguments}: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// A certificate with this name in it and in the names of its files, issued by another or by itself. `kind` is as `rsa:1024`.
+    fn make(&self, name: &str, kind: &str, issuer: Option<&str>, extensions: &str) -> String {
+        self.run(&format!(
+            "req -new -config config -newkey {kind} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        let by =
+            issuer.map_or(format!("-signkey {name}.key"), |issuer| format!("-CA {issuer}.pem -CAkey {issuer}.key"));
+        self.run(&format!(
+            "x509 -req -sha256 -in {name}.csr {by} -set_serial 77 -days 3000 -extfile {extensions} -out {name}.pem"
+        ));
+        fs::read_to_string(self.0.path().join(format!("{name}.pem"))).unwrap()
+    }
+
+    /// A CA with an RSA key of so many bits.
+    pub fn ca(&self, name: &str, bits: usize, issuer: Option<&str>) -> String {
+        self.make(name, &format!("rsa:{bits}"), issuer, "ca")
+    }
+
+    pub fn key_pem(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(format!("{name}.key"))).unwrap()
+    }
+
+    /// What this CA issues for a server of this name, and its key. The kind of that is as `rsa:1024`.
+    pub fn issue(&self, name: &str, kind: &str, issuer: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        self.put("server", &format!("subjectAltName = DNS:{name}\nbasicConstraints = CA:FALSE\n"));
+        let pem = self.make(name, kind, Some(issuer), "server");
+        let key = PrivateKeyDer::from_pem_file(self.0.path().join(format!("{name}.key"))).unwrap();
+        (CertificateDer::from_pem_slice(pem.as_bytes()).unwrap(), key)
+    }
+}
+
+pub fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+pub fn pem(der: &CertificateDer) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
+}
+
+/// The certificate with these octets in the place of others. Nothing is verified of it, since a flaw is found before.
+pub fn changed(certificate: &CertificateDer, from: &[u8], to: &[u8]) -> CertificateDer<'static> {
+    let mut octets = certificate.to_vec();
+    let places: Vec<usize> = (0..octets.len() - from.len()).filter(|&at| octets[at..].starts_with(from)).collect();
+    assert!(!places.is_empty(), "{from:?} is not in it");
+    places.iter().for_each(|&at| octets[at..at + to.len()].copy_from_slice(to));
+    octets.into()
 }
 
 fn named(name: &str, names: &[&str]) -> CertificateParams {

@@ -2,7 +2,7 @@
 //! was tried before.
 
 use crate::cause::login::{TlsDemand, WhyInClear};
-use crate::cause::tls::{NoTls, TlsNeed};
+use crate::cause::tls::{Instead, NoTls, TlsNeed};
 use crate::cause::{AddressFailure, Because, Cause, Duplicate, LoggedIn, LoginCause, Note, Refusal, User};
 use crate::policy::{Security, TlsPolicy};
 use crate::report::{RecipientReport, Verdict};
@@ -176,9 +176,19 @@ impl Reporter<'_> {
         self.no_tls(if *policy == TlsPolicy::None {
             NoTls::SwitchedOff { file, need }
         } else {
-            NoTls::NotOffered { need }
+            NoTls::NotOffered { instead: self.instead_of_starttls(), need }
         })
         .into()
+    }
+
+    /// The other port where a relay has TLS (RFC 8314 section 3.3). What has no route has no port; nor is there a bridge on loopback
+    /// that has it.
+    fn instead_of_starttls(&self) -> Instead {
+        if self.relay.is_direct || self.peer.to_canonical().is_loopback() {
+            return Instead::Nowhere;
+        }
+        let name = &self.relay.name;
+        Instead::Port465 { host: if name.contains(':') { format!("[{name}]") } else { name.clone() } }
     }
 
     /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.

@@ -193,7 +193,8 @@ fn a_certificate_that_stands_in_a_cafile() {
         (
             "a critical extension",
             Identity::self_signed(&names, true, critical),
-            "pinned.pem (of control/tlscafile), but cannot be used",
+            "pinned.pem (of control/tlscafile), but cannot be used: it has a critical extension that this program does not know; \
+             the relay needs another",
         ),
     ];
     for (case, identity, says) in cases {
@@ -206,7 +207,11 @@ fn a_certificate_that_stands_in_a_cafile() {
         let pretender = Authority::pretender("other.example", is_ca);
         let control = [("tlscafile", "control/pinned.pem"), ("pinned.pem", &pretender.pem[..])];
         let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
-        check("one that issues others", &outcome, "it is issued by CN=other.example, unknown to ");
+        check("one that issues others", &outcome, "it is issued by CN=other.example, whose certificate in ");
+        let says = "has names of servers (subjectAltName), so it is trusted for itself alone and not as a CA; put one of the CA there \
+                    without such names; or, if it is known to be the relay's own, save it as a PEM file and write the path of that \
+                    into control/relays/relay.example/cafile. ";
+        check("one that issues others", &outcome, says);
     }
     // Another certificate for the same name and by the same name is another one.
     let [pinned, shown] = [0, 1].map(|_| Identity::self_signed(&names, true, |_| {}));
@@ -238,11 +243,14 @@ fn cas_that_are_none() {
         params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 19], constraints));
     });
     let other_key = Authority::new("My CA").pem;
-    let is_over = "the CA CN=My CA of {} expired at 2020-02-03T00:00:00Z; put its new certificate there";
+    let is_over = "the CA CN=My CA of {} expired at 2020-02-03T00:00:00Z; put its new certificate there; or the clock of this machine is \
+                   wrong. ";
     let is_early = "the CA CN=My CA of {} is not valid before 2200-03-04T00:00:00Z; check the clock of this machine";
     let says_nothing = "it is issued by CN=My CA, whose certificate in {} does not say that it is a CA; put one there that does, or \
                         write the path of a PEM file with it into control/relays/relay.example/cafile, to trust it for this relay alone";
-    let unknown = "it is issued by CN=My CA, unknown to {}";
+    let says_no = "it is issued by CN=My CA, whose certificate in {} says that it is not a CA; put one there that is; or, if it is \
+                   known to be the relay's own, save it as a PEM file and write the path of that into \
+                   control/relays/relay.example/cafile. ";
     fs::create_dir_all("/etc/ssl/certs").unwrap();
     for (case, pem, for_all, for_one, in_bundle) in [
         ("good", ca.pem.clone(), "", "", ""),
@@ -253,7 +261,7 @@ fn cas_that_are_none() {
         ("not yet valid", early, is_early, is_early, is_early),
         ("without basicConstraints", mute.clone(), says_nothing, "", ""),
         ("without basicConstraints, and with", mute.clone() + &ca.pem, "", "", ""),
-        ("no CA", no_ca, says_nothing, unknown, ""),
+        ("no CA", no_ca, says_no, says_no, ""),
         ("a CA by what cannot be read", far, "", "", ""),
     ] {
         let places = [

@@ -1,7 +1,7 @@
 //! A certificate of ours: shown to a relay that asks for it, and the login where there is no password.
 
 use crate::support::Home;
-use crate::support::certificate::Authority;
+use crate::support::certificate::{Authority, Openssl, changed, pem};
 use crate::support::namespace::{RELAY, inside};
 use crate::support::server::{Action, Event, Rules, Server, Tls};
 use rustls::RootCertStore;
@@ -82,7 +82,8 @@ fn a_certificate_of_ours() {
     for (rules, says) in [
         (
             Rules::default(),
-            "no STARTTLS is offered: stripped on the way, or the wrong port? the client certificate needs it",
+            "no STARTTLS is offered: stripped on the way, or the wrong port? try port 465 first (:relay.example:465); the client \
+             certificate needs it",
         ),
         (Rules::over_tls(stranger), "it is issued by CN=Stranger CA"),
     ] {
@@ -131,7 +132,10 @@ fn a_certificate_of_ours() {
             &[("clientcert", "control/our.pem"), ("clientkey", "/dev/zero")],
             "/dev/zero (of control/relays/relay.example/clientkey): not a regular file",
         ),
-        (&[("clientcert", "control/ca.pem"), ("clientkey", "control/our.key")], "do not go together"),
+        (
+            &[("clientcert", "control/ca.pem"), ("clientkey", "control/our.key")],
+            "/our.key (of control/relays/relay.example/clientkey) do not go together: the key is not that of the first certificate. (#4.7.5)",
+        ),
         (
             &[("clientcert", "control/our.key"), ("clientkey", "control/our.key")],
             "our.key (of control/relays/relay.example/clientcert): no certificate in it",
@@ -143,6 +147,10 @@ fn a_certificate_of_ours() {
     // As people make the files.
     let utf16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
     let joined = ours.pem.trim_end().to_owned() + &ours.key_pem;
+    let openssl = Openssl::new();
+    openssl.ca("Short", 1024, None);
+    let version_1 = pem(&changed(&ours.der, &[0xa0, 3, 2, 1, 2], &[0xa0, 3, 2, 1, 0]));
+    let broken = pem(&changed(&ours.der, &[0x30, 0x82], &[0x30, 0x83]));
     let marked = |text: &str| format!("\u{feff}{text}");
     for (case, certificate, key, says) in [
         ("marks", marked(&ours.pem), marked(&ours.key_pem), ""),
@@ -160,6 +168,25 @@ fn a_certificate_of_ours() {
             ours.pem.clone(),
             utf16(&ours.key_pem),
             "/b (of control/relays/relay.example/clientkey): UTF-16, ",
+        ),
+        (
+            "a short RSA key",
+            ours.pem.clone(),
+            openssl.key_pem("Short"),
+            "/b (of control/relays/relay.example/clientkey): the key in it cannot be used: only RSA of 2048 to 4096 bits, ECDSA on P-256 \
+             or P-384, and Ed25519 in PKCS#8 can. (#4.7.5)",
+        ),
+        (
+            "version 1",
+            version_1,
+            ours.key_pem.clone(),
+            "/a (of control/relays/relay.example/clientcert): the first certificate in it is not of X.509 version 3. (#4.7.5)",
+        ),
+        (
+            "malformed",
+            broken,
+            ours.key_pem.clone(),
+            "/a (of control/relays/relay.example/clientcert): the first certificate in it is malformed. (#4.7.5)",
         ),
     ] {
         let files = [("clientcert", "control/relays/relay.example/a"), ("clientkey", "control/relays/relay.example/b")];

@@ -65,7 +65,12 @@ fn failures() -> Vec<(&'static str, Rules, &'static str, Option<&'static str>)> 
             in_clear,
         ),
         ("a line instead of a ServerHello", raw(b"500 what?\r\n"), "TLS failed: what came is no TLS", in_clear),
-        ("closed in the handshake", raw(b""), "the relay closed the connection in the handshake", in_clear),
+        (
+            "closed in the handshake",
+            raw(b""),
+            "the relay closed the connection in the handshake; its log says why",
+            in_clear,
+        ),
         (
             "octets in clear behind the 220",
             at_starttls(&format!("220 go\r\n{injected}")),
@@ -101,7 +106,8 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
         (
             "expired",
             with(&ca.issue_expired(&NAMES)),
-            "it expired at 2020-02-03T00:00:00Z; the relay must renew it",
+            "it expired at 2020-02-03T00:00:00Z; ask the relay's owner to renew it: mail that needs it waits until then; or the clock \
+             of this machine is wrong",
             unverified,
         ),
         (

@@ -61,7 +61,7 @@ fn close_notify() {
         talk.delivery.happened(Happened::Received(0, &octets));
         talk.closed();
         talk.not_connected();
-        assert!(talk.report().contains("right after the handshake"), "{}", talk.report());
+        assert!(talk.report().contains("right after the handshake; its log says why"), "{}", talk.report());
     }
     let mut talk = Talk::new(587, "");
     talk.starttls();

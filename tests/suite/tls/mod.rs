@@ -7,3 +7,4 @@ mod machine;
 mod policy;
 mod records;
 mod session;
+mod words;
