@@ -50,7 +50,7 @@ texts! {
     pub enum Limit {
         None => "",
         NotVerified => ", and the password must not be shown to a relay whose certificate does not verify",
-        InClear => ", without permission to send the password in clear",
+        InClear => "; the other ways would show the password, and need TLS or permission to send it in clear",
     }
 }
 

@@ -34,9 +34,9 @@ texts! {
         Policy { file: String } => "{file} demands it",
         Certificate => "the client certificate needs it",
         Password { user: User, source: String } =>
-            "the password must not go out in clear; to allow it write the user as -{user} in {source}",
+            "the password must not go out in clear; only on a net that nobody else can read write the user as -{user} in {source}",
         PasswordOnLoopback { user: User, source: String } =>
-            "a relay on this machine must be named as localhost or by its address; the password must not go out in clear; to allow it write the user as -{user} in {source}",
+            "a relay on this machine must be named as localhost or by its address; the password must not go out in clear; only on a net that nobody else can read write the user as -{user} in {source}",
     }
 }
 

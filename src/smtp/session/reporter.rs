@@ -64,9 +64,9 @@ impl Reporter<'_> {
             (_, About::Tls) => {
                 Cause::LoginWanted { peer, what: self.login_cause(About::Tls, reply), notes: self.login_before() }
             }
-            (Command::Mail, about) => Cause::SenderRejected { peer, because: self.because(about, reply) },
-            (Command::Data, about) => Cause::DataFailed { peer, because: self.because(about, reply) },
-            (_, about) => Cause::MessageFailed { peer, because: self.because(about, reply) },
+            (Command::Mail, about) => Cause::SenderRejected { peer, because: self.because(command, about, reply) },
+            (Command::Data, about) => Cause::DataFailed { peer, because: self.because(command, about, reply) },
+            (_, about) => Cause::MessageFailed { peer, because: self.because(command, about, reply) },
         };
         self.with_reply(Verdict::new(judgement.fate(), &cause), reply)
     }
@@ -76,7 +76,8 @@ impl Reporter<'_> {
         match verdict::judge_recipient(reply, self.login()) {
             (RecipientFate::Accepted, _) => RecipientReport::accepted(),
             (fate, about) => {
-                let cause = Cause::RecipientRefused { peer: self.peer, because: self.because(about, reply) };
+                let because = self.because(Command::Rcpt(0), about, reply); // whichever: all are alike
+                let cause = Cause::RecipientRefused { peer: self.peer, because };
                 RecipientReport::refused(fate, &cause, &reply.text, self.auth.map(Client::mask))
             }
         }
@@ -105,14 +106,17 @@ impl Reporter<'_> {
         (self.with_reply(cause.into(), reply), why)
     }
 
-    /// A refusal of the mail may be about something of ours. If it is not, it may still be due to the login that we have made.
-    fn because(&self, about: About, reply: &Reply) -> Because {
+    /// A refusal of the mail may be about something of ours. If it is not, it may still be due to the login that we have made. Where
+    /// it is about the sender the login is named; not elsewhere, as a bounce may go to anybody.
+    fn because(&self, command: Command, about: About, reply: &Reply) -> Because {
         let relay = || self.relay.shown.clone();
         match (about, self.auth.filter(|auth| auth.accepted().is_some())) {
             (About::Mail, Some(auth)) if account_refusals::is_of_sender(reply) => {
                 Because::Sender { user: user(auth), relay: relay() }
             }
-            (About::Mail, Some(auth)) => Because::MailAs { user: user(auth), relay: relay() },
+            (About::Mail, Some(auth)) if command == Command::Mail => {
+                Because::MailAs { user: user(auth), relay: relay() }
+            }
             (About::Mail | About::Unknown, _) => Because::Mail,
             (about, _) => Because::Login { what: self.login_cause(about, reply) },
         }
@@ -141,6 +145,7 @@ impl Reporter<'_> {
         Verdict::new(verdict::without_smtputf8(ehlo_was_deferred), &Cause::NonAscii { peer: self.peer })
     }
 
+    /// Why this connection has no TLS.
     fn why_in_clear(&self) -> WhyInClear {
         let Security { policy, directory, .. } = &self.relay.security;
         match (self.tls, self.tls_failure, directory) {
@@ -150,8 +155,7 @@ impl Reporter<'_> {
                 WhyInClear::SwitchedOff { file: format!("{directory}/tls") }
             }
             _ if self.relay.is_direct => WhyInClear::NotOfferedByExchanger,
-            _ if self.relay.name.contains(':') => WhyInClear::NotOffered { host: format!("[{}]", self.relay.name) },
-            _ => WhyInClear::NotOffered { host: self.relay.name.clone() },
+            _ => WhyInClear::NotOffered { host: self.host_in_route() },
         }
     }
 
@@ -187,8 +191,13 @@ impl Reporter<'_> {
         if self.relay.is_direct || self.peer.to_canonical().is_loopback() {
             return Instead::Nowhere;
         }
+        Instead::Port465 { host: self.host_in_route() }
+    }
+
+    /// The relay as a route has it: an IPv6 address in brackets.
+    fn host_in_route(&self) -> String {
         let name = &self.relay.name;
-        Instead::Port465 { host: if name.contains(':') { format!("[{name}]") } else { name.clone() } }
+        if name.contains(':') { format!("[{name}]") } else { name.clone() }
     }
 
     /// Octets came behind the reply to STARTTLS that were not encrypted: somebody on the way wants them taken for the relay's.

@@ -30,7 +30,7 @@ fn tls_that_fails() {
         || with(Rules::default()),
         &[
             "no STARTTLS is offered: stripped on the way, or the wrong port?",
-            "to allow it write the user as -myuser in control/smtproutes line 1",
+            "only on a net that nobody else can read write the user as -myuser in control/smtproutes line 1",
         ],
     );
     broken(
