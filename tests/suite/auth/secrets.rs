@@ -38,7 +38,7 @@ fn a_server_that_repeats_the_digest() {
             let (begin, end) = digest.split_at(12);
             let capitals = digest.to_uppercase();
             Action::reply(format!(
-                "550-MYUSER {capitals}\r\n550-cut {}\r\n550-folded {begin}\r\n550-{end}\r\n550 {} is no run",
+                "550-MYUSER {capitals}\r\n550-cut {}\r\n550-in lines {begin}\r\n550-{end}\r\n550 {} is no run",
                 &digest[5..17],
                 &digest[..7]
             ))
@@ -46,7 +46,7 @@ fn a_server_that_repeats_the_digest() {
         _ => Action::Default,
     });
     let verdict = deliver(rules).0.verdict();
-    assert!(verdict.contains("550-MYUSER <secret>\n550-cut <secret>\n550-folded <secret>\n550 "), "{verdict}");
+    assert!(verdict.contains("550-MYUSER <secret>\n550-cut <secret>\n550-in lines <secret>\n550 "), "{verdict}");
     assert!(verdict.ends_with(" is no run\n"), "{verdict}");
 }
 
