@@ -10,8 +10,18 @@ fn main() {
     // library less that can be missing one day: then the program does not start, and qmail-rspawn bounces the queue.
     println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
     let programs = ["qmail-remote", "qmail-remote-check"]; // the main of each is in c-glue/NAME.c
-    let mut shared =
-        vec!["loop.c", "report.c", "connect.c", "resolve.c", "tcpto.c", "time_limit.c", "clock.c", "core.c"];
+    let mut shared = vec![
+        "loop.c",
+        "report.c",
+        "connect.c",
+        "resolve.c",
+        "tcpto.c",
+        "account.c",
+        "lock.c",
+        "time_limit.c",
+        "clock.c",
+        "core.c",
+    ];
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     let linked_statically = features.split(',').any(|feature| feature == "crt-static"); // script/dist
     if linked_statically {

@@ -1,9 +1,10 @@
 //! qmail-remote-check: shows what would happen to a mail, step by step, without sending one.
 //!
 //! A check runs the same delivery as qmail-remote, but stops after the login, and logs events. `steps` prints these. `config` is
-//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `file_readers` finds out
+//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `accounts` is `--accounts`. `file_readers` finds out
 //! who can read a file.
 
+mod accounts;
 mod arguments;
 pub mod config;
 pub mod convert;
@@ -37,6 +38,9 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             let goal = if options.login { Goal::LoggedIn } else { Goal::LoginKnown };
             let log = Log::to(Rc::new(Recorder::new(options, uid)));
             Ok(Delivery::check(&host, &sender, goal, surroundings, log))
+        }
+        Ok(Command::Accounts) => {
+            Err(report(surroundings, |home| accounts::list(home, surroundings.uid, surroundings.unix)))
         }
         Ok(Command::Config) => Err(report(surroundings, config::config)),
         Ok(Command::Convert { write: false }) => Err(report(surroundings, convert::plan)),

@@ -6,12 +6,13 @@ use crate::event::{Event, Log};
 use crate::report::os_error;
 use crate::text_encoding::{self, MARK};
 use qmail_auth::secret::Secret;
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
 /// A control file that cannot be read or understood. The mail waits until somebody has fixed it.
@@ -44,6 +45,44 @@ pub struct Control {
     pub home: PathBuf,
     /// Receives an event for each file asked for.
     pub log: Log,
+    /// Keeps what was found, where that is wanted.
+    pub seen: Option<Seen>,
+}
+
+/// What was found of the control files that were asked for.
+#[derive(Default)]
+pub struct Seen {
+    /// The names, each with the state of the file. None: there is none.
+    files: RefCell<Vec<(String, Option<FileState>)>>,
+    /// In a file of lines: the number of the first one with the login that was found.
+    logins: RefCell<Vec<(&'static str, usize)>>,
+}
+
+/// What tells a file from another one, and from itself before a change: device, inode, size, and the times of change of the content
+/// and of the inode, in seconds and nanoseconds.
+pub type FileState = [u64; 7];
+
+/// The state of a file.
+pub fn state(file: &Metadata) -> FileState {
+    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()].map(|time| time as u64);
+    let [mtime, mtime_ns, ctime, ctime_ns] = times;
+    [file.dev(), file.ino(), file.size(), mtime, mtime_ns, ctime, ctime_ns]
+}
+
+impl Seen {
+    /// The state of a control file that was asked for, without asking again. The outer None: it was not.
+    pub fn file(&self, name: &str) -> Option<Option<FileState>> {
+        self.files.borrow().iter().find(|(seen, _)| seen == name).map(|(_, state)| *state)
+    }
+
+    /// The number of the first line with the login that was found in this file.
+    pub fn login(&self, file: &str) -> Option<usize> {
+        self.logins.borrow().iter().rev().find(|(seen, _)| *seen == file).map(|(_, number)| *number)
+    }
+
+    fn note(&self, name: &str, state: Option<FileState>) {
+        self.files.borrow_mut().push((name.to_owned(), state));
+    }
 }
 
 impl Control {
@@ -67,7 +106,9 @@ impl Control {
 
     fn octets(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let read = |path: PathBuf| {
-            if fs::metadata(&path)?.file_type().is_fifo() {
+            let file = fs::metadata(&path)?;
+            self.note(name, || Some(state(&file)));
+            if file.file_type().is_fifo() {
                 return Err(io::Error::other(FileError::Fifo)); // opening it would wait for a writer
             }
             fs::read(path)
@@ -77,7 +118,25 @@ impl Control {
 
     /// Whether there is a file or directory of this name.
     pub fn exists(&self, name: &str) -> Result<bool, ControlError> {
-        self.found(name, fs::metadata).map(|metadata| metadata.is_some())
+        let found = self.found(name, fs::metadata)?;
+        found.iter().for_each(|file| self.note(name, || Some(state(file))));
+        Ok(found.is_some())
+    }
+
+    fn note(&self, name: &str, state: impl FnOnce() -> Option<FileState>) {
+        if let Some(seen) = &self.seen {
+            seen.note(name, state());
+        }
+    }
+
+    /// Notes which line of a file is the first with the login that was found: lines with the same login are one to its relay.
+    /// `login` is the end of the line that was found, from the sign before the user on; empty if it has none.
+    pub fn note_login(&self, file: &'static str, content: &[u8], login: &[u8]) {
+        let Some(seen) = self.seen.as_ref().filter(|_| !login.is_empty()) else { return };
+        let ends_line = |at: &usize| strip_blanks(first_line(&content[at + login.len()..])).is_empty();
+        let first = memchr::memmem::find_iter(content, login).find(ends_line).unwrap_or_default();
+        let number = memchr::memchr_iter(b'\n', &content[..first]).count() + 1;
+        seen.logins.borrow_mut().push((file, number));
     }
 
     /// The names in a directory. Empty if there is no directory, or no permission to list it.
@@ -103,6 +162,7 @@ impl Control {
                 if on_the_way.any(|path| path.is_symlink() && !path.exists()) {
                     return Err(ControlError::of(name, ControlCause::DanglingLink));
                 }
+                self.note(name, || None);
                 self.log.notify(&Event::File(name, false));
                 Ok(None)
             }

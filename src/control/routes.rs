@@ -34,7 +34,9 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
         behind = start + memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
     }
     let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
-    best.value().map(|(value, start)| understand(value, number(start))).transpose()
+    let Some((value, start)) = best.value() else { return Ok(None) };
+    control.note_login(FILE, &content, &value[relay_end(value)..]);
+    understand(value, number(start)).map(Some)
 }
 
 /// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There

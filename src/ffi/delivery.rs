@@ -20,12 +20,14 @@ pub struct qmail_auth_delivery {
     name: CString,
     /// What was last to be printed.
     printed: Vec<u8>,
+    /// What is to be written into the memory of the account.
+    pub(super) memory: String,
 }
 
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(delivery: Delivery) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new() })
+        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new(), memory: String::new() })
     }
 }
 
@@ -42,6 +44,10 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
+    /// Take the lock of `port` in the directory `name`.
+    Open,
+    /// Release it, and before that replace the memory in the directory `name` if there is something to write.
+    Release,
     /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
     /// Receive, and send what the kernel takes of `octets`, until `deadline`.
@@ -81,7 +87,8 @@ pub struct qmail_auth_want {
 }
 
 /// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-/// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
+/// the name that the program was executed by; each may be NULL. `pid` is that of the process, `uid` its effective user, `unix_time`
+/// in seconds. Reads the control files.
 ///
 /// # Safety
 /// `argv` points to `argc` NUL-terminated strings, the others are NULL or NUL-terminated.
@@ -93,6 +100,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     cwd: *const c_char,
     execfn: *const c_char,
     pid: u32,
+    uid: u32,
+    unix_time: u64,
 ) -> Box<qmail_auth_delivery> {
     if cfg!(debug_assertions) && std::env::var_os(KEEP).is_some() {
         keep_secrets();
@@ -100,7 +109,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) =
         unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
-    qmail_auth_delivery::boxed(Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn, pid }))
+    let surroundings = Surroundings { qmailhome, cwd, execfn, pid, uid, unix: unix_time };
+    qmail_auth_delivery::boxed(Delivery::new(&arguments, &surroundings))
 }
 
 /// The arguments of main without the program's name.
@@ -132,7 +142,7 @@ pub extern "C" fn qmail_auth_delivery_want(
     now: u64,
     want: Option<&mut MaybeUninit<qmail_auth_want>>,
 ) {
-    let qmail_auth_delivery { delivery, name, printed } = delivery.expect("a delivery");
+    let qmail_auth_delivery { delivery, name, printed, .. } = delivery.expect("a delivery");
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
@@ -160,6 +170,16 @@ pub extern "C" fn qmail_auth_delivery_want(
         Want::Tcpto(path) => {
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
+        }
+        Want::Open(path, port) => {
+            c_name(path.as_os_str().as_bytes());
+            wanted.port = port;
+            (qmail_auth_what::Open, b"")
+        }
+        Want::Release(path, port) => {
+            c_name(path.as_os_str().as_bytes());
+            wanted.port = port;
+            (qmail_auth_what::Release, b"")
         }
         Want::Connect(connect, deadline) => {
             (wanted.address, wanted.port, wanted.deadline) = (from_address(connect.address), connect.port, deadline);

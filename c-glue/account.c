@@ -1,0 +1,86 @@
+/* The directory of an account, HOME/accounts/HOST/USER: the lock of a port there, which one login at a time holds, and the file
+   `memory`, which is replaced under it. All of this only saves failed logins, so any failure is treated as if it did not exist. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "glue.h"
+
+/* A relay may take its time for each login before ours. */
+static struct patience patience = {{{0, 100000}, {60, 0}}, 0};
+
+/* The lock that is held, or -1. */
+static int held = -1;
+
+/* The directory is ours and nobody else can write there, which the delivery has made sure of: what we make in it is ours, too. */
+static int open_ours(const char *name, int flags)
+{
+    return open(name, flags | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+}
+
+/* Returns 0, or -1 where the name would be too long. */
+static int name_of_port(char *name, const struct qmail_auth_want *want, const char *kind)
+{
+    int n = snprintf(name, PATH_MAX, "%s/%u.%s", want->name, (unsigned)want->port, kind);
+
+    return n > 0 && n < PATH_MAX ? 0 : -1;
+}
+
+void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
+{
+    char name[PATH_MAX];
+
+    if (name_of_port(name, want, "open") == 0)
+        held = open_ours(name, O_RDWR);
+    if (held != -1 && lock(held, &patience) == -1) {
+        close(held);
+        held = -1;
+    }
+    qmail_auth_delivery_opened(delivery, now(), unix_time(), held != -1);
+}
+
+/* Whole, or not at all. */
+static int write_file(const char *name, const char *octets, size_t len)
+{
+    int fd = open_ours(name, O_WRONLY | O_TRUNC);
+    ssize_t n = -1;
+
+    if (fd == -1)
+        return -1;
+    do
+        n = write(fd, octets, len);
+    while (n == -1 && errno == EINTR);
+    close(fd);
+    return n == (ssize_t)len ? 0 : -1;
+}
+
+/* Other deliveries read it without the lock, so it changes in one step. Where RLIMIT_FSIZE forbids a file of this size, the signal
+   would end the process. */
+static void replace(const struct qmail_auth_want *want, const char *octets, size_t len)
+{
+    char new[PATH_MAX];
+    char name[PATH_MAX];
+    int n = snprintf(name, sizeof name, "%s/memory", want->name);
+
+    if (n < 0 || n >= PATH_MAX || name_of_port(new, want, "new") == -1)
+        return;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (write_file(new, octets, len) == -1 || rename(new, name) == -1)
+        (void)unlink(new);
+}
+
+void account_release(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
+{
+    size_t len;
+    const char *octets = qmail_auth_delivery_release(delivery, unix_time(), &len);
+
+    if (len > 0)
+        replace(want, octets, len);
+    if (held != -1)
+        close(held);
+    held = -1;
+}

@@ -1,0 +1,88 @@
+//! The text of the file `memory`: writing and reading it. The format is in the head of [`super`].
+
+use super::{Fact, Failure, MOST, Memory, What};
+use std::fmt::{self, Display, Formatter};
+
+/// The most octets of a relay's words.
+const WORDS: usize = 200;
+
+impl Memory {
+    /// Reads the file. None: something in it is odd.
+    pub fn parse(file: &[u8]) -> Option<Memory> {
+        let text = std::str::from_utf8(file).ok().filter(|text| text.len() <= MOST)?;
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let stamp = lines.next()?.strip_prefix("stamp ").filter(|digits| is_hexadecimal(digits))?;
+        let stamp = u64::from_str_radix(stamp, 16).ok()?;
+        Some(Memory { stamp, facts: lines.map(fact).collect::<Option<_>>()? })
+    }
+}
+
+/// The file: what is about the login of this mail first, then all else that has room.
+impl Display for Memory {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = format!("stamp {:016x}\n", self.stamp);
+        for Fact { source, what } in &self.facts {
+            let failure = |word, Failure { count, at, until, words }: &Failure| {
+                format!("{word} {count} {at} {until} {source} {words}\n")
+            };
+            let line = match what {
+                What::Good(mechanism) => format!("good {mechanism} {source}\n"),
+                What::No(mechanism) => format!("no {mechanism} {source}\n"),
+                What::Refused(of) => failure("refused", of),
+                What::Deferred(of) => failure("deferred", of),
+            };
+            if text.len() + line.len() <= MOST {
+                text += &line;
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+/// Reads one line.
+fn fact(line: &str) -> Option<Fact> {
+    let (word, rest) = line.split_once(' ')?;
+    let name = |rest: &str| {
+        let (mechanism, source) = rest.split_once(' ')?;
+        Some((word_of(mechanism)?, word_of(source)?))
+    };
+    let (what, source) = match word {
+        "good" => name(rest).map(|(mechanism, source)| (What::Good(mechanism), source))?,
+        "no" => name(rest).map(|(mechanism, source)| (What::No(mechanism), source))?,
+        "refused" => failure(rest).map(|(failure, source)| (What::Refused(failure), source))?,
+        "deferred" => failure(rest).map(|(failure, source)| (What::Deferred(failure), source))?,
+        _ => return None,
+    };
+    Some(Fact { source, what })
+}
+
+fn failure(rest: &str) -> Option<(Failure, String)> {
+    let mut words = rest.splitn(5, ' ');
+    let count = words.next()?.parse().ok().filter(|count| *count > 0)?;
+    let (at, until) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let source = word_of(words.next()?)?;
+    let words = words.next().filter(|words| one_line(words) == *words)?.to_owned();
+    Some((Failure { count, at, until, words }, source))
+}
+
+fn is_hexadecimal(digits: &str) -> bool {
+    digits.len() == 16 && digits.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
+fn word_of(text: &str) -> Option<String> {
+    let is_word = !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+    is_word.then(|| text.to_owned())
+}
+
+/// Words of a relay as one line that is not too long. It is shown to people, so control characters are replaced.
+pub(super) fn one_line(words: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    let mut line = String::new();
+    for c in words.trim().chars().map(shown) {
+        if line.len() + c.len_utf8() > WORDS {
+            break;
+        }
+        line.push(c);
+    }
+    line.trim_end().to_owned()
+}
