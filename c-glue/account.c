@@ -1,4 +1,4 @@
-/* The directory of an account, HOME/accounts/HOST/USER: the lock of a port there, which one login at a time holds, and the file
+/* The directory of an account, HOME/accounts/HOST/USER: the locks of a port there, one of which each login holds, and the file
    `memory`, which is replaced under it. All of this only saves failed logins, so any failure is treated as if it did not exist. */
 
 #include <errno.h>
@@ -13,8 +13,13 @@
 /* A relay may take its time for each login before ours. */
 static struct patience patience = {{{0, 100000}, {60, 0}}, 0};
 
-/* The lock that is held, or -1. */
+/* The locks of a port, and the file that the one who holds it may write. */
+static const char *const locks[] = {"open", "open2"};
+static const char *const files[] = {"new", "new2"};
+
+/* The lock that is held, or -1; and which of them it is. */
 static int held = -1;
+static size_t number;
 
 /* The directory is ours and nobody else can write there, which the delivery has made sure of: what we make in it is ours, too. */
 static int open_ours(const char *name, int flags)
@@ -30,16 +35,30 @@ static int name_of_port(char *name, const struct qmail_auth_want *want, const ch
     return n > 0 && n < PATH_MAX ? 0 : -1;
 }
 
-void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
+/* Holds this lock if it is to be had: at once, or with patience. */
+static void hold(const struct qmail_auth_want *want, size_t which, int is_patient)
 {
     char name[PATH_MAX];
 
-    if (name_of_port(name, want, "open") == 0)
+    number = which;
+    if (name_of_port(name, want, locks[which]) == 0)
         held = open_ours(name, O_RDWR);
-    if (held != -1 && lock(held, &patience) == -1) {
+    if (held != -1 && (is_patient ? lock(held, &patience) : lock_at_once(held)) == -1) {
         close(held);
         held = -1;
     }
+}
+
+/* Where all are held, which one to wait for differs by time. */
+void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
+{
+    size_t first = (size_t)now() % want->locks;
+    size_t i;
+
+    for (i = 1; i < want->locks && held == -1; i++)
+        hold(want, (first + i) % want->locks, 0);
+    if (held == -1)
+        hold(want, first, 1);
     qmail_auth_delivery_opened(delivery, now(), unix_time(), held != -1);
 }
 
@@ -66,7 +85,7 @@ static void replace(const struct qmail_auth_want *want, const char *octets, size
     char name[PATH_MAX];
     int n = snprintf(name, sizeof name, "%s/memory", want->name);
 
-    if (n < 0 || n >= PATH_MAX || name_of_port(new, want, "new") == -1)
+    if (n < 0 || n >= PATH_MAX || name_of_port(new, want, files[number]) == -1)
         return;
     (void)signal(SIGXFSZ, SIG_IGN);
     if (write_file(new, octets, len) == -1 || rename(new, name) == -1)

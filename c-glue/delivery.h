@@ -17,7 +17,7 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_OWN_ADDRESSES,
   /* Lock the file `name`, tell what is in it, write the change, unlock it. */
   QMAIL_AUTH_WHAT_TCPTO,
-  /* Take the lock of `port` in the directory `name`. */
+  /* Take one of the locks of `port` in the directory `name`; there are so many as `locks` says. */
   QMAIL_AUTH_WHAT_OPEN,
   /* Release it, and before that replace the memory in the directory `name` if there is something to write. */
   QMAIL_AUTH_WHAT_RELEASE,
@@ -65,6 +65,8 @@ struct qmail_auth_want {
   enum qmail_auth_what what;
   /* A number, not in network order. */
   uint16_t port;
+  /* 1 or 2. */
+  size_t locks;
   /* To connect to. */
   struct qmail_auth_address address;
   /* To connect from. */

@@ -21,12 +21,19 @@ static int wait_for_lock(int fd, struct patience *patience)
     return locked;
 }
 
-int lock(int fd, struct patience *patience)
+int lock_at_once(int fd)
 {
     int locked;
 
     do
         locked = flock(fd, LOCK_EX | LOCK_NB);
     while (locked == -1 && errno == EINTR);
+    return locked;
+}
+
+int lock(int fd, struct patience *patience)
+{
+    int locked = lock_at_once(fd);
+
     return locked == -1 && errno == EWOULDBLOCK ? wait_for_lock(fd, patience) : locked;
 }

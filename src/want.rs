@@ -20,8 +20,9 @@ pub enum Want<'a> {
     Tcpto(&'a Path),
     /// Connect until the deadline: [`Happened::Connected`], [`Happened::NotConnected`] or [`Happened::NotBound`].
     Connect(Connect, u64),
-    /// Take the lock of this port in the directory of an account, to be the only one that logs in there: [`Happened::Opened`].
-    Open(&'a Path, u16),
+    /// Take one of so many locks of this port in the directory of an account, so that no more log in there at once:
+    /// [`Happened::Opened`].
+    Open(&'a Path, u16, usize),
     /// Replace the memory in that directory by what `Delivery::release` answers, if it answers something, and release the lock.
     Release(&'a Path, u16),
     /// Receive, and send what the kernel takes of this, until the deadline: [`Happened::Received`], [`Happened::Closed`],

@@ -3,8 +3,9 @@
 //! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void. An
 //! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
 //!
-//! One login at a time is under way for each port: c-glue holds the lock `PORT.open` from before AUTH to the outcome, and the
-//! memory is read again behind it. So of many deliveries that begin together one finds out that the password is wrong.
+//! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
+//! from before AUTH to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find
+//! out that the password is wrong.
 
 pub mod directory;
 pub mod memory;
@@ -64,12 +65,12 @@ enum Lock {
 impl Account {
     /// The account of this route's login. None: there is none, or it does not count. `obeys`: a login that was refused is not tried
     /// before its time.
-    pub fn open(accounts: &Path, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Account> {
+    pub fn open(accounts: &Path, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Box<Account>> {
         let Credentials { login, source } = route.credentials.as_ref()?;
         let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
         let directory = directory::of_user(accounts, host, login.user(), uid)?;
         let (place, file) = place(control, source, login.kind());
-        let mut account = Account {
+        let mut account = Box::new(Account {
             directory,
             port: route.port,
             uid,
@@ -82,7 +83,7 @@ impl Account {
             lock: Lock::NotYet,
             words: None,
             refusal: None,
-        };
+        });
         account.read();
         Some(account)
     }
@@ -130,6 +131,13 @@ impl Account {
             past.tries = Some(1);
         }
         past
+    }
+
+    /// How many deliveries may log in at once: as many as may fail before it is known that the password is wrong. What worked last
+    /// time and is refused is one failure; else a delivery may have [`TRIES`].
+    pub fn at_once(&self) -> usize {
+        let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
+        if is_good && self.remembered().all(|what| what.failure().is_none()) { TRIES } else { 1 }
     }
 
     /// No login has begun, so the lock must be taken first.

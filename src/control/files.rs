@@ -50,12 +50,23 @@ pub struct Control {
 }
 
 /// What was found of the control files that were asked for.
-#[derive(Default)]
-pub struct Seen {
-    /// The names, each with the state of the file. None: there is none.
-    files: RefCell<Vec<(String, Option<FileState>)>>,
+pub struct Seen(RefCell<Found>);
+
+struct Found {
+    /// The names of the files, one after the other.
+    names: String,
+    /// Where the name of each ends, and the state of the file. None: there is none.
+    files: Vec<(usize, Option<FileState>)>,
     /// In a file of lines: the number of the first one with the login that was found.
-    logins: RefCell<Vec<(&'static str, usize)>>,
+    logins: Vec<(&'static str, usize)>,
+}
+
+impl Default for Seen {
+    /// With room for all that a delivery asks for.
+    fn default() -> Seen {
+        let (names, files) = (String::with_capacity(800), Vec::with_capacity(24));
+        Seen(RefCell::new(Found { names, files, logins: Vec::new() }))
+    }
 }
 
 /// What tells a file from another one, and from itself before a change: device, inode, size, and the times of change of the content
@@ -72,16 +83,21 @@ pub fn state(file: &Metadata) -> FileState {
 impl Seen {
     /// The state of a control file that was asked for, without asking again. The outer None: it was not.
     pub fn file(&self, name: &str) -> Option<Option<FileState>> {
-        self.files.borrow().iter().find(|(seen, _)| seen == name).map(|(_, state)| *state)
+        let Found { names, files, .. } = &*self.0.borrow();
+        let mut start = 0;
+        let mut names = files.iter().map(|(end, state)| (&names[std::mem::replace(&mut start, *end)..*end], *state));
+        names.find(|(seen, _)| *seen == name).map(|(_, state)| state)
     }
 
     /// The number of the first line with the login that was found in this file.
     pub fn login(&self, file: &str) -> Option<usize> {
-        self.logins.borrow().iter().rev().find(|(seen, _)| *seen == file).map(|(_, number)| *number)
+        self.0.borrow().logins.iter().rev().find(|(seen, _)| *seen == file).map(|(_, number)| *number)
     }
 
     fn note(&self, name: &str, state: Option<FileState>) {
-        self.files.borrow_mut().push((name.to_owned(), state));
+        let found = &mut *self.0.borrow_mut();
+        found.names += name;
+        found.files.push((found.names.len(), state));
     }
 }
 
@@ -136,7 +152,7 @@ impl Control {
         let ends_line = |at: &usize| strip_blanks(first_line(&content[at + login.len()..])).is_empty();
         let first = memchr::memmem::find_iter(content, login).find(ends_line).unwrap_or_default();
         let number = memchr::memchr_iter(b'\n', &content[..first]).count() + 1;
-        seen.logins.borrow_mut().push((file, number));
+        seen.0.borrow_mut().logins.push((file, number));
     }
 
     /// The names in a directory. Empty if there is no directory, or no permission to list it.

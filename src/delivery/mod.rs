@@ -366,7 +366,7 @@ fn session(
 fn to_release(Mail { auth, account, .. }: Mail) -> Option<Box<Account>> {
     let mut account = account?;
     account.conclude(&auth?);
-    account.is_concluded().then(|| Box::new(account))
+    account.is_concluded().then_some(account)
 }
 
 /// An address answers, which queue/lock/tcpto is to know if it has a record of it.

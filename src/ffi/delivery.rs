@@ -44,7 +44,7 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
-    /// Take the lock of `port` in the directory `name`.
+    /// Take one of the locks of `port` in the directory `name`; there are so many as `locks` says.
     Open,
     /// Release it, and before that replace the memory in the directory `name` if there is something to write.
     Release,
@@ -72,6 +72,8 @@ pub struct qmail_auth_want {
     pub what: qmail_auth_what,
     /// A number, not in network order.
     pub port: u16,
+    /// 1 or 2.
+    pub locks: usize,
     /// To connect to.
     pub address: qmail_auth_address,
     /// To connect from.
@@ -146,6 +148,7 @@ pub extern "C" fn qmail_auth_delivery_want(
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
+        locks: 0,
         address: qmail_auth_address::default(),
         source: qmail_auth_address::default(),
         name: c"".as_ptr(),
@@ -171,9 +174,9 @@ pub extern "C" fn qmail_auth_delivery_want(
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
         }
-        Want::Open(path, port) => {
+        Want::Open(path, port, locks) => {
             c_name(path.as_os_str().as_bytes());
-            wanted.port = port;
+            (wanted.port, wanted.locks) = (port, locks);
             (qmail_auth_what::Open, b"")
         }
         Want::Release(path, port) => {

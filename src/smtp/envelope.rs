@@ -14,7 +14,7 @@ pub struct Mail {
     /// The login, if one is configured.
     pub auth: Option<Client>,
     /// What is remembered of that login.
-    pub account: Option<Account>,
+    pub account: Option<Box<Account>>,
 }
 
 /// What is the same on all connections of a delivery.

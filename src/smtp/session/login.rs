@@ -2,7 +2,6 @@
 //! session.
 
 use super::{Ending, Outcome, Session};
-use crate::account::Account;
 use crate::event::Event;
 use crate::smtp::envelope::Goal;
 use crate::smtp_command::Command;
@@ -48,7 +47,7 @@ impl Session {
     pub(super) fn login_closed(&mut self, line_sent: bool) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
         let step = auth.closed(line_sent);
-        self.account.iter_mut().for_each(Account::closed);
+        self.account.iter_mut().for_each(|account| account.closed());
         self.send_failed();
         self.unanswered.clear();
         self.login(step, None);
@@ -57,7 +56,7 @@ impl Session {
     fn login(&mut self, step: Step, reply: Option<&Reply>) {
         match step {
             Step::Send(line) => {
-                self.account.iter_mut().for_each(Account::asked);
+                self.account.iter_mut().for_each(|account| account.asked());
                 if !self.write_failed {
                     self.envelope.log.notify(&Event::SentSecret(mask::showable_part(&line)));
                     self.channel.put_secret_line(&line);

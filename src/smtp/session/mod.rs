@@ -89,7 +89,7 @@ enum Outcome {
 pub struct Session {
     envelope: Envelope,
     auth: Option<Client>,
-    account: Option<Account>,
+    account: Option<Box<Account>>,
     /// A login that waits for the lock of its account.
     opening: Option<Permission>,
     peer: IpAddr,
@@ -164,7 +164,8 @@ impl Session {
 
     /// What to do now.
     pub fn want(&mut self) -> Want<'_> {
-        if let Some(want) = self.account.as_ref().filter(|_| !self.is_over()).and_then(|account| self.want_of(account))
+        if let Some(want) =
+            self.account.as_deref().filter(|_| !self.is_over()).and_then(|account| self.want_of(account))
         {
             return want;
         }

@@ -12,7 +12,7 @@ impl Session {
     pub(super) fn want_of<'a>(&self, account: &'a Account) -> Option<Want<'a>> {
         let (directory, port) = account.place();
         match self.opening {
-            Some(_) => Some(Want::Open(directory, port)),
+            Some(_) => Some(Want::Open(directory, port, account.at_once())),
             None => account.is_concluded().then_some(Want::Release(directory, port)),
         }
     }
@@ -20,7 +20,7 @@ impl Session {
     /// Whether the login must wait for the lock. On the next connection of the same login it is still held.
     pub(super) fn waits_for_lock(&mut self, permission: Permission) -> bool {
         let logs_in = self.auth.is_some() && self.envelope.goal != Goal::LoginKnown;
-        let waits = logs_in && self.account.as_ref().is_some_and(Account::needs_lock);
+        let waits = logs_in && self.account.as_deref().is_some_and(Account::needs_lock);
         self.opening = waits.then_some(permission);
         waits
     }

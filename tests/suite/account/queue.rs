@@ -40,6 +40,11 @@ fn wrong_at_once(count: usize) {
     // It is changed there while mail goes out.
     relay.says(WRONG);
     relay.heard();
+    let reports = many(&home, count);
+    let heard = relay.heard().matches("AUTH").count();
+    assert!((1..=2).contains(&heard), "{heard}: {reports:?}");
+    assert!(reports.iter().filter(|report| report.contains("login failed as myuser")).count() == heard, "{reports:?}");
+    later(&home, 900);
     many(&home, count);
     assert_eq!(relay.heard().matches("AUTH").count(), 1);
 }
@@ -148,12 +153,10 @@ fn a_lock_that_is_kept() {
     let home = relay.home("myuser secretpass");
     deliver(&home);
     let known = fs::read(account(&home).join("memory")).unwrap();
+    // Where the last login worked there are two locks.
+    let locks = ["open", "open2"].map(|kind| account(&home).join(format!("{}.{kind}", relay.server.port())));
     let mut holder = Command::new("flock");
-    holder.arg(account(&home).join(format!("{}.open", relay.server.port()))).args([
-        "sh",
-        "-c",
-        "echo locked; read -r _",
-    ]);
+    holder.arg(&locks[0]).arg("flock").arg(&locks[1]).args(["sh", "-c", "echo locked; read -r _"]);
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
     relay.says(WRONG);
@@ -171,4 +174,15 @@ fn a_lock_that_is_kept() {
     drop(holder.stdin.take());
     holder.wait().unwrap();
     assert_eq!(fs::read(account(&home).join("memory")).unwrap(), known);
+    // One that is held stops nobody.
+    relay.says(RIGHT);
+    for lock in &locks {
+        let mut holder = Command::new("flock");
+        holder.arg(lock).args(["sh", "-c", "echo locked; read -r _"]);
+        let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+        assert_eq!(deliver(&home).letters(), "rK");
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+    }
 }
