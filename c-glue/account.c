@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "glue.h"
@@ -13,9 +14,9 @@
 /* A relay may take its time for each login before ours. */
 static struct patience patience = {{{0, 100000}, {60, 0}}, 0};
 
-/* The locks of a port, and the file that the one who holds it may write. */
-static const char *const locks[] = {"open", "open2"};
-static const char *const files[] = {"new", "new2"};
+/* Behind the name of the port: its locks, and the file that the one who holds each may write. */
+static const char *const locks[] = {".open", ".open2"};
+static const char *const files[] = {".new", ".new2"};
 
 /* The lock that is held, or -1; and which of them it is. */
 static int held = -1;
@@ -27,12 +28,16 @@ static int open_ours(const char *name, int flags)
     return open(name, flags | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 }
 
-/* Returns 0, or -1 where the name would be too long. */
-static int name_of_port(char *name, const struct qmail_auth_want *want, const char *kind)
+/* Appends the end to a name of `len` octets, to what has room for PATH_MAX. Returns 0, or -1 where that would be too long. */
+static int join(char *to, const char *name, size_t len, const char *end)
 {
-    int n = snprintf(name, PATH_MAX, "%s/%u.%s", want->name, (unsigned)want->port, kind);
+    size_t more = strlen(end) + 1;
 
-    return n > 0 && n < PATH_MAX ? 0 : -1;
+    if (len + more > PATH_MAX)
+        return -1;
+    memcpy(to, name, len);
+    memcpy(to + len, end, more);
+    return 0;
 }
 
 /* Holds this lock if it is to be had: at once, or with patience. */
@@ -41,7 +46,7 @@ static void hold(const struct qmail_auth_want *want, size_t which, int is_patien
     char name[PATH_MAX];
 
     number = which;
-    if (name_of_port(name, want, locks[which]) == 0)
+    if (join(name, want->name, strlen(want->name), locks[which]) == 0)
         held = open_ours(name, O_RDWR);
     if (held != -1 && (is_patient ? lock(held, &patience) : lock_at_once(held)) == -1) {
         close(held);
@@ -83,9 +88,11 @@ static void replace(const struct qmail_auth_want *want, const char *octets, size
 {
     char new[PATH_MAX];
     char name[PATH_MAX];
-    int n = snprintf(name, sizeof name, "%s/memory", want->name);
+    const char *port = strrchr(want->name, '/');
 
-    if (n < 0 || n >= PATH_MAX || name_of_port(new, want, files[number]) == -1)
+    if (port == NULL || join(new, want->name, strlen(want->name), files[number]) == -1)
+        return;
+    if (join(name, want->name, (size_t)(port - want->name), "/memory") == -1)
         return;
     (void)signal(SIGXFSZ, SIG_IGN);
     if (write_file(new, octets, len) == -1 || rename(new, name) == -1)

@@ -17,9 +17,9 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_OWN_ADDRESSES,
   /* Lock the file `name`, tell what is in it, write the change, unlock it. */
   QMAIL_AUTH_WHAT_TCPTO,
-  /* Take one of the locks of `port` in the directory `name`; there are so many as `locks` says. */
+  /* Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says. */
   QMAIL_AUTH_WHAT_OPEN,
-  /* Release it, and before that replace the memory in the directory `name` if there is something to write. */
+  /* Release it, and before that replace the memory in that directory if there is something to write. */
   QMAIL_AUTH_WHAT_RELEASE,
   /* Connect to `address` and `port` until `deadline`, from `source` if it has a length. */
   QMAIL_AUTH_WHAT_CONNECT,

@@ -56,7 +56,7 @@ void own_addresses(struct qmail_auth_delivery *delivery);
 /* Tells the delivery what is in the file `name`, and writes what it wants changed there. */
 void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 
-/* Takes one of the `want->locks` locks of the port `want->port` in the directory of an account, and tells the delivery. */
+/* Takes one of the `want->locks` locks of the port `want->name` of an account, and tells the delivery. */
 void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
 /* Writes what the delivery wants into the memory of that account, and releases the lock. */

@@ -2,33 +2,40 @@
 //! to it, and no link: otherwise somebody else could say what we remember.
 
 use super::memory::MOST;
-use std::ffi::OsString;
+use crate::control::files::{FileState, state};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::Read;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The name in qmail's home.
 pub const NAME: &str = "accounts";
 /// The file in the directory of a user.
-const MEMORY: &str = "memory";
+pub const MEMORY: &str = "memory";
 
 /// The accounts of a home. None: there is no such directory, or it does not count. `uid` is the effective user of this process.
 pub fn of_home(home: &Path, uid: u32) -> Option<PathBuf> {
-    let path = home.join(NAME);
+    let path = below(home, NAME);
     is_directory(&path, uid).then_some(path)
 }
 
 /// The directory of a user at a relay, made if it is not there. None: it cannot be, or does not count. `host` is the name of the
 /// relay's directory in control/relays.
-pub fn of_user(accounts: &Path, host: &str, user: Option<&[u8]>, uid: u32) -> Option<PathBuf> {
-    let relay = accounts.join(host);
-    let path = relay.join(name(user));
-    let is_there = |path: &Path| is_directory(path, uid) || DirBuilder::new().mode(0o700).create(path).is_ok();
-    // Another process may have made it in between.
-    let is_there = [&relay, &path].into_iter().all(|path| is_there(path) || is_directory(path, uid));
-    is_there.then_some(path)
+pub fn of_user(accounts: PathBuf, host: &str, user: Option<&[u8]>, uid: u32) -> Option<PathBuf> {
+    let relay = below(&accounts, host);
+    let path = below(&relay, &name(user));
+    let is_there = |path: &Path| {
+        is_directory(path, uid) || DirBuilder::new().mode(0o700).create(path).is_ok() || is_directory(path, uid) // another process may have made it in between
+    };
+    (is_there(&relay) && is_there(&path)).then_some(path)
+}
+
+/// A name in a directory. [`Path::join`] would look at what both are made of.
+pub fn below(directory: &Path, name: impl AsRef<OsStr>) -> PathBuf {
+    let parts = [directory.as_os_str().as_bytes(), b"/", name.as_ref().as_bytes()];
+    OsString::from_vec(parts.concat()).into()
 }
 
 /// The name of a user's directory: octets other than letters, digits and `._+@-`, and a dot at the beginning, as `%XX`. None, the user
@@ -46,21 +53,17 @@ pub fn name(user: Option<&[u8]>) -> OsString {
     OsString::from_vec(name)
 }
 
-/// What is in the file of a user's directory, and the file's state. None: it is absent, or does not count.
-pub fn memory(directory: &Path, uid: u32) -> Option<(Vec<u8>, Metadata)> {
-    let path = directory.join(MEMORY);
-    let file = fs::symlink_metadata(&path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
-    let mut content = vec![0; MOST + 1];
+/// What is in this file of a user's directory, and its state. None: it is absent, or does not count.
+pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
+    let file = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let mut content = [0; MOST + 1];
     let length = File::open(path).ok()?.read(&mut content).ok()?;
-    content.truncate(length);
-    Some((content, file))
+    Some((content[..length].to_vec(), state(&file)))
 }
 
-/// Whether that file is still this one.
-pub fn is_still(directory: &Path, known: Option<&Metadata>) -> bool {
-    let file = fs::symlink_metadata(directory.join(MEMORY)).ok();
-    let identity = |file: &Metadata| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size());
-    file.as_ref().map(identity) == known.map(identity)
+/// Whether the file still has this state.
+pub fn is_still(path: &Path, known: Option<FileState>) -> bool {
+    fs::symlink_metadata(path).ok().map(|file| state(&file)) == known
 }
 
 fn is_directory(path: &Path, uid: u32) -> bool {

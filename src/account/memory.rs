@@ -121,6 +121,15 @@ impl Memory {
 
     /// What is to be remembered after this outcome of the login at this place. None: what is known already.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
+        if let Outcome::LoggedIn(good, refused) = outcome {
+            let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
+            if refused.is_empty()
+                && self.facts.iter().any(|fact| fact.source == source)
+                && self.of_source(source).all(is_known)
+            {
+                return None; // as it is for most mails
+            }
+        }
         let known: Vec<&What> =
             self.of_source(source).filter(|what| what.failure().is_none_or(|failure| failure.counts(now))).collect();
         let others = self.facts.iter().filter(|fact| fact.source != source).cloned();

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod stamp;
 
 use crate::cause::{Cause, EarlierLogin, User};
-use crate::control::files::Control;
+use crate::control::files::{Control, FileState};
 use crate::control::{Credentials, Route};
 use crate::tls::date;
 use memory::{Failure, Memory, Outcome, What};
@@ -22,7 +22,6 @@ use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
 use qmail_auth::mechanisms;
 use qmail_auth::reply::Reply;
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 /// How many failures a delivery may cause, where earlier ones are remembered.
@@ -30,17 +29,17 @@ const TRIES: usize = 2;
 
 /// The account that a delivery logs in to.
 pub struct Account {
-    directory: PathBuf,
-    port: u16,
+    /// The port in its directory: the names of the locks begin so.
+    port: PathBuf,
+    /// The file `memory` there.
+    path: PathBuf,
     uid: u32,
     stamp: u64,
     /// The place of the login, as in the file.
     source: String,
-    /// The file to touch for another try.
-    file: PathBuf,
     memory: Memory,
     /// The file that it was read from.
-    read: Option<Metadata>,
+    read: Option<FileState>,
     /// A check tries at once, whatever is remembered.
     obeys: bool,
     lock: Lock,
@@ -65,18 +64,16 @@ enum Lock {
 impl Account {
     /// The account of this route's login. None: there is none, or it does not count. `obeys`: a login that was refused is not tried
     /// before its time.
-    pub fn open(accounts: &Path, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Box<Account>> {
+    pub fn open(accounts: PathBuf, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Box<Account>> {
         let Credentials { login, source } = route.credentials.as_ref()?;
         let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
         let directory = directory::of_user(accounts, host, login.user(), uid)?;
-        let (place, file) = place(control, source, login.kind());
         let mut account = Box::new(Account {
-            directory,
-            port: route.port,
+            port: directory::below(&directory, route.port.to_string()),
+            path: directory::below(&directory, directory::MEMORY),
             uid,
             stamp: stamp::of(control, &route.security),
-            source: place,
-            file: control.home.join(file),
+            source: place(control, source),
             memory: Memory::default(),
             read: None,
             obeys,
@@ -89,14 +86,14 @@ impl Account {
     }
 
     fn read(&mut self) {
-        let (content, file) = directory::memory(&self.directory, self.uid).unzip();
+        let (content, file) = directory::memory(&self.path, self.uid).unzip();
         self.memory = Memory::of(&content.unwrap_or_default(), self.stamp);
         self.read = file;
     }
 
-    /// The directory and the port, for c-glue.
-    pub fn place(&self) -> (&Path, u16) {
-        (&self.directory, self.port)
+    /// The port in the directory of the account, for c-glue.
+    pub fn port(&self) -> &Path {
+        &self.port
     }
 
     /// What is remembered of the login that this delivery has.
@@ -113,8 +110,19 @@ impl Account {
             .map_or(User::OfCertificate, |user| User::Named { name: String::from_utf8_lossy(user).into_owned() });
         let words = masked(words.trim_end_matches('.').as_bytes(), auth.mask());
         let (at, until) = (time(*at), time_after(*at, *until));
-        let file = self.file.display().to_string();
+        let file = self.file_to_touch(auth.login().kind()).display().to_string();
         Some(Cause::LoginRefusedBefore { relay: relay.to_owned(), user, at, words, until, file })
+    }
+
+    /// The file that has the login, in qmail's home, which is above HOME/accounts/HOST/USER/PORT.
+    fn file_to_touch(&self, kind: LoginKind) -> PathBuf {
+        let home = self.port.ancestors().nth(4).unwrap_or(Path::new("/"));
+        let name = match (self.source.starts_with("control/relays/"), kind) {
+            (false, _) => self.source.split(':').next().unwrap_or_default().to_owned(),
+            (true, LoginKind::Password) => format!("{}/password", self.source),
+            (true, LoginKind::Certificate) => format!("{}/clientcert", self.source),
+        };
+        home.join(name)
     }
 
     /// What the client is to know of earlier logins.
@@ -148,7 +156,7 @@ impl Account {
     /// The lock is held. What others have written meanwhile counts.
     pub fn locked(&mut self) {
         self.lock = Lock::Held;
-        if !directory::is_still(&self.directory, self.read.as_ref()) {
+        if !directory::is_still(&self.path, self.read) {
             self.read();
         }
     }
@@ -211,24 +219,11 @@ impl Account {
     }
 }
 
-/// The place of a login as the memory has it, and the file to touch for another try. Lines of one file with the same login are one:
-/// the first counts for all.
-fn place(control: &Control, source: &str, kind: LoginKind) -> (String, String) {
-    match source.split_once(" line ") {
-        Some((file, number)) => {
-            let name = file.strip_prefix("control/").unwrap_or(file);
-            let first = control.seen.as_ref().and_then(|seen| seen.login(name));
-            let number = first.map_or(number.to_owned(), |first| first.to_string());
-            (format!("{file}:{number}"), file.to_owned())
-        }
-        None => {
-            let name = match kind {
-                LoginKind::Password => "password",
-                LoginKind::Certificate => "clientcert",
-            };
-            (source.to_owned(), format!("{source}/{name}"))
-        }
-    }
+/// The place of a login as the memory has it. Lines of one file with the same login are one: the first counts for all.
+fn place(control: &Control, source: &str) -> String {
+    let Some((file, number)) = source.split_once(" line ") else { return source.to_owned() };
+    let first = control.seen.as_ref().and_then(|seen| seen.login(file.strip_prefix("control/")?));
+    [file, ":", &first.map_or(number.to_owned(), |first| first.to_string())].concat()
 }
 
 fn masked(text: &[u8], mask: &Mask) -> String {

@@ -1,7 +1,7 @@
 //! `--accounts`, and what a check shows of its own account: what is remembered of logins, in words.
 
 use super::printable;
-use crate::account::directory::{self, NAME};
+use crate::account::directory::{self, MEMORY, NAME};
 use crate::account::memory::{Failure, Memory, What};
 use crate::account::{stamp, time};
 use crate::control::files::{Control, Seen};
@@ -23,7 +23,7 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
     for host in names(&accounts) {
         let stamp = stamp_of(&control, &host);
         for user in names(&accounts.join(&host)) {
-            let file = directory::memory(&accounts.join(&host).join(&user), uid);
+            let file = directory::memory(&accounts.join(&host).join(&user).join(MEMORY), uid);
             let memory = file.and_then(|(content, _)| Memory::parse(&content));
             let said = memory.map_or_else(String::new, |memory| facts(&memory, stamp, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };

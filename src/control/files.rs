@@ -57,14 +57,14 @@ struct Found {
     names: String,
     /// Where the name of each ends, and the state of the file. None: there is none.
     files: Vec<(usize, Option<FileState>)>,
-    /// In a file of lines: the number of the first one with the login that was found.
+    /// In a file of lines: the number of the first one with the login that was found, if that was a later one.
     logins: Vec<(&'static str, usize)>,
 }
 
 impl Default for Seen {
     /// With room for all that a delivery asks for.
     fn default() -> Seen {
-        let (names, files) = (String::with_capacity(800), Vec::with_capacity(24));
+        let (names, files) = (String::with_capacity(400), Vec::with_capacity(20));
         Seen(RefCell::new(Found { names, files, logins: Vec::new() }))
     }
 }
@@ -89,7 +89,7 @@ impl Seen {
         names.find(|(seen, _)| *seen == name).map(|(_, state)| state)
     }
 
-    /// The number of the first line with the login that was found in this file.
+    /// The number of the first line of this file with the login that was found, if that was in a later one.
     pub fn login(&self, file: &str) -> Option<usize> {
         self.0.borrow().logins.iter().rev().find(|(seen, _)| *seen == file).map(|(_, number)| *number)
     }
@@ -145,14 +145,16 @@ impl Control {
         }
     }
 
-    /// Notes which line of a file is the first with the login that was found: lines with the same login are one to its relay.
-    /// `login` is the end of the line that was found, from the sign before the user on; empty if it has none.
+    /// Notes which line of a file is the first with the login that was found, if that is an earlier one: lines with the same login are
+    /// one to its relay. `login` is the end of the line that was found, from the sign before the user on; it is a part of `content`.
     pub fn note_login(&self, file: &'static str, content: &[u8], login: &[u8]) {
         let Some(seen) = self.seen.as_ref().filter(|_| !login.is_empty()) else { return };
+        let before = &content[..login.as_ptr() as usize - content.as_ptr() as usize];
         let ends_line = |at: &usize| strip_blanks(first_line(&content[at + login.len()..])).is_empty();
-        let first = memchr::memmem::find_iter(content, login).find(ends_line).unwrap_or_default();
-        let number = memchr::memchr_iter(b'\n', &content[..first]).count() + 1;
-        seen.0.borrow_mut().logins.push((file, number));
+        if let Some(first) = memchr::memmem::find_iter(before, login).find(ends_line) {
+            let number = memchr::memchr_iter(b'\n', &before[..first]).count() + 1;
+            seen.0.borrow_mut().logins.push((file, number));
+        }
     }
 
     /// The names in a directory. Empty if there is no directory, or no permission to list it.

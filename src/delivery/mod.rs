@@ -118,10 +118,7 @@ impl Delivery {
     pub fn want(&mut self, now: u64) -> Want<'_> {
         match &mut self.state {
             State::Running(running) => running.want(now),
-            State::Done { account: Some(account), .. } => {
-                let (directory, port) = account.place();
-                Want::Release(directory, port)
-            }
+            State::Done { account: Some(account), .. } => Want::Release(account.port()),
             State::Done { tcpto: Some((file, _)), .. } => Want::Tcpto(file),
             State::Done { report, .. } => Want::Done(report),
             State::Moving => unreachable!("no call ends between two states"),

@@ -44,9 +44,9 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
-    /// Take one of the locks of `port` in the directory `name`; there are so many as `locks` says.
+    /// Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says.
     Open,
-    /// Release it, and before that replace the memory in the directory `name` if there is something to write.
+    /// Release it, and before that replace the memory in that directory if there is something to write.
     Release,
     /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
@@ -158,7 +158,11 @@ pub extern "C" fn qmail_auth_delivery_want(
     };
     *printed = delivery.log().output(now);
     let is_check = delivery.log().is_on();
-    let mut c_name = |octets: &[u8]| *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+    let mut c_name = |octets: &[u8]| {
+        if name.as_bytes() != octets {
+            *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+        }
+    };
     let (what, octets): (_, &[u8]) = match delivery.want(now) {
         _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
         Want::Mx(host) => {
@@ -174,14 +178,13 @@ pub extern "C" fn qmail_auth_delivery_want(
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
         }
-        Want::Open(path, port, locks) => {
+        Want::Open(path, locks) => {
             c_name(path.as_os_str().as_bytes());
-            (wanted.port, wanted.locks) = (port, locks);
+            wanted.locks = locks;
             (qmail_auth_what::Open, b"")
         }
-        Want::Release(path, port) => {
+        Want::Release(path) => {
             c_name(path.as_os_str().as_bytes());
-            wanted.port = port;
             (qmail_auth_what::Release, b"")
         }
         Want::Connect(connect, deadline) => {

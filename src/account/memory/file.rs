@@ -11,7 +11,8 @@ impl Memory {
     pub fn parse(file: &[u8]) -> Option<Memory> {
         let text = std::str::from_utf8(file).ok().filter(|text| text.len() <= MOST)?;
         let mut lines = text.strip_suffix('\n')?.split('\n');
-        let stamp = lines.next()?.strip_prefix("stamp ").filter(|digits| is_hexadecimal(digits))?;
+        let stamp =
+            lines.next()?.strip_prefix("stamp ").filter(|digits| digits.len() == 16 && !digits.starts_with('+'))?;
         let stamp = u64::from_str_radix(stamp, 16).ok()?;
         Some(Memory { stamp, facts: lines.map(fact).collect::<Option<_>>()? })
     }
@@ -42,31 +43,24 @@ impl Display for Memory {
 /// Reads one line.
 fn fact(line: &str) -> Option<Fact> {
     let (word, rest) = line.split_once(' ')?;
-    let name = |rest: &str| {
-        let (mechanism, source) = rest.split_once(' ')?;
-        Some((word_of(mechanism)?, word_of(source)?))
-    };
-    let (what, source) = match word {
-        "good" => name(rest).map(|(mechanism, source)| (What::Good(mechanism), source))?,
-        "no" => name(rest).map(|(mechanism, source)| (What::No(mechanism), source))?,
-        "refused" => failure(rest).map(|(failure, source)| (What::Refused(failure), source))?,
-        "deferred" => failure(rest).map(|(failure, source)| (What::Deferred(failure), source))?,
+    let what: fn(String) -> What = match word {
+        "good" => What::Good,
+        "no" => What::No,
+        "refused" => return failure(rest, What::Refused),
+        "deferred" => return failure(rest, What::Deferred),
         _ => return None,
     };
-    Some(Fact { source, what })
+    let (mechanism, source) = rest.split_once(' ')?;
+    Some(Fact { source: word_of(source)?, what: what(word_of(mechanism)?) })
 }
 
-fn failure(rest: &str) -> Option<(Failure, String)> {
+fn failure(rest: &str, what: fn(Failure) -> What) -> Option<Fact> {
     let mut words = rest.splitn(5, ' ');
     let count = words.next()?.parse().ok().filter(|count| *count > 0)?;
     let (at, until) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let source = word_of(words.next()?)?;
     let words = words.next().filter(|words| one_line(words) == *words)?.to_owned();
-    Some((Failure { count, at, until, words }, source))
-}
-
-fn is_hexadecimal(digits: &str) -> bool {
-    digits.len() == 16 && digits.bytes().all(|c| c.is_ascii_hexdigit())
+    Some(Fact { source, what: what(Failure { count, at, until, words }) })
 }
 
 fn word_of(text: &str) -> Option<String> {

@@ -10,10 +10,9 @@ use qmail_auth::client::Permission;
 impl Session {
     /// What is wanted of the account before anything else.
     pub(super) fn want_of<'a>(&self, account: &'a Account) -> Option<Want<'a>> {
-        let (directory, port) = account.place();
         match self.opening {
-            Some(_) => Some(Want::Open(directory, port, account.at_once())),
-            None => account.is_concluded().then_some(Want::Release(directory, port)),
+            Some(_) => Some(Want::Open(account.port(), account.at_once())),
+            None => account.is_concluded().then(|| Want::Release(account.port())),
         }
     }
 
