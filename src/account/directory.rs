@@ -25,7 +25,7 @@ pub fn of_home(home: &Path, uid: u32) -> Option<PathBuf> {
 /// relay's directory in control/relays.
 pub fn of_user(accounts: PathBuf, host: &str, user: Option<&[u8]>, uid: u32) -> Option<PathBuf> {
     let relay = below(&accounts, host);
-    let path = below(&relay, &name(user));
+    let path = below(&relay, name(user));
     let is_there = |path: &Path| {
         is_directory(path, uid) || DirBuilder::new().mode(0o700).create(path).is_ok() || is_directory(path, uid) // another process may have made it in between
     };

@@ -142,7 +142,7 @@ impl Account {
     }
 
     /// How many deliveries may log in at once: as many as may fail before it is known that the password is wrong. What worked last
-    /// time and is refused is one failure; else a delivery may have [`TRIES`].
+    /// time and is refused is one failure; else a delivery may have two.
     pub fn at_once(&self) -> usize {
         let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
         if is_good && self.remembered().all(|what| what.failure().is_none()) { TRIES } else { 1 }
