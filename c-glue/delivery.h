@@ -187,7 +187,8 @@ void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, in
 /* The connection is closed on our side. */
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);
 
-/* Starts a check with main's arguments; the others as for qmail_auth_delivery_new. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
+/* Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
+   the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
    is to say is written. */
 struct qmail_auth_delivery *qmail_auth_check_new(int argc,
                                                  const char *const *argv,
@@ -195,7 +196,6 @@ struct qmail_auth_delivery *qmail_auth_check_new(int argc,
                                                  const char *cwd,
                                                  const char *execfn,
                                                  uint32_t uid,
-                                                 uint64_t unix_time,
                                                  int *status);
 
 /* The exit status of a check that is done: 0 when the mail would go out, else 1. */

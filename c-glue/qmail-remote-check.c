@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     no_core();
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error that --convert reports */
     check = qmail_auth_check_new(argc, (const char *const *)argv, getenv("QMAILHOME"), getcwd(cwd, sizeof cwd),
-                                 (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), unix_time(), &status);
+                                 (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);
     if (check == NULL)
         return status;
     status = run(check) == 0 ? qmail_auth_check_status(check) : 1;

@@ -9,10 +9,14 @@ use crate::control::{Route, relays};
 use crate::event::Log;
 use crate::policy::Security;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A line for each account of this home. And whether the directory is there and counts.
+/// A line for each account of this home. And whether something is wrong: the directory is not there, or does not count. Root is shown
+/// what counts for its owner.
 pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
+    let owner = fs::metadata(home.join(NAME)).map_or(uid, |directory| directory.uid());
+    let uid = if uid == 0 { owner } else { uid };
     let Some(accounts) = directory::of_home(home, uid) else {
         let path = home.join(NAME);
         let why = "absent, or not a directory of this user's that nobody else can write to: nothing is remembered";

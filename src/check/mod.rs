@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::SystemTime;
 use steps::recorder::Recorder;
 
 const NO_HOME: &str =
@@ -37,11 +38,10 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             let (host, sender) = (options.host.clone(), options.sender.clone());
             let goal = if options.login { Goal::LoggedIn } else { Goal::LoginKnown };
             let log = Log::to(Rc::new(Recorder::new(options, uid)));
-            Ok(Delivery::check(&host, &sender, goal, surroundings, log))
+            let surroundings = Surroundings { uid, unix: unix(), ..*surroundings };
+            Ok(Delivery::check(&host, &sender, goal, &surroundings, log))
         }
-        Ok(Command::Accounts) => {
-            Err(report(surroundings, |home| accounts::list(home, surroundings.uid, surroundings.unix)))
-        }
+        Ok(Command::Accounts) => Err(report(surroundings, |home| accounts::list(home, uid, unix()))),
         Ok(Command::Config) => Err(report(surroundings, config::config)),
         Ok(Command::Convert { write: false }) => Err(report(surroundings, convert::plan)),
         Ok(Command::Convert { write: true }) => Err(report(surroundings, |home| convert::write(home, uid))),
@@ -52,6 +52,11 @@ pub fn start(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) ->
             Err(IMPROPER)
         }
     }
+}
+
+/// Unix time, in seconds.
+fn unix() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// Returns the exit status: 1 if the text cannot be printed.

@@ -7,7 +7,8 @@ use std::ffi::{OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 
-/// Starts a check with main's arguments; the others as for qmail_auth_delivery_new. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
+/// Starts a check with main's arguments; the others as for qmail_auth_delivery_new, but `uid`, which is the effective one of
+/// the process. NULL where nothing is to be run: then `status`, which is not NULL, is set to the exit status, and what there
 /// is to say is written.
 ///
 /// # Safety
@@ -20,13 +21,12 @@ pub unsafe extern "C" fn qmail_auth_check_new(
     cwd: *const c_char,
     execfn: *const c_char,
     uid: u32,
-    unix_time: u64,
     status: Option<&mut MaybeUninit<c_int>>,
 ) -> Option<Box<qmail_auth_delivery>> {
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) = unsafe { (arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
     let arguments = arguments.into_iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-    let surroundings = Surroundings { qmailhome, cwd, execfn, pid: 0, uid, unix: unix_time };
+    let surroundings = Surroundings { qmailhome, cwd, execfn, ..Surroundings::default() };
     match check::start(arguments, &surroundings, uid) {
         Ok(check) => Some(qmail_auth_delivery::boxed(check)),
         Err(code) => {

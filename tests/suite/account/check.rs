@@ -4,6 +4,7 @@ use super::{RIGHT, Relay, WRONG, deliver, is_refused_before, later, remembered};
 use crate::support::Home;
 use crate::support::check::{Checked, command, run};
 use std::fs;
+use std::os::unix::fs::chown;
 
 fn check(home: &Home, arguments: &[&str]) -> Checked {
     run(command(home, arguments))
@@ -65,6 +66,13 @@ fn all_accounts() {
         "127.0.0.1 myuser: logged in by PLAIN (control/smtproutes:1); void, since a control file has changed\n\
          127.0.0.1 other%C3%A9: logged in by PLAIN (control/smtproutes:1)\n"
     );
+    // Root sees what counts for another user.
+    let before = list(&home).1;
+    let all = ["", "127.0.0.1", "127.0.0.1/myuser", "127.0.0.1/myuser/memory", "127.0.0.1/other%C3%A9/memory"];
+    if all.iter().all(|name| chown(path.join(name), Some(65534), None).is_ok()) {
+        assert_eq!(list(&home), (0, before));
+        all.iter().for_each(|name| chown(path.join(name), Some(0), None).unwrap());
+    }
     fs::write(path.join("127.0.0.1/myuser/memory"), "odd").unwrap();
     assert!(list(&home).1.starts_with("127.0.0.1 myuser: nothing is remembered\n"));
     fs::remove_dir_all(&path).unwrap();
