@@ -161,6 +161,7 @@ texts! {
         ClosedBehindPassword => "the relay closed the connection when it had the password",
         ClosedTwice => "the relay closed the connection twice when it had the password",
         Silent => "the relay did not answer",
+        NotProven => "the relay could not prove that it knows the password",
     }
 }
 

@@ -198,6 +198,7 @@ impl Account {
                 Some(Outcome::LoggedIn(mechanism.name, refused))
             }
             Conclusion::Refused => Some(Outcome::Refused(self.refusal.take().or(words).unwrap_or_else(silent))),
+            Conclusion::NotProven => Some(Outcome::Refused(EarlierLogin::NotProven.to_string())),
             Conclusion::ClosedBehindPassword { twice: true } => {
                 Some(Outcome::Refused(EarlierLogin::ClosedTwice.to_string()))
             }

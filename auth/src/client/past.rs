@@ -22,6 +22,8 @@ pub enum Conclusion {
     LoggedIn(&'static Mechanism),
     /// It failed for something that a person must fix.
     Refused,
+    /// The same: the relay could not prove that it knows the password.
+    NotProven,
     /// The relay closed the connection when it had the password; `twice`: on two connections.
     ClosedBehindPassword {
         /// On each of two connections.
@@ -45,7 +47,10 @@ impl Client {
         if let Some(mechanism) = self.accepted() {
             return Conclusion::LoggedIn(mechanism);
         }
-        if self.is_distrusted || self.tries.iter().any(Try::is_refused_for_good) {
+        if self.is_distrusted {
+            return Conclusion::NotProven;
+        }
+        if self.tries.iter().any(Try::is_refused_for_good) {
             return Conclusion::Refused;
         }
         let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.showed_password();

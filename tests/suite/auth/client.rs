@@ -300,4 +300,11 @@ fn refused_before_any_challenge() {
     talk(&mut auth, &offer, &events);
     let names: Vec<_> = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
     assert_eq!(names, ["CRAM-MD5"]);
+    // An initial response that shows no password is no challenge, and a server that does not prove itself has refused nothing.
+    let (mut auth, offer) = client(vec![&MUTUAL]);
+    talk(&mut auth, &offer, &[Reply(535, "no")]);
+    assert_eq!(auth.refused_before_challenge().map(|mechanism| mechanism.name).collect::<Vec<_>>(), ["MUTUAL"]);
+    let (mut auth, offer) = client(vec![&MUTUAL]);
+    talk(&mut auth, &offer, &[Reply(235, "ok")]);
+    assert!(auth.conclusion() == Conclusion::NotProven && auth.refused_before_challenge().next().is_none());
 }
