@@ -16,6 +16,8 @@ fn main() {
         "connect.c",
         "resolve.c",
         "tcpto.c",
+        "account.c",
+        "lock.c",
         "time_limit.c",
         "clock.c",
         "core.c",

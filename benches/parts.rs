@@ -42,7 +42,7 @@ fn route(bencher: Bencher, lines: usize) {
     content += "example.org:relay.example:587 myuser secretpass\n";
     fs::create_dir(home.path().join("control")).unwrap();
     fs::write(home.path().join("control/smtproutes"), content).unwrap();
-    let control = Control { home: home.path().into(), log: Log::default() };
+    let control = Control { home: home.path().into(), log: Log::default(), seen: None };
     bencher.bench_local(|| routes::find(&control, black_box(b"example.org")).unwrap().unwrap().port);
 }
 

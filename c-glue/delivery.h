@@ -17,6 +17,10 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_OWN_ADDRESSES,
   /* Lock the file `name`, tell what is in it, write the change, unlock it. */
   QMAIL_AUTH_WHAT_TCPTO,
+  /* Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says. */
+  QMAIL_AUTH_WHAT_OPEN,
+  /* Release it, and before that replace the memory in that directory if there is something to write. */
+  QMAIL_AUTH_WHAT_RELEASE,
   /* Connect to `address` and `port` until `deadline`, from `source` if it has a length. */
   QMAIL_AUTH_WHAT_CONNECT,
   /* Receive, and send what the kernel takes of `octets`, until `deadline`. */
@@ -64,6 +68,8 @@ struct qmail_auth_want {
   enum qmail_auth_what what;
   /* A number, not in network order. */
   uint16_t port;
+  /* 1 or 2. */
+  size_t locks;
   /* To connect to. */
   struct qmail_auth_address address;
   /* To connect from. */
@@ -93,13 +99,16 @@ extern "C" {
 #endif /* __cplusplus */
 
 /* Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-   the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files. */
+   the name that the program was executed by; each may be NULL. `pid` is that of the process, `uid` its effective user, `unix_time`
+   in seconds. Reads the control files. */
 struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
                                                     const char *const *argv,
                                                     const char *qmailhome,
                                                     const char *cwd,
                                                     const char *execfn,
-                                                    uint32_t pid);
+                                                    uint32_t pid,
+                                                    uint32_t uid,
+                                                    uint64_t unix_time);
 
 /* What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal. */
 void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
@@ -135,6 +144,15 @@ void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
                                size_t len,
                                uint64_t unix_time,
                                struct qmail_auth_change *change);
+
+/* The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds. */
+void qmail_auth_delivery_opened(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time, int locked);
+
+/* What to write into the memory of the account. `unix_time` is in seconds. Sets `len`, which is not NULL, to the number of octets;
+   0: the file stays as it is. The octets are good until the next call with the same delivery. */
+const char *qmail_auth_delivery_release(struct qmail_auth_delivery *delivery,
+                                        uint64_t unix_time,
+                                        size_t *len);
 
 /* There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by. */
 void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);

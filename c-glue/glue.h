@@ -35,6 +35,18 @@ int limit_is_over(void);
 /* Stops it and restores the old signal state. Sets `left` to the time that remains. */
 void limit_end(struct itimerval *left);
 
+/* How long a delivery still waits for a lock, with the time between two interruptions once that is over; and whether it is. */
+struct patience {
+    struct itimerval left;
+    int is_over;
+};
+
+/* Locks the open file if nobody else has locked it. Returns 0 or -1. */
+int lock_at_once(int fd);
+
+/* Locks the open file. Returns 0, or -1 when that fails or takes too long. Closing the file releases the lock. */
+int lock(int fd, struct patience *patience);
+
 /* Looks up the MX records of `name` and tells the delivery. */
 void resolve_mx(struct qmail_auth_delivery *delivery, const char *name);
 
@@ -46,6 +58,12 @@ void own_addresses(struct qmail_auth_delivery *delivery);
 
 /* Tells the delivery what is in the file `name`, and writes what it wants changed there. */
 void tcpto(struct qmail_auth_delivery *delivery, const char *name);
+
+/* Takes one of the `want->locks` locks of the port `want->name` of an account, and tells the delivery. */
+void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+
+/* Writes what the delivery wants into the memory of that account, and releases the lock. */
+void account_release(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);

@@ -47,7 +47,8 @@ int main(int argc, char **argv)
     (void)mallopt(M_TOP_PAD, 32 * 1024); /* what malloc reserves counts towards a memory limit */
     signal(SIGPIPE, SIG_IGN);
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
-                                       getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid());
+                                       getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid(),
+                                       (uint32_t)getauxval(AT_EUID), unix_time());
     (void)run(delivery); /* only a check can fail here */
     qmail_auth_delivery_free(delivery);
     return 0;

@@ -4,41 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "glue.h"
 
-/* How long a delivery still waits for the lock, and the time between two interruptions once that is over. Others hold the lock for
-   a few system calls only, unless they are stopped. */
-static struct itimerval left_for_lock = {{0, 100000}, {5, 0}};
-
-/* The kernel gives the lock to waiting processes in turn. */
-static int wait_for_lock(int fd)
-{
-    static int is_over;
-    int locked = -1;
-
-    if (is_over)
-        return -1;
-    limit_begin(&left_for_lock);
-    do
-        locked = flock(fd, LOCK_EX);
-    while (locked == -1 && errno == EINTR && !limit_is_over());
-    is_over = limit_is_over();
-    limit_end(&left_for_lock);
-    return locked;
-}
-
-static int lock(int fd)
-{
-    int locked;
-
-    do
-        locked = flock(fd, LOCK_EX | LOCK_NB);
-    while (locked == -1 && errno == EINTR);
-    return locked == -1 && errno == EWOULDBLOCK ? wait_for_lock(fd) : locked;
-}
+/* Others hold the lock for a few system calls only. */
+static struct patience patience = {{{0, 100000}, {5, 0}}, 0};
 
 static size_t read_file(int fd, char *octets, size_t size)
 {
@@ -65,7 +36,7 @@ void tcpto(struct qmail_auth_delivery *delivery, const char *name)
     size_t len = 0;
     int fd = open(name, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-    if (fd != -1 && lock(fd) == 0)
+    if (fd != -1 && lock(fd, &patience) == 0)
         len = read_file(fd, octets, sizeof octets);
     qmail_auth_delivery_tcpto(delivery, octets, len, unix_time(), &change);
     if (change.len > 0)

@@ -242,6 +242,17 @@ ptrdiff_t auth_step(struct auth_client *auth,
 ptrdiff_t auth_closed(struct auth_client *auth,
                       int line_sent);
 
+/* Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
+   auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
+   permitted, and if the server answers 535 to it, no other is tried: the password is wrong now. So a mail is one failed login and
+   not two. 0, or a bit of no usable mechanism, changes nothing. */
+void auth_prefer(struct auth_client *auth,
+                 uint32_t mechanism);
+
+/* Returns the AUTH_ bit of the mechanism that has logged in, to keep for auth_prefer. 0: there is no login. Keep it beside the
+   user and the server, and forget it when the password changes. */
+uint32_t auth_mechanism(const struct auth_client *auth);
+
 /* Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log
    or a report, ends in NUL and has no secret in it. It is valid until the next call with the same client. For NULL, it says that
    user or password is missing. */

@@ -60,6 +60,8 @@ texts! {
         // The login, and what the server says of it later.
         LoginFailed { peer: IpAddr, user: User, relay: String, why: String, notes: String } =>
             "Connected to {peer} but login failed as {user} at {relay}: {why}. (#4.7.8){notes}",
+        LoginRefusedBefore { relay: String, user: User, at: String, words: String, until: String, file: String } =>
+            "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check.",
         LoginWanted { peer: IpAddr, what: LoginCause, notes: String } => "Connected to {peer} but {what}{notes}",
 
         // The mail.
@@ -151,6 +153,17 @@ texts! {
     pub enum User {
         Named { name: String } => "{name}",
         OfCertificate => "the client certificate's user",
+    }
+}
+
+texts! {
+    /// How a login failed that is remembered, in the place of the server's words.
+    pub enum EarlierLogin {
+        Closed => "the relay closed the connection",
+        ClosedBehindPassword => "the relay closed the connection when it had the password",
+        ClosedTwice => "the relay closed the connection twice when it had the password",
+        Silent => "the relay did not answer",
+        NotProven => "the relay could not prove that it knows the password",
     }
 }
 
@@ -285,6 +298,7 @@ pub fn texts() -> Vec<&'static str> {
         AddressFailure::TEXTS,
         AddressError::TEXTS,
         User::TEXTS,
+        EarlierLogin::TEXTS,
         LoggedIn::TEXTS,
         LoginCause::TEXTS,
         Because::TEXTS,

@@ -6,6 +6,7 @@
 //! No event holds a secret. Lines of AUTH are cut before the secret, and the server's words are masked, or come as a view that
 //! masks them ([`View`], [`Choice`]).
 
+use crate::account::Account;
 use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
@@ -50,6 +51,8 @@ pub enum Event<'a> {
     },
     /// No login is configured.
     NoCredentials,
+    /// What is remembered of that login, and the Unix time.
+    Remembered(&'a Account, u64),
     /// The addresses to try, in this order.
     Addresses(&'a [Candidate]),
     /// A connection was made.

@@ -3,6 +3,7 @@
 //! C moves bytes, Rust understands them: nothing here opens a socket or reads a clock. The delivery is a machine
 //! ([`delivery::Delivery`]) that says what it wants, and c-glue/ does it with one system call.
 
+pub mod account;
 pub mod cause;
 pub mod check;
 pub mod control;

@@ -8,6 +8,7 @@
 //! on one connection. After a try that showed the password and ended in 535 or in a closed connection, only one more is made.
 
 pub mod choice;
+pub mod past;
 mod tries;
 mod why;
 
@@ -21,6 +22,7 @@ use crate::{base64_length, base64_secret};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use past::Past;
 use tries::{CONNECTIONS, End, TRIES_FOR_A_MESSAGE, TRIES_ON_A_CONNECTION, Try};
 
 /// The octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 section 4 allows more for AUTH, but some
@@ -69,6 +71,7 @@ pub struct Client {
     connections: usize,
     /// The relay failed to prove that it knows the password, so nothing more is sent to it.
     is_distrusted: bool,
+    past: Past,
     mask: Mask,
     /// A [`Secret`], since the relay may repeat in it what was sent.
     refusal: Secret,
@@ -95,6 +98,7 @@ impl Client {
             tries_here: 0,
             connections: 0,
             is_distrusted: false,
+            past: Past::default(),
             mask,
             refusal: Secret::default(),
         }
@@ -131,6 +135,7 @@ impl Client {
         self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(over_tls));
         let kind = self.login.kind();
         self.order.retain(|mechanism| mechanism.kind() == Some(kind));
+        self.order_by_past();
         self.end_try(End::Closed); // a try on the connection before can get no reply any more
         self.offer = offer;
         self.permission = permission;
@@ -248,7 +253,7 @@ impl Client {
             return self.out_of_place();
         }
         let Some((mechanism, bare, exchange)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed || self.is_distrusted {
+        if self.tries.len() >= self.tries_allowed || self.is_distrusted || self.is_refused_again() {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {

@@ -46,7 +46,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             Err(_) => assert!(value.is_empty() || words(value).is_none() || value[0] == b'|'),
         }
     }
-    let control = Control { home: HOME.path().to_owned(), log: Log::default() };
+    let control = Control { home: HOME.path().to_owned(), log: Log::default(), seen: None };
     // The longest matching key counts, and of its lines the last.
     let starts = (0..=name.len()).filter(|at| [0, name.len()].contains(at) || name[*at] == b'.');
     let mut keys = starts.map(|at| &name[at..]);

@@ -8,12 +8,13 @@ use std::os::unix::ffi::OsStringExt;
 /// Printed for `--help`, and after an error in the arguments.
 pub const USAGE: &str = "\
 usage: qmail-remote-check [--dialogue] [--json] [--no-login] DOMAIN [SENDER]
-       qmail-remote-check --config | --convert [--write] | --help | --version
+       qmail-remote-check --accounts | --config | --convert [--write] | --help | --version
 Shows what would happen to a mail from SENDER (or a bounce) to a recipient in DOMAIN, such
 as example.org or friend@example.org: route, connection, TLS, login. Sends no mail.
   --dialogue  show each line, in both directions, with its time
   --json      write one JSON object
   --no-login  stop before AUTH
+  --accounts  say what is remembered of logins, a line for each account; no network
   --config    say what the control files mean, what is wrong with them, and who can
               read secrets; no network. Exit status 1 if mail would be deferred, or
               would go by another program
@@ -26,6 +27,8 @@ Run it as root: it becomes the user of qmail-remote, so that it reads what qmail
 pub enum Command {
     /// Check what would happen to a mail.
     Check(Options),
+    /// Tell what is remembered of logins.
+    Accounts,
     /// Explain the control files.
     Config,
     /// Plan how the logins of smtproutes move into control/relays; with `write`, move them.
@@ -54,7 +57,7 @@ pub struct Options {
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut login, mut dialogue, mut json, mut with_write) = (true, false, false, false);
-    // --config and --convert take nothing beside them.
+    // --accounts, --config and --convert take nothing beside them.
     let mut alone = None;
     let mut values = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -62,6 +65,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
             Long("dialogue") => dialogue = true,
             Long("json") => json = true,
             Long("no-login") => login = false,
+            Long("accounts") if alone.is_none() => alone = Some(("--accounts", Command::Accounts)),
             Long("config") if alone.is_none() => alone = Some(("--config", Command::Config)),
             Long("convert") if alone.is_none() => alone = Some(("--convert", Command::Convert { write: false })),
             Long("write") => with_write = true,

@@ -1,9 +1,10 @@
 //! qmail-remote-check: shows what would happen to a mail, step by step, without sending one.
 //!
 //! A check runs the same delivery as qmail-remote, but stops after the login, and logs events. `steps` prints these. `config` is
-//! `--config` and `convert` is `--convert`, which use no network; both read the control files by `lines`. `file_readers` finds out
-//! who can read a file, `program` which program qmail runs, and `user` which user that has.
+//! `--config`, `convert` is `--convert` and `accounts` is `--accounts`, which use no network. `lines` reads the control files for the
+//! first two. `file_readers` finds out who can read a file, `program` which program qmail runs, and `user` which user that has.
 
+mod accounts;
 mod arguments;
 pub mod config;
 pub mod convert;
@@ -25,6 +26,7 @@ use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 use steps::recorder::Recorder;
 use user::RunsAs;
 
@@ -52,6 +54,7 @@ pub fn prepare(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) 
             let user = RunsAs::find(home.as_deref(), is_named, uid).map_err(|why| failed(&why))?;
             Ok(Check { options, home, user, program })
         }
+        Ok(Command::Accounts) => Err(report(surroundings, |home| accounts::list(home, uid, unix()))),
         Ok(Command::Config) => {
             let is_named = is_named(surroundings);
             Err(report(surroundings, |home| with_program(config::config(home), &Program::of(home, is_named))))
@@ -87,10 +90,11 @@ impl Check {
     /// Reads the control files. The delivery is for the caller to run.
     pub fn start(self) -> Delivery {
         let Check { options, home, user, program } = self;
+        let uid = user.uid;
         let (domain, sender) = (options.domain.clone(), options.sender.clone());
         let goal = if options.login { Goal::LoggedIn } else { Goal::LoginKnown };
         // Without the rest of the surroundings: another user could find another home.
-        let surroundings = Surroundings { qmailhome: home.as_deref(), ..Surroundings::default() };
+        let surroundings = Surroundings { qmailhome: home.as_deref(), uid, unix: unix(), ..Surroundings::default() };
         let log = Log::to(Rc::new(Recorder::new(options, user, program)));
         Delivery::check(&domain, &sender, goal, &surroundings, log)
     }
@@ -112,6 +116,11 @@ fn with_program((mut lines, is_wrong): (Vec<String>, bool), program: &Program) -
 fn failed(why: &str) -> u8 {
     eprintln!("qmail-remote-check: {}", printable(why.as_bytes()));
     1
+}
+
+/// Unix time, in seconds.
+fn unix() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// Returns the exit status: 1 if the text cannot be printed.

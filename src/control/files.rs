@@ -7,12 +7,13 @@ use crate::event::{Event, Log};
 use crate::report::os_error;
 use crate::text_encoding::{self, MARK};
 use qmail_auth::secret::Secret;
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
 /// A control file that cannot be read or understood. The mail waits until somebody has fixed it.
@@ -45,6 +46,60 @@ pub struct Control {
     pub home: PathBuf,
     /// Receives an event for each file asked for.
     pub log: Log,
+    /// Keeps what was found, where that is wanted.
+    pub seen: Option<Seen>,
+}
+
+/// What was found of the control files that were asked for.
+pub struct Seen(RefCell<Found>);
+
+struct Found {
+    /// The names of the files, one after the other.
+    names: String,
+    /// Where the name of each ends, and the state of the file. None: there is none.
+    files: Vec<(usize, Option<FileState>)>,
+    /// In a file of lines: the number of the first one with the login that was found, if that was a later one.
+    logins: Vec<(&'static str, usize)>,
+}
+
+impl Default for Seen {
+    /// With room for all that a delivery asks for.
+    fn default() -> Seen {
+        let (names, files) = (String::with_capacity(400), Vec::with_capacity(20));
+        Seen(RefCell::new(Found { names, files, logins: Vec::new() }))
+    }
+}
+
+/// What tells a file from another one, and from itself before a change: device, inode, size, and the times of change of the content
+/// and of the inode, in seconds and nanoseconds.
+pub type FileState = [u64; 7];
+
+/// The state of a file.
+pub fn state(file: &Metadata) -> FileState {
+    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()].map(|time| time as u64);
+    let [mtime, mtime_ns, ctime, ctime_ns] = times;
+    [file.dev(), file.ino(), file.size(), mtime, mtime_ns, ctime, ctime_ns]
+}
+
+impl Seen {
+    /// The state of a control file that was asked for, without asking again. The outer None: it was not.
+    pub fn file(&self, name: &str) -> Option<Option<FileState>> {
+        let Found { names, files, .. } = &*self.0.borrow();
+        let mut start = 0;
+        let mut names = files.iter().map(|(end, state)| (&names[std::mem::replace(&mut start, *end)..*end], *state));
+        names.find(|(seen, _)| *seen == name).map(|(_, state)| state)
+    }
+
+    /// The number of the first line of this file with the login that was found, if that was in a later one.
+    pub fn login(&self, file: &str) -> Option<usize> {
+        self.0.borrow().logins.iter().rev().find(|(seen, _)| *seen == file).map(|(_, number)| *number)
+    }
+
+    fn note(&self, name: &str, state: Option<FileState>) {
+        let found = &mut *self.0.borrow_mut();
+        found.names += name;
+        found.files.push((found.names.len(), state));
+    }
 }
 
 impl Control {
@@ -68,7 +123,9 @@ impl Control {
 
     fn octets(&self, name: &str) -> Result<Option<Secret>, ControlError> {
         let read = |path: PathBuf| {
-            if fs::metadata(&path)?.file_type().is_fifo() {
+            let file = fs::metadata(&path)?;
+            self.note(name, || Some(state(&file)));
+            if file.file_type().is_fifo() {
                 return Err(io::Error::other(FileError::Fifo)); // opening it would wait for a writer
             }
             fs::read(path)
@@ -78,7 +135,27 @@ impl Control {
 
     /// Whether there is a file or directory of this name.
     pub fn exists(&self, name: &str) -> Result<bool, ControlError> {
-        self.found(name, fs::metadata).map(|metadata| metadata.is_some())
+        let found = self.found(name, fs::metadata)?;
+        found.iter().for_each(|file| self.note(name, || Some(state(file))));
+        Ok(found.is_some())
+    }
+
+    fn note(&self, name: &str, state: impl FnOnce() -> Option<FileState>) {
+        if let Some(seen) = &self.seen {
+            seen.note(name, state());
+        }
+    }
+
+    /// Notes which line of a file is the first with the login that was found, if that is an earlier one: lines with the same login are
+    /// one to its relay. `login` is the end of the line that was found, from the sign before the user on; it is a part of `content`.
+    pub fn note_login(&self, file: &'static str, content: &[u8], login: &[u8]) {
+        let Some(seen) = self.seen.as_ref().filter(|_| !login.is_empty()) else { return };
+        let before = &content[..login.as_ptr() as usize - content.as_ptr() as usize];
+        let ends_line = |at: &usize| strip_blanks(first_line(&content[at + login.len()..])).is_empty();
+        if let Some(first) = memchr::memmem::find_iter(before, login).find(ends_line) {
+            let number = memchr::memchr_iter(b'\n', &before[..first]).count() + 1;
+            seen.0.borrow_mut().logins.push((file, number));
+        }
     }
 
     /// The names in a directory. Empty if there is no directory, or no permission to list it.
@@ -104,6 +181,7 @@ impl Control {
                 if on_the_way.any(|path| path.is_symlink() && !path.exists()) {
                     return Err(ControlError::of(name, ControlCause::DanglingLink));
                 }
+                self.note(name, || None);
                 self.log.notify(&Event::File(name, false));
                 Ok(None)
             }

@@ -15,6 +15,10 @@ pub struct Surroundings<'a> {
     pub execfn: Option<&'a Path>,
     /// The process id.
     pub pid: u32,
+    /// The effective user.
+    pub uid: u32,
+    /// Unix time, in seconds.
+    pub unix: u64,
 }
 
 /// The homes to try last.

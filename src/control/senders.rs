@@ -35,7 +35,9 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
             best.consider(key, value, number);
         }
     }
-    best.value().map(|(value, number)| understand(value, number)).transpose().map(Option::flatten)
+    let Some((value, number)) = best.value() else { return Ok(None) };
+    control.note_login(FILE, &content, &value[routes::relay_end(value)..]);
+    understand(value, number)
 }
 
 /// The key of a line, its value, and the line's number as given. An error if it is not clear where the key ends.

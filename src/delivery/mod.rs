@@ -5,6 +5,7 @@
 
 mod plan;
 
+use crate::account::Account;
 use crate::cause::{Cause, Note};
 use crate::control::home::Surroundings;
 use crate::event::{Event, Log, Next};
@@ -29,9 +30,11 @@ pub struct Delivery {
 
 enum State {
     Running(Box<Running>),
-    /// The report, and what is to be done with queue/lock/tcpto before it is written.
+    /// The report, and what is to be done before it is written: with the account of a login that has failed, and with
+    /// queue/lock/tcpto.
     Done {
         report: Vec<u8>,
+        account: Option<Box<Account>>,
         tcpto: Option<(PathBuf, Tcpto)>,
     },
     /// Between two states, within one call.
@@ -110,8 +113,9 @@ impl Delivery {
     pub fn want(&mut self, now: u64) -> Want<'_> {
         match &mut self.state {
             State::Running(running) => running.want(now),
+            State::Done { account: Some(account), .. } => Want::Release(account.port()),
             State::Done { tcpto: Some((file, _)), .. } => Want::Tcpto(file),
-            State::Done { report, tcpto: None } => Want::Done(report),
+            State::Done { report, .. } => Want::Done(report),
             State::Moving => unreachable!("no call ends between two states"),
         }
     }
@@ -145,6 +149,18 @@ impl Delivery {
                 });
                 None
             }
+        }
+    }
+
+    /// What to write into the memory of the account, at this Unix time, before its lock is released.
+    pub fn release(&mut self, unix: u64) -> Option<String> {
+        match &mut self.state {
+            State::Running(running) => match &mut running.stage {
+                Stage::Talk(session, _) => session.release(unix),
+                Stage::Resolve(..) | Stage::Connect(_) => None,
+            },
+            State::Done { account, .. } => account.take()?.release(unix),
+            State::Moving => None,
         }
     }
 
@@ -192,9 +208,10 @@ impl Running {
                 self.stage = Stage::Connect(mail);
                 self.not_connected(error)
             }
-            (Stage::Connect(_), Happened::NotBound(error)) => {
+            (Stage::Connect(mail), Happened::NotBound(error)) => {
                 let source = self.plan.outgoingip.expect("the source that was wanted");
-                done(&self.log, &Cause::CannotSendFrom { source, why: os_error(error) }.into())
+                self.stage = Stage::Connect(mail);
+                self.report(&[], &Cause::CannotSendFrom { source, why: os_error(error) }.into())
             }
             (Stage::Talk(session, since), Happened::Disconnected(now)) => {
                 let (ending, mail) = session.into_ending();
@@ -306,7 +323,11 @@ impl Running {
     /// The end. The mail is dropped with all else, and with it the login: its secrets are cleared before anybody has the report.
     fn report(self: Box<Self>, recipients: &[RecipientReport], verdict: &Verdict) -> State {
         self.log.notify(&Event::End(verdict));
-        State::Done { report: report::output(recipients, verdict), tcpto: self.plan.tcpto.zip(self.tcpto) }
+        let account = match self.stage {
+            Stage::Connect(mail) => to_release(mail),
+            Stage::Resolve(..) | Stage::Talk(..) => None,
+        };
+        State::Done { report: report::output(recipients, verdict), account, tcpto: self.plan.tcpto.zip(self.tcpto) }
     }
 }
 
@@ -333,6 +354,13 @@ fn session(
     Session::new(mail, ip, tls_failure.clone(), patience, now, unix)
 }
 
+/// The account, where its lock is held still.
+fn to_release(Mail { auth, account, .. }: Mail) -> Option<Box<Account>> {
+    let mut account = account?;
+    account.conclude(&auth?);
+    account.is_concluded().then_some(account)
+}
+
 /// An address answers, which queue/lock/tcpto is to know if it has a record of it.
 fn answered(candidate: &Candidate) -> Option<Tcpto> {
     match candidate.address.ip {
@@ -344,5 +372,5 @@ fn answered(candidate: &Candidate) -> Option<Tcpto> {
 /// The end before there was anything to do with queue/lock/tcpto.
 fn done(log: &Log, verdict: &Verdict) -> State {
     log.notify(&Event::End(verdict));
-    State::Done { report: report::output(&[], verdict), tcpto: None }
+    State::Done { report: report::output(&[], verdict), account: None, tcpto: None }
 }

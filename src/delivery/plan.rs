@@ -1,7 +1,8 @@
 //! What is known of a delivery before anything is sent: the arguments and the control files.
 
+use crate::account::{Account, directory};
 use crate::cause::{Cause, Target};
-use crate::control::files::Control;
+use crate::control::files::{Control, Seen};
 use crate::control::home::{self, Surroundings};
 use crate::control::{Credentials, Route, Settings};
 use crate::event::{Event, Log};
@@ -65,8 +66,10 @@ pub fn plan(
     let home = home::find(surroundings).ok_or(Cause::NoHome)?;
     log.notify(&Event::Home(&home));
     let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
-    let settings = Settings::read(&Control { home, log: log.clone() }, host, sender)
-        .map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
+    let accounts = directory::of_home(&home, surroundings.uid);
+    let control = Control { home, log: log.clone(), seen: accounts.as_ref().map(|_| Seen::default()) };
+    let settings =
+        Settings::read(&control, host, sender).map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
     let path =
         |whose, address: &[u8]| address::path(address).map_err(|why| Verdict::from(Cause::Address { whose, why }));
     let sender = path("sender", sender)?;
@@ -75,6 +78,9 @@ pub fn plan(
         notify_route(log, settings.route.as_ref());
     }
 
+    let account = accounts
+        .zip(settings.route.as_ref())
+        .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings.uid, goal == Goal::Sent));
     let (resolution, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
             let client = credentials.map(|Credentials { login, source }| Client::new(login, Some(source), mechanisms));
@@ -91,6 +97,12 @@ pub fn plan(
             (Resolution::for_domain(host)?, SMTP, target, relay, None)
         }
     };
+    if let (Some(account), Some(auth)) = (&account, &auth) {
+        log.notify(&Event::Remembered(account, surroundings.unix));
+        if let Some(cause) = account.refused_before(auth, &relay.shown, surroundings.unix) {
+            return Err(cause.into());
+        }
+    }
     let timeout = settings.timeoutremote.saturating_mul(1000);
     let envelope = Envelope {
         helohost: settings.helohost,
@@ -111,7 +123,7 @@ pub fn plan(
         timeoutconnect: settings.timeoutconnect.saturating_mul(1000),
         patience: timeout,
     };
-    Ok((plan, Mail { envelope, auth }, resolution))
+    Ok((plan, Mail { envelope, auth, account }, resolution))
 }
 
 fn notify_route(log: &Log, route: Option<&Route>) {

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn qmail_auth_check_new(
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) = unsafe { (arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
     let arguments = arguments.into_iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-    let surroundings = Surroundings { qmailhome, cwd, execfn, pid: 0 };
+    let surroundings = Surroundings { qmailhome, cwd, execfn, ..Surroundings::default() };
     match check::prepare(arguments, &surroundings, uid) {
         Ok(check) => Some(Box::new(qmail_auth_check { check })),
         Err(code) => {

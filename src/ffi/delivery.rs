@@ -20,12 +20,14 @@ pub struct qmail_auth_delivery {
     name: CString,
     /// What was last to be printed.
     printed: Vec<u8>,
+    /// What is to be written into the memory of the account.
+    pub(super) memory: String,
 }
 
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(delivery: Delivery) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new() })
+        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new(), memory: String::new() })
     }
 }
 
@@ -42,6 +44,10 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
+    /// Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says.
+    Open,
+    /// Release it, and before that replace the memory in that directory if there is something to write.
+    Release,
     /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
     /// Receive, and send what the kernel takes of `octets`, until `deadline`.
@@ -66,6 +72,8 @@ pub struct qmail_auth_want {
     pub what: qmail_auth_what,
     /// A number, not in network order.
     pub port: u16,
+    /// 1 or 2.
+    pub locks: usize,
     /// To connect to.
     pub address: qmail_auth_address,
     /// To connect from.
@@ -81,7 +89,8 @@ pub struct qmail_auth_want {
 }
 
 /// Starts a delivery with main's arguments. `qmailhome` is the environment variable, `cwd` the working directory, `execfn`
-/// the name that the program was executed by; each may be NULL. `pid` is that of the process. Reads the control files.
+/// the name that the program was executed by; each may be NULL. `pid` is that of the process, `uid` its effective user, `unix_time`
+/// in seconds. Reads the control files.
 ///
 /// # Safety
 /// `argv` points to `argc` NUL-terminated strings, the others are NULL or NUL-terminated.
@@ -93,6 +102,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     cwd: *const c_char,
     execfn: *const c_char,
     pid: u32,
+    uid: u32,
+    unix_time: u64,
 ) -> Box<qmail_auth_delivery> {
     if cfg!(debug_assertions) && std::env::var_os(KEEP).is_some() {
         keep_secrets();
@@ -100,7 +111,8 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     // SAFETY: the contract of this function.
     let (arguments, [qmailhome, cwd, execfn]) =
         unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
-    qmail_auth_delivery::boxed(Delivery::new(&arguments, &Surroundings { qmailhome, cwd, execfn, pid }))
+    let surroundings = Surroundings { qmailhome, cwd, execfn, pid, uid, unix: unix_time };
+    qmail_auth_delivery::boxed(Delivery::new(&arguments, &surroundings))
 }
 
 /// The arguments of main without the program's name.
@@ -132,10 +144,11 @@ pub extern "C" fn qmail_auth_delivery_want(
     now: u64,
     want: Option<&mut MaybeUninit<qmail_auth_want>>,
 ) {
-    let qmail_auth_delivery { delivery, name, printed } = delivery.expect("a delivery");
+    let qmail_auth_delivery { delivery, name, printed, .. } = delivery.expect("a delivery");
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
+        locks: 0,
         address: qmail_auth_address::default(),
         source: qmail_auth_address::default(),
         name: c"".as_ptr(),
@@ -145,7 +158,11 @@ pub extern "C" fn qmail_auth_delivery_want(
     };
     *printed = delivery.log().output(now);
     let is_check = delivery.log().is_on();
-    let mut c_name = |octets: &[u8]| *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+    let mut c_name = |octets: &[u8]| {
+        if name.as_bytes() != octets {
+            *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+        }
+    };
     let (what, octets): (_, &[u8]) = match delivery.want(now) {
         _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
         Want::Mx(host) => {
@@ -160,6 +177,15 @@ pub extern "C" fn qmail_auth_delivery_want(
         Want::Tcpto(path) => {
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
+        }
+        Want::Open(path, locks) => {
+            c_name(path.as_os_str().as_bytes());
+            wanted.locks = locks;
+            (qmail_auth_what::Open, b"")
+        }
+        Want::Release(path) => {
+            c_name(path.as_os_str().as_bytes());
+            (qmail_auth_what::Release, b"")
         }
         Want::Connect(connect, deadline) => {
             (wanted.address, wanted.port, wanted.deadline) = (from_address(connect.address), connect.port, deadline);

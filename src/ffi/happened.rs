@@ -143,6 +143,33 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
     }
 }
 
+/// The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_opened(
+    delivery: Option<&mut qmail_auth_delivery>,
+    now: u64,
+    unix_time: u64,
+    locked: c_int,
+) {
+    happened(delivery, Happened::Opened { now, unix: unix_time, locked: locked != 0 });
+}
+
+/// What to write into the memory of the account. `unix_time` is in seconds. Sets `len`, which is not NULL, to the number of octets;
+/// 0: the file stays as it is. The octets are good until the next call with the same delivery.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_release(
+    delivery: Option<&mut qmail_auth_delivery>,
+    unix_time: u64,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    let memory = delivery.map_or("", |delivery| {
+        delivery.memory = delivery.delivery.release(unix_time).unwrap_or_default();
+        &delivery.memory
+    });
+    len.expect("a place for the length").write(memory.len());
+    memory.as_ptr().cast()
+}
+
 /// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_connected(delivery: Option<&mut qmail_auth_delivery>, now: u64, unix_time: u64) {

@@ -1,6 +1,7 @@
 //! What is to be delivered, and to which relay: the same on all connections of a delivery.
 
 use super::data::MessageFacts;
+use crate::account::Account;
 use crate::event::Log;
 use crate::policy::Security;
 use qmail_auth::Login;
@@ -12,6 +13,8 @@ pub struct Mail {
     pub envelope: Envelope,
     /// The login, if one is configured.
     pub auth: Option<Client>,
+    /// What is remembered of that login.
+    pub account: Option<Box<Account>>,
 }
 
 /// What is the same on all connections of a delivery.

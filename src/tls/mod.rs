@@ -18,6 +18,7 @@ mod trust;
 mod verifier;
 
 use crate::cause::tls::TlsCause;
+pub use certificate::date;
 pub use session::Session;
 
 /// Why there is no TLS, and what to do about it.

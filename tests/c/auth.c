@@ -119,6 +119,26 @@ static void logins(void)
     check(auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out) == AUTH_END_DEFERRED, "a login is made once");
     auth_free(auth);
 
+    /* what logged in last time goes first, and alone where the password is refused */
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    auth_prefer(auth, AUTH_LOGIN);
+    check(auth_mechanism(auth) == 0, "no login yet");
+    n = auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out);
+    check(is(out, n, "AUTH LOGIN\r\n"), "LOGIN first");
+    check(auth_step(auth, "235 ok\n", 7, out, sizeof out) == 0 && auth_mechanism(auth) == AUTH_LOGIN, "by LOGIN");
+    auth_free(auth);
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    auth_prefer(auth, AUTH_LOGIN);
+    n = auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out);
+    check(n > 0 && auth_step(auth, "535 no\n", 7, out, sizeof out) == AUTH_END_FAILED, "and alone");
+    auth_free(auth);
+    auth = auth_new("tim", "tanstaaftanstaaf");
+    auth_prefer(auth, AUTH_XOAUTH2 | AUTH_LOGIN);
+    auth_prefer(auth, AUTH_XOAUTH2);
+    n = auth_begin(auth, ehlo, strlen(ehlo), AUTH_FLAG_TLS_VERIFIED, out, sizeof out);
+    check(is(out, n, "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n"), "no mechanism that can be used");
+    auth_free(auth);
+
     auth = auth_new("tim", "tanstaaftanstaaf");
     check(auth_begin(auth, ehlo, strlen(ehlo), 0, out, sizeof out) == 15, "begun");
     check(auth_step(auth, "454 later\n", 10, out, sizeof out) == AUTH_END_DEFERRED, "deferred");
@@ -211,6 +231,8 @@ static void errors_of_logins(void)
     check(auth_step(NULL, "235\n", 4, out, sizeof out) == AUTH_ERROR_NULL, "step, NULL client");
     check(auth_closed(NULL, 1) == AUTH_ERROR_NULL, "closed, NULL client");
     check(strcmp(auth_why(NULL), "user or password is missing") == 0, "why, NULL client");
+    auth_prefer(NULL, AUTH_PLAIN);
+    check(auth_mechanism(NULL) == 0, "mechanism, NULL client");
     auth_mask(NULL, text, strlen(text));
     auth_mask(auth, NULL, 5);
     auth_mask(auth, text, 0);

@@ -294,6 +294,13 @@ ssize_t pwrite(int fd, const void *from, size_t len, off_t place)
     return call(fd, from, len, place);
 }
 
+int rename(const char *from, const char *to)
+{
+    int (*call)(const char *, const char *) = real("rename");
+
+    return fails(CALL, ENOSPC) ? -1 : call(from, to);
+}
+
 static int open_with(const char *name, const char *path, int flags, int mode)
 {
     int (*call)(const char *, int, ...) = real(name);

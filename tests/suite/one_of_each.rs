@@ -6,6 +6,7 @@ use crate::support::names::Names;
 use crate::support::namespace::{WITH_A_NAME_SERVER, inside_with};
 use crate::support::server::{Log, Rules, Server, Tls};
 use crate::support::{Home, check, program, run};
+use std::fs;
 use std::process::Command;
 
 /// One delivery by a relay at this address. Says what it saw.
@@ -14,6 +15,7 @@ fn deliver(address: (&str, u16), rules: Rules, login: &str, ca: &str, letters: &
     let home = Home::with_route(&format!("{}:{} {login}", address.0, server.port()));
     home.control("tlscafile", "control/ca.pem\n");
     home.control("ca.pem", ca);
+    fs::create_dir(home.path().join("accounts")).unwrap();
     let delivered = home.deliver("sender@example.net", &["one@example.org", "two@example.org"], MESSAGE);
     assert_eq!(delivered.letters(), letters, "{delivered:?}");
     server.finish()

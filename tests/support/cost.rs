@@ -2,8 +2,9 @@
 //! Counts come from valgrind and strace, so that they hold on another machine.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -192,6 +193,11 @@ impl Place {
         run
     }
 
+    /// From now on what comes of a login is remembered.
+    fn make_accounts(&self) {
+        DirBuilder::new().mode(0o700).create(self.path("accounts")).unwrap();
+    }
+
     /// Instructions of the whole process, by callgrind.
     pub fn instructions(&self, way: Way, run: &Run) -> u64 {
         let text =
@@ -352,6 +358,14 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
     let run = place.qmail_remote(program, &place.mail(way), "", ' ');
     place.write("control/authsenders", other_senders(10_000));
     counts.insert("instructions_clear_after_10000_senders".into(), place.instructions(way, &run));
+    fs::remove_file(place.path("control/authsenders")).unwrap();
+    place.make_accounts();
+    for way in [Way::ClearAuth, Way::StartTlsAuth] {
+        let run = place.qmail_remote(program, &place.mail(way), "", ' ');
+        place.deliver(way, &run, &[]).unwrap(); // the first one makes the account
+        counts.insert(format!("instructions_{}_with_account", way.name()), place.instructions(way, &run));
+        counts.insert(format!("calls_{}_with_account", way.name()), place.calls(way, &run));
+    }
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
     counts
 }

@@ -5,8 +5,9 @@ use super::login::assert_no_secret;
 use super::rspawn::verdict;
 use super::server::{Log, Rules, Server, Tls};
 use super::{Delivered, Home, c, program, run};
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -22,6 +23,8 @@ pub enum Kind {
     Clear,
     /// A login in clear, which loopback allows, one by one.
     Auth,
+    /// The same, where what comes of a login is remembered, and nothing is known yet.
+    Account,
     /// A login over STARTTLS with a certificate that verifies.
     Tls,
     /// Without a route, to the domain's mail exchanger; only in namespaces where [`EXCHANGER`] can be had.
@@ -46,6 +49,9 @@ impl Bench {
     pub fn new(kind: Kind) -> Bench {
         let ca = Authority::new("My CA");
         let home = Home::new();
+        if kind == Kind::Account {
+            DirBuilder::new().mode(0o700).create(home.path().join("accounts")).unwrap();
+        }
         if kind == Kind::Tls {
             home.control("relays/127.0.0.1/user", "myuser\n");
             home.control("relays/127.0.0.1/password", "secretpass\n");
@@ -99,13 +105,13 @@ impl Bench {
         let address = if self.kind == Kind::Mx { (EXCHANGER, 25) } else { ("127.0.0.1", 0) };
         let rules = match self.kind {
             Kind::Clear | Kind::Mx => Rules { auth_required: false, ..Rules::default() },
-            Kind::Auth => Rules::offering(&["AUTH PLAIN"]),
+            Kind::Auth | Kind::Account => Rules::offering(&["AUTH PLAIN"]),
             Kind::Tls => {
                 Rules { tls: Some(self.tls.clone()), ..Rules::offering(&["PIPELINING", "SIZE", "AUTH PLAIN"]) }
             }
         };
         let server = Server::start_on(address, rules);
-        let login = if self.kind == Kind::Auth { " myuser secretpass" } else { "" };
+        let login = if matches!(self.kind, Kind::Auth | Kind::Account) { " myuser secretpass" } else { "" };
         if self.kind != Kind::Mx {
             self.home.control("smtproutes", format!(":127.0.0.1:{}{login}\n", server.port()));
         }

@@ -54,6 +54,11 @@ fn no_count_rises() {
     for (name, count) in &counts {
         println!("{name}: {count}, committed {}", committed[name]);
     }
+    // The memory of a login may not cost more than this. Over TLS what is received comes in more pieces or fewer.
+    for (what, most) in [("instructions", 15_000), ("calls", 12)] {
+        let [without, with] = ["", "_with_account"].map(|account| counts[&format!("{what}_clear_auth{account}")]);
+        assert!(with <= without + most, "{what}: {with} with an account, {without} without");
+    }
     // What committed counts may never become: a token is as long as these, and it is read, sent, cleared, and known in replies.
     let of_password = |length: usize| counts[&format!("instructions_clear_auth_password_of_{length}")];
     for length in [2000, 8000] {

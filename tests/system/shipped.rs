@@ -220,7 +220,7 @@ fn a_kind_of_call_is_denied() {
         return;
     }
     let _names = Names::start();
-    for kind in [Kind::Clear, Kind::Auth, Kind::Tls, Kind::Mx] {
+    for kind in [Kind::Clear, Kind::Auth, Kind::Account, Kind::Tls, Kind::Mx] {
         let bench = Bench::new(kind);
         let traced = |bench: &Bench, inject: &[&str]| {
             let file = bench.home.path().join("trace");
@@ -314,7 +314,7 @@ fn a_delivery_needs_no_more_than_is_said() {
         (true, needs.iter().map(|&(limit, needed, _)| (limit, needed)).collect()),
         (false, ["as", "data", "stack", "memlock"].map(|limit| (limit, 3_000_000)).to_vec()),
     ];
-    for kind in [Kind::Clear, Kind::Auth, Kind::Tls, Kind::Mx] {
+    for kind in [Kind::Clear, Kind::Auth, Kind::Account, Kind::Tls, Kind::Mx] {
         let bench = Bench::new(kind);
         if kind == Kind::Tls {
             let ca = fs::read(bench.home.path().join("control/ca.pem")).unwrap();

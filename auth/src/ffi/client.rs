@@ -3,9 +3,11 @@
 use super::parts::{auth_error, write};
 use super::{octets, text};
 use crate::cause::CallError;
+use crate::client::past::Past;
 use crate::client::{Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin};
+use crate::mechanisms::MECHANISMS;
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -177,6 +179,34 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
     let step = auth.client.closed(line_sent != 0);
     // SAFETY: `out` may be NULL. Nothing is written without a connection.
     unsafe { answer(auth, step, core::ptr::null_mut(), 0) }
+}
+
+/// Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
+/// auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
+/// permitted, and if the server answers 535 to it, no other is tried: the password is wrong now. So a mail is one failed login and
+/// not two. 0, or a bit of no usable mechanism, changes nothing.
+///
+/// # Safety
+/// `auth` is NULL or a live client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auth_prefer(auth: *mut auth_client, mechanism: u32) {
+    // SAFETY: the contract of this function.
+    if let Some(auth) = unsafe { auth.as_mut() } {
+        let good = MECHANISMS.iter().find(|one| one.bit == mechanism);
+        auth.client.remember(Past { good, ..Past::default() });
+    }
+}
+
+/// Returns the AUTH_ bit of the mechanism that has logged in, to keep for auth_prefer. 0: there is no login. Keep it beside the
+/// user and the server, and forget it when the password changes.
+///
+/// # Safety
+/// `auth` is NULL or a live client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auth_mechanism(auth: *const auth_client) -> u32 {
+    // SAFETY: the contract of this function.
+    let auth = unsafe { auth.as_ref() };
+    auth.and_then(|auth| auth.client.accepted()).map_or(0, |mechanism| mechanism.bit)
 }
 
 /// Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log

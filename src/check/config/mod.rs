@@ -22,7 +22,7 @@ const SUBMISSION: [u16; 2] = [587, 465];
 
 /// Lines about the control files of this home, and whether these defer mail.
 pub fn config(home: &Path) -> (Vec<String>, bool) {
-    let control = Control { home: home.to_owned(), log: Log::default() };
+    let control = Control { home: home.to_owned(), log: Log::default(), seen: None };
     let mut notes = Notes::default();
     notes.say(format!("home {}", home.display()));
     general(&control, &mut notes);

@@ -31,7 +31,7 @@ pub fn write(home: &Path, uid: u32) -> (Vec<String>, bool) {
 }
 
 fn run(home: &Path, uid: Option<u32>) -> (Vec<String>, bool) {
-    let control = Control { home: home.to_owned(), log: Log::default() };
+    let control = Control { home: home.to_owned(), log: Log::default(), seen: None };
     let (lines, is_wrong) =
         convert(&control, uid).unwrap_or_else(|why| (vec![format!("{why}; nothing can be moved.")], true));
     (lines.iter().map(|line| printable(line.as_bytes())).collect(), is_wrong)

@@ -5,8 +5,9 @@ mod json;
 pub mod recorder;
 mod text;
 
-use crate::check::printable;
+use crate::account::Account;
 use crate::check::program::Program;
+use crate::check::{accounts, printable};
 use crate::event::{Event, Next};
 use crate::policy::{Security, TlsPolicy};
 use crate::resolve::addresses::Candidate;
@@ -114,6 +115,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             ]
         }
         Event::NoCredentials => vec![Fact::new("credentials", "credentials", "none: no login")],
+        Event::Remembered(account, unix) => vec![remembered(account, *unix)],
         Event::Addresses(candidates) => vec![addresses(candidates)],
         Event::Connected { host, address, port, source } => {
             let from = source.map_or_else(String::new, |source| format!(" from {source}"));
@@ -238,6 +240,12 @@ fn policy(security: &Security) -> Fact {
         fact = fact.with("clientcert", certificate.path.display().to_string().into());
     }
     Fact { text, ..fact }
+}
+
+fn remembered(account: &Account, unix: u64) -> Fact {
+    let facts: Vec<String> = account.remembered().map(|what| accounts::words(what, unix)).collect();
+    let text = if facts.is_empty() { "nothing".to_owned() } else { facts.join("; ") };
+    Fact::new("remembered", "remembered", printable(text.as_bytes())).with("facts", Value::List(facts))
 }
 
 fn addresses(candidates: &[Candidate]) -> Fact {

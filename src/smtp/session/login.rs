@@ -12,6 +12,9 @@ use qmail_auth::reply::Reply;
 impl Session {
     /// Logs in, or sends the mail where no login is configured.
     pub(super) fn begin_login(&mut self, permission: Permission) {
+        if self.waits_for_lock(permission) {
+            return;
+        }
         let offer = std::mem::take(&mut self.capabilities.auth);
         let over_tls = self.channel.tls().is_some();
         match &mut self.auth {
@@ -33,6 +36,9 @@ impl Session {
         if reply.class() == 5 {
             auth.keep_refusal(&reply.text);
         }
+        if let Some(account) = &mut self.account {
+            account.answered(reply, auth.mask());
+        }
         let step = auth.step(reply.code, reply.last_text());
         self.login(step, Some(reply));
     }
@@ -41,6 +47,7 @@ impl Session {
     pub(super) fn login_closed(&mut self, line_sent: bool) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
         let step = auth.closed(line_sent);
+        self.account.iter_mut().for_each(|account| account.closed());
         self.send_failed();
         self.unanswered.clear();
         self.login(step, None);
@@ -49,6 +56,7 @@ impl Session {
     fn login(&mut self, step: Step, reply: Option<&Reply>) {
         match step {
             Step::Send(line) => {
+                self.account.iter_mut().for_each(|account| account.asked());
                 if !self.write_failed {
                     self.envelope.log.notify(&Event::SentSecret(mask::showable_part(&line)));
                     self.channel.put_secret_line(&line);
@@ -57,6 +65,7 @@ impl Session {
             }
             Step::Proceed => {
                 self.envelope.log.notify(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
+                self.login_concluded();
                 self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
             }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().not_logged_in(why, reply))),

@@ -8,6 +8,7 @@
 
 mod greeting;
 mod login;
+mod opening;
 mod replies;
 mod reporter;
 mod starttls;
@@ -17,6 +18,7 @@ use super::channel::Channel;
 use super::data::{DotStuffer, Prescan};
 use super::ehlo::Capabilities;
 use super::envelope::{Envelope, Facts, Mail};
+use crate::account::Account;
 use crate::cause::AddressFailure;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
@@ -24,7 +26,7 @@ use crate::report::{RecipientReport, Verdict, os_error};
 use crate::smtp_command::Command;
 use crate::verdict::{About, Fate, Judgement};
 use crate::want::{Happened, Want, out_of_turn};
-use qmail_auth::client::Client;
+use qmail_auth::client::{Client, Permission};
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
 use reporter::Reporter;
@@ -87,6 +89,9 @@ enum Outcome {
 pub struct Session {
     envelope: Envelope,
     auth: Option<Client>,
+    account: Option<Box<Account>>,
+    /// A login that waits for the lock of its account.
+    opening: Option<Permission>,
     peer: IpAddr,
     /// Unix time in seconds, to verify certificates by.
     unix: u64,
@@ -120,7 +125,7 @@ impl Session {
     /// failed on the connection before, so that this one stays in clear. `patience`: how many milliseconds the server may be silent
     /// before AUTH or MAIL.
     pub fn new(
-        Mail { envelope, auth }: Mail,
+        Mail { envelope, auth, account }: Mail,
         peer: IpAddr,
         tls_failure: Option<String>,
         patience: u64,
@@ -135,6 +140,8 @@ impl Session {
             tls_failure,
             envelope,
             auth,
+            account,
+            opening: None,
             peer,
             unix,
             reader: ReplyReader::default(),
@@ -157,6 +164,11 @@ impl Session {
 
     /// What to do now.
     pub fn want(&mut self) -> Want<'_> {
+        if let Some(want) =
+            self.account.as_deref().filter(|_| !self.is_over()).and_then(|account| self.want_of(account))
+        {
+            return want;
+        }
         match self.sending {
             _ if self.is_over() => Want::Close(self.channel.pending()),
             Sending::Prescan(_) => Want::Prescan,
@@ -178,6 +190,7 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
+            Happened::Opened { now, unix, locked } => self.opened(now, unix, locked),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
         }
@@ -186,7 +199,7 @@ impl Session {
     /// The ending, after [`Want::Close`], and what the next connection needs.
     pub fn into_ending(self) -> (Ending, Mail) {
         let Outcome::Ended(ending) = self.outcome else { unreachable!("nobody closes before the end") };
-        (ending, Mail { envelope: self.envelope, auth: self.auth })
+        (ending, Mail { envelope: self.envelope, auth: self.auth, account: self.account })
     }
 
     fn is_over(&self) -> bool {

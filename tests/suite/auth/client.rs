@@ -1,5 +1,6 @@
 //! The AUTH client alone: what it sends and when it stops, so that no relay locks the user out.
 
+use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::detect::Offer;
 use qmail_auth::mechanisms::{self, Cancel, Exchange, Mechanism, Response, Start};
@@ -22,10 +23,19 @@ fn run(order: &[&str], events: &[Event]) -> String {
 }
 
 fn run_with(order: Vec<&'static Mechanism>, events: &[Event]) -> String {
+    let (mut auth, offer) = client(order);
+    talk(&mut auth, &offer, events)
+}
+
+/// A client with this order, and a relay's offer of all of it.
+fn client(order: Vec<&'static Mechanism>) -> (Client, Offer) {
     let login = PasswordLogin { user: b"u".to_vec(), password: b"p".to_vec().into(), clear_allowed: true };
     let names = order.iter().map(|mechanism| mechanism.name.to_owned()).collect();
-    let offer = Offer { offered: true, names };
-    let mut auth = Client::new(Login::Password(login), Some("here".to_owned()), Some(order));
+    let client = Client::new(Login::Password(login), Some("here".to_owned()), Some(order));
+    (client, Offer { offered: true, names })
+}
+
+fn talk(auth: &mut Client, offer: &Offer, events: &[Event]) -> String {
     let mut said = Vec::new();
     let mut note = |step: Step| match step {
         Step::Send(line) => said.push(String::from_utf8_lossy(&line).into_owned()),
@@ -188,4 +198,113 @@ fn a_server_that_does_not_prove_itself_gets_no_mail_and_nothing_more() {
         assert_eq!(run_with(vec![&MUTUAL, plain], events), expected);
     }
     assert_eq!(run_with(vec![&MUTUAL], &[Reply(501, "")]), "AUTH MUTUAL aGVsbG8=, AUTH MUTUAL");
+}
+
+/// A login after earlier ones: what it said, how it ended, and what it came to.
+fn run_after(past: Past, order: &[&str], events: &[Event]) -> (String, Conclusion) {
+    let order = order.iter().map(|name| mechanisms::usable(name).unwrap()).collect();
+    let (mut auth, offer) = client(order);
+    auth.remember(past);
+    (talk(&mut auth, &offer, events), auth.conclusion())
+}
+
+fn named(names: &[&str]) -> Vec<&'static Mechanism> {
+    names.iter().map(|name| mechanisms::usable(name).unwrap()).collect()
+}
+
+#[test]
+fn what_worked_last_time_goes_first() {
+    let all = ["PLAIN", "LOGIN", "CRAM-MD5"];
+    let good = |name| Past { good: named(&[name]).pop(), ..Past::default() };
+    for (past, order, events, expected) in [
+        (good("LOGIN"), &all[..], &[Reply(235, "")][..], "AUTH LOGIN, logged in"),
+        // 535 to it is the password, and no other is tried; anything else may be about the mechanism.
+        (good("LOGIN"), &all, &[Reply(535, "")], "AUTH LOGIN, failed"),
+        (good("LOGIN"), &all, &[Reply(504, ""), Reply(235, "")], "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in"),
+        // It is not offered now.
+        (
+            good("CRAM-MD5"),
+            &["PLAIN", "LOGIN"],
+            &[Reply(535, ""), Reply(235, "")],
+            "AUTH PLAIN AHUAcA==, AUTH LOGIN, logged in",
+        ),
+        // A mechanism that the account cannot do comes last.
+        (
+            Past { refused: named(&["PLAIN"]), ..Past::default() },
+            &all,
+            &[Reply(504, ""), Reply(235, "")],
+            "AUTH LOGIN, AUTH CRAM-MD5, logged in",
+        ),
+        // As many tries as are left.
+        (Past { tries: Some(1), ..Past::default() }, &all, &[Reply(504, "")], "AUTH PLAIN AHUAcA==, failed"),
+        (Past { tries: Some(1), ..Past::default() }, &all, &[Closed], "AUTH PLAIN AHUAcA==, failed"),
+        (
+            Past { tries: Some(2), ..Past::default() },
+            &all,
+            &[Reply(504, ""), Reply(504, "")],
+            "AUTH PLAIN AHUAcA==, AUTH LOGIN, failed",
+        ),
+        (
+            Past { tries: Some(9), ..Past::default() },
+            &["CRAM-MD5", "LOGIN", "PLAIN"],
+            &[Reply(504, ""), Reply(504, ""), Connected, Reply(504, "")],
+            "AUTH CRAM-MD5, AUTH LOGIN, reconnect, AUTH PLAIN AHUAcA==, failed",
+        ),
+    ] {
+        assert_eq!(run_after(past, order, events).0, expected);
+    }
+}
+
+#[test]
+fn what_a_login_came_to() {
+    let plain = named(&["PLAIN"])[0];
+    let closed = |twice| Conclusion::ClosedBehindPassword { twice };
+    for (order, events, expected) in [
+        (&["PLAIN", "LOGIN"][..], &[][..], Conclusion::Deferred), // it is silent
+        (&["PLAIN"], &[Reply(235, "")], Conclusion::LoggedIn(plain)),
+        (&["CRAM-MD5", "PLAIN"], &[Reply(535, ""), Reply(235, "")], Conclusion::LoggedIn(plain)),
+        (&["PLAIN"], &[Reply(535, "")], Conclusion::Refused),
+        (&["PLAIN"], &[Reply(534, "")], Conclusion::Refused),
+        (&["PLAIN"], &[Reply(538, "")], Conclusion::Refused),
+        (&["PLAIN"], &[Reply(550, "5.7.30")], Conclusion::Refused),
+        (&["PLAIN"], &[Reply(554, "")], Conclusion::Refused),
+        (&["PLAIN", "LOGIN"], &[Reply(535, ""), Reply(504, "")], Conclusion::Refused),
+        (&["PLAIN", "LOGIN"], &[Reply(504, ""), Reply(535, "")], Conclusion::Refused),
+        // Nothing was shown, or not understood.
+        (&["LOGIN", "CRAM-MD5"], &[Reply(500, ""), Reply(502, "")], Conclusion::Nothing),
+        (&["LOGIN", "CRAM-MD5"], &[Reply(501, ""), Reply(503, "")], Conclusion::Nothing),
+        (&["LOGIN", "CRAM-MD5"], &[Reply(504, ""), Reply(555, "")], Conclusion::Nothing),
+        (&["CRAM-MD5"], &[Reply(334, "!"), Reply(501, "")], Conclusion::Nothing),
+        (&["PLAIN"], &[Reply(250, "")], Conclusion::Nothing),
+        (&["PLAIN"], &[ClosedBeforeSending], Conclusion::Nothing),
+        // Not now.
+        (&["PLAIN"], &[Reply(454, "")], Conclusion::Deferred),
+        (&["PLAIN"], &[Reply(421, "")], Conclusion::Deferred),
+        (&["LOGIN"], &[Closed, Connected, Closed], Conclusion::Deferred),
+        (&["PLAIN", "LOGIN"], &[Reply(504, ""), Reply(421, "")], Conclusion::Deferred),
+        (&["PLAIN"], &[Closed], closed(false)),
+        (&["PLAIN", "LOGIN"], &[Closed, Connected, Closed], closed(false)), // before it had the password again
+        (&["PLAIN", "LOGIN"], &[Closed, Connected, Reply(334, ""), Reply(334, ""), Closed], closed(true)),
+        (&["PLAIN", "LOGIN"], &[Closed, Connected, Reply(535, "")], Conclusion::Refused),
+        (&["PLAIN", "LOGIN"], &[Closed, Connected, Reply(454, "")], Conclusion::Deferred),
+    ] {
+        let (said, found) = run_after(Past::default(), order, events);
+        assert!(found == expected, "{events_of}: {said}", events_of = order.join(" "));
+    }
+}
+
+#[test]
+fn refused_before_any_challenge() {
+    let (mut auth, offer) = client(named(&["CRAM-MD5", "LOGIN", "PLAIN"]));
+    let events = [Reply(504, ""), Reply(334, ""), Reply(535, ""), Connected, Reply(535, "")];
+    talk(&mut auth, &offer, &events);
+    let names: Vec<_> = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
+    assert_eq!(names, ["CRAM-MD5"]);
+    // An initial response that shows no password is no challenge, and a server that does not prove itself has refused nothing.
+    let (mut auth, offer) = client(vec![&MUTUAL]);
+    talk(&mut auth, &offer, &[Reply(535, "no")]);
+    assert_eq!(auth.refused_before_challenge().map(|mechanism| mechanism.name).collect::<Vec<_>>(), ["MUTUAL"]);
+    let (mut auth, offer) = client(vec![&MUTUAL]);
+    talk(&mut auth, &offer, &[Reply(235, "ok")]);
+    assert!(auth.conclusion() == Conclusion::NotProven && auth.refused_before_challenge().next().is_none());
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn settings(home: &Home, host: &str) -> Result<Settings, String> {
-    let control = Control { home: home.path().to_owned(), log: Log::default() };
+    let control = Control { home: home.path().to_owned(), log: Log::default(), seen: None };
     Settings::read(&control, host.as_bytes(), b"sender@example.net").map_err(|error| error.to_string())
 }
 

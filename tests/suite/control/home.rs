@@ -15,7 +15,7 @@ fn where_home_is() {
     let mess = other.path().join("queue/mess");
     let bin = other.path().join("bin/qmail-remote");
     let find = |qmailhome: Option<&Path>, cwd: Option<&Path>, execfn: Option<&Path>| {
-        home::find(&Surroundings { qmailhome, cwd, execfn, pid: 0 })
+        home::find(&Surroundings { qmailhome, cwd, execfn, ..Default::default() })
     };
     let found = |home: &Home| Some(home.path().to_owned());
     assert_eq!(find(Some(one.path()), Some(&mess), Some(&bin)), found(&one));

@@ -63,12 +63,12 @@ fn deny_each(what: &str, kind: Kind) {
 
 #[test]
 fn no_memory() {
-    [Kind::Clear, Kind::Auth, Kind::Tls].into_iter().for_each(|kind| deny_each("alloc", kind));
+    [Kind::Clear, Kind::Auth, Kind::Account, Kind::Tls].into_iter().for_each(|kind| deny_each("alloc", kind));
 }
 
 #[test]
 fn a_system_call_fails() {
-    [Kind::Clear, Kind::Auth, Kind::Tls].into_iter().for_each(|kind| deny_each("call", kind));
+    [Kind::Clear, Kind::Auth, Kind::Account, Kind::Tls].into_iter().for_each(|kind| deny_each("call", kind));
 }
 
 /// What the resolver asks of the kernel, which the shim does not see.

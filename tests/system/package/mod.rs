@@ -3,6 +3,7 @@
 //!
 //! Needs root, what support/chroot.rs and script/deb need, and a Debian no newer than those it installs into.
 
+mod accounts;
 mod debian;
 mod failures;
 mod others;

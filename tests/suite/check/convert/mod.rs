@@ -40,7 +40,7 @@ fn write(home: &Home) -> String {
 
 /// Relay, port, user, password and whether clear text is allowed, for a mail.
 fn meaning(home: &Home, host: &str, sender: &str) -> String {
-    let control = Control { home: home.path().to_owned(), log: Log::default() };
+    let control = Control { home: home.path().to_owned(), log: Log::default(), seen: None };
     match Settings::read(&control, host.as_bytes(), sender.as_bytes()) {
         Err(error) => format!("{error:?}"),
         Ok(settings) => settings.route.map_or("MX".to_owned(), |route| {

@@ -1,0 +1,99 @@
+//! What earlier messages have learnt of this login, and what later ones can learn of this. Where it is kept is the caller's business.
+
+use super::{Client, End, Try};
+use crate::mechanisms::Mechanism;
+use alloc::vec::Vec;
+
+/// What is known of earlier logins with the same user and password at the same relay.
+#[derive(Default)]
+pub struct Past {
+    /// The mechanism of the last login. It is tried first, and 535 to it ends the login: the password is wrong now.
+    pub good: Option<&'static Mechanism>,
+    /// Mechanisms that the relay has refused before any challenge, though it took the login by another one. They are tried last.
+    pub refused: Vec<&'static Mechanism>,
+    /// How many tries the message has, if that is fewer than usual.
+    pub tries: Option<usize>,
+}
+
+/// What a login came to.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Conclusion {
+    /// It is done.
+    LoggedIn(&'static Mechanism),
+    /// It failed for something that a person must fix.
+    Refused,
+    /// The same: the relay could not prove that it knows the password.
+    NotProven,
+    /// The relay closed the connection when it had the password; `twice`: on two connections.
+    ClosedBehindPassword {
+        /// On each of two connections.
+        twice: bool,
+    },
+    /// The relay has deferred it, closed the connection, or did not answer.
+    Deferred,
+    /// Nothing was tried, or the relay did not understand what was.
+    Nothing,
+}
+
+impl Client {
+    /// Tells the client of earlier logins, before [`Client::begin`].
+    pub fn remember(&mut self, past: Past) {
+        self.tries_allowed = past.tries.unwrap_or(self.tries_allowed).min(self.tries_allowed);
+        self.past = past;
+    }
+
+    /// What this login came to so far, over all its connections.
+    pub fn conclusion(&self) -> Conclusion {
+        if let Some(mechanism) = self.accepted() {
+            return Conclusion::LoggedIn(mechanism);
+        }
+        if self.is_distrusted {
+            return Conclusion::NotProven;
+        }
+        if self.tries.iter().any(Try::is_refused_for_good) {
+            return Conclusion::Refused;
+        }
+        let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.showed_password();
+        match (self.tries.iter().filter(is_closed).count(), self.tries.last().map(|last| last.end)) {
+            (2.., _) => Conclusion::ClosedBehindPassword { twice: true },
+            (1, Some(Some(End::Closed))) => Conclusion::ClosedBehindPassword { twice: false },
+            (_, Some(None | Some(End::Closed | End::Code(221 | 400..=499)))) => Conclusion::Deferred,
+            _ => Conclusion::Nothing,
+        }
+    }
+
+    /// The mechanisms that were refused before any challenge, and before the relay had the password.
+    pub fn refused_before_challenge(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        let is_refused = |t: &&Try| matches!(t.end, Some(End::Code(500..=599))) && t.answers == 0;
+        self.tries.iter().filter(is_refused).filter(|t| !t.showed_password()).map(|t| t.mechanism)
+    }
+
+    /// Puts the mechanisms of this connection in order by the past.
+    pub(super) fn order_by_past(&mut self) {
+        let order = &mut self.order;
+        let mut take = |mechanism| {
+            let place = order.iter().position(|one| *one == mechanism)?;
+            Some(order.remove(place))
+        };
+        let last: Vec<_> = self.past.refused.iter().filter_map(|mechanism| take(*mechanism)).collect();
+        let first = self.past.good.and_then(take);
+        order.extend(last);
+        if let Some(first) = first {
+            order.insert(0, first);
+        }
+    }
+
+    /// The mechanism of the last login is refused for the password, so another one would be refused, too.
+    pub(super) fn is_refused_again(&self) -> bool {
+        let is_it = |t: &Try| t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good;
+        self.tries.last().is_some_and(is_it)
+    }
+}
+
+impl Try {
+    /// By a 5xx that is about more than the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6).
+    fn is_refused_for_good(&self) -> bool {
+        let is_about_command = matches!(self.end, Some(End::Code(500..=504 | 555)));
+        matches!(self.end, Some(End::Code(500..=599))) && !is_about_command
+    }
+}

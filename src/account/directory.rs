@@ -1,0 +1,98 @@
+//! Where an account is: `HOME/accounts/HOST/USER`. A directory or file there counts only if it is our own and nobody else can write
+//! to it, and no link: otherwise somebody else could say what we remember.
+
+use super::memory::MOST;
+use crate::control::files::{FileState, state};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The name in qmail's home.
+pub const NAME: &str = "accounts";
+/// The file in the directory of a user.
+pub const MEMORY: &str = "memory";
+
+/// The accounts of a home. None: there is no such directory, or it does not count. `uid` is the effective user of this process.
+pub fn of_home(home: &Path, uid: u32) -> Option<PathBuf> {
+    let path = below(home, NAME);
+    is_directory(&path, uid).then_some(path)
+}
+
+/// The directory of a user at a relay, made if it is not there. None: it cannot be, or does not count. `host` is the name of the
+/// relay's directory in control/relays.
+pub fn of_user(accounts: PathBuf, host: &str, user: Option<&[u8]>, uid: u32) -> Option<PathBuf> {
+    let relay = below(&accounts, host);
+    let path = below(&relay, name(user));
+    let is_there = |path: &Path| {
+        is_directory(path, uid) || DirBuilder::new().mode(0o700).create(path).is_ok() || is_directory(path, uid) // another process may have made it in between
+    };
+    (is_there(&relay) && is_there(&path)).then_some(path)
+}
+
+/// A name in a directory. [`Path::join`] would look at what both are made of.
+pub fn below(directory: &Path, name: impl AsRef<OsStr>) -> PathBuf {
+    let parts = [directory.as_os_str().as_bytes(), b"/", name.as_ref().as_bytes()];
+    OsString::from_vec(parts.concat()).into()
+}
+
+/// The name of a user's directory: octets other than letters, digits and `._+@-`, and a dot at the beginning, as `%XX`. None, the user
+/// that a client certificate names, is `%`, which no user's name becomes.
+pub fn name(user: Option<&[u8]>) -> OsString {
+    let Some(user) = user else { return "%".into() };
+    let mut name = Vec::with_capacity(user.len());
+    for (place, octet) in user.iter().enumerate() {
+        if octet.is_ascii_alphanumeric() || b"_+@-".contains(octet) || *octet == b'.' && place > 0 {
+            name.push(*octet);
+        } else {
+            name.extend_from_slice(format!("%{octet:02X}").as_bytes());
+        }
+    }
+    OsString::from_vec(name)
+}
+
+/// What is in this file of a user's directory, and its state. None: it is absent, or does not count.
+pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
+    let file = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let mut content = [0; MOST + 1];
+    let length = File::open(path).ok()?.read(&mut content).ok()?;
+    Some((content[..length].to_vec(), state(&file)))
+}
+
+/// Whether the file still has this state.
+pub fn is_still(path: &Path, known: Option<FileState>) -> bool {
+    fs::symlink_metadata(path).ok().map(|file| state(&file)) == known
+}
+
+fn is_directory(path: &Path, uid: u32) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.is_dir() && is_ours(&file, uid))
+}
+
+fn is_ours(file: &Metadata, uid: u32) -> bool {
+    file.uid() == uid && file.mode() & 0o022 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn names() {
+        for (user, expected) in [
+            (Some("myuser"), "myuser"),
+            (Some("My.User+tag@example.jp"), "My.User+tag@example.jp"),
+            (Some(".."), "%2E."),
+            (Some("."), "%2E"),
+            (Some("a/../b"), "a%2F..%2Fb"),
+            (Some("100%"), "100%25"),
+            (Some("%"), "%25"),
+            (Some("DOMAIN\\user name"), "DOMAIN%5Cuser%20name"),
+            (Some("\u{e9}"), "%C3%A9"),
+            (None, "%"),
+        ] {
+            assert_eq!(name(user.map(str::as_bytes)), expected);
+        }
+    }
+}

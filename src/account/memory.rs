@@ -1,0 +1,207 @@
+//! The file `memory` of an account: what its last logins came to, so that a wrong password is not tried for each mail of the queue.
+//!
+//! It is text, one fact a line. The first is the [stamp](super::stamp); then come, each for the login of one place (`source`):
+//!
+//! ```text
+//! stamp 2a7f09c3d1b4e865
+//! good PLAIN control/smtproutes:1
+//! refused 2 1764328800 1764330600 control/smtproutes:1 535 5.7.8 no
+//! deferred 1 1764328800 1764328860 control/smtproutes:1 454 4.7.0 later
+//! no CRAM-MD5 control/smtproutes:1
+//! ```
+//!
+//! `refused` is for a person to fix, `deferred` is not; the numbers say how often in a row, when, and until when no login is tried.
+//! Anything odd in it, and it counts as absent: all that it can do is save tries.
+
+mod file;
+
+use crate::cause::EarlierLogin;
+use file::one_line;
+
+/// The most octets of the file.
+pub const MOST: usize = 1024;
+/// Minutes until the next try after the first refusal, the second, and so on; the last is for all others.
+const REFUSED: [u64; 3] = [15, 30, 60];
+/// The same after deferrals: a relay that restarts must not stop mail for longer than it takes.
+const DEFERRED: [u64; 5] = [1, 2, 4, 8, 15];
+/// Seconds. A time further ahead was written by a clock that has been set back since, and is ignored.
+const TOO_FAR_AHEAD: u64 = 2 * 60 * 60;
+
+/// All that is remembered of an account.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Memory {
+    stamp: u64,
+    facts: Vec<Fact>,
+}
+
+/// One line: a fact about the login that is written at this place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// `control/smtproutes:1`, or `control/relays/smtp.example.jp`. No blank is in it.
+    pub source: String,
+    /// What is known of it.
+    pub what: What,
+}
+
+/// What is known of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// This mechanism logged in last time.
+    Good(String),
+    /// The relay refuses this mechanism before any challenge, and takes the login by another one.
+    No(String),
+    /// The login failed for something that a person must fix.
+    Refused(Failure),
+    /// The relay did not take it then, for reasons of its own.
+    Deferred(Failure),
+}
+
+/// When a login failed, and when it may be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How often in a row.
+    pub count: u32,
+    /// The last time: Unix time, in seconds.
+    pub at: u64,
+    /// It is not tried before that.
+    pub until: u64,
+    /// What the relay said, masked, or what it did.
+    pub words: String,
+}
+
+/// What a login came to, with what is to be remembered of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The mechanism that logged in, and those that were refused before any challenge.
+    LoggedIn(&'static str, Vec<&'static str>),
+    /// It failed for something that a person must fix; with the relay's words.
+    Refused(String),
+    /// The relay closed the connection when it had the password.
+    ClosedBehindPassword,
+    /// The relay deferred it, closed, or was silent.
+    Deferred(String),
+}
+
+impl Memory {
+    /// What the file says under this stamp. Another stamp makes all of it void: somebody has changed something.
+    pub fn of(file: &[u8], stamp: u64) -> Memory {
+        let memory = Memory::parse(file).filter(|memory| memory.stamp == stamp);
+        memory.unwrap_or(Memory { stamp, facts: Vec::new() })
+    }
+
+    /// Whether this was written under this stamp.
+    pub fn is_of(&self, stamp: u64) -> bool {
+        self.stamp == stamp
+    }
+
+    /// All facts.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// All that is known of the login at this place.
+    pub fn of_source<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a What> {
+        self.facts.iter().filter(move |fact| fact.source == source).map(|fact| &fact.what)
+    }
+
+    /// The failure because of which the login at this place is not tried now.
+    pub fn holds<'a>(&'a self, source: &'a str, now: u64) -> Option<&'a Failure> {
+        let mut failures = self.of_source(source).filter_map(What::failure);
+        failures.find(|failure| failure.counts(now) && now < failure.until)
+    }
+
+    /// Whether the relay had the password of this login and did not take it, and has not taken it since.
+    pub fn is_doubtful(&self, source: &str, now: u64) -> bool {
+        self.of_source(source).any(|what| match what {
+            What::Refused(failure) => failure.counts(now),
+            What::Deferred(failure) => failure.counts(now) && failure.is_closed_behind_password(),
+            What::Good(_) | What::No(_) => false,
+        })
+    }
+
+    /// What is to be remembered after this outcome of the login at this place. None: what is known already.
+    pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
+        if let Outcome::LoggedIn(good, refused) = outcome {
+            let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
+            if refused.is_empty()
+                && self.facts.iter().any(|fact| fact.source == source)
+                && self.of_source(source).all(is_known)
+            {
+                return None; // as it is for most mails
+            }
+        }
+        let known: Vec<&What> =
+            self.of_source(source).filter(|what| what.failure().is_none_or(|failure| failure.counts(now))).collect();
+        let others = self.facts.iter().filter(|fact| fact.source != source).cloned();
+        let facts = after(&known, outcome, now).into_iter().map(|what| Fact { source: source.to_owned(), what });
+        let after = Memory { stamp: self.stamp, facts: facts.chain(others).collect() };
+        (after != *self).then_some(after)
+    }
+}
+
+/// The facts about one login after this outcome.
+fn after(known: &[&What], outcome: &Outcome, now: u64) -> Vec<What> {
+    let kept = |is_kept: fn(&What) -> bool| known.iter().copied().filter(move |what| is_kept(what)).cloned();
+    let how_to = |what: &What| matches!(what, What::Good(_) | What::No(_));
+    let count = |is_it: fn(&What) -> bool| {
+        let known = known.iter().find(|what| is_it(what)).and_then(|what| what.failure());
+        known.map_or(1, |failure| failure.count.saturating_add(1))
+    };
+    let refused = |words: &str| {
+        let failure = Failure::new(count(|what| matches!(what, What::Refused(_))), &REFUSED, words, now);
+        [What::Refused(failure)].into_iter().chain(kept(how_to)).collect()
+    };
+    let deferred = |words: &str| {
+        let failure = Failure::new(count(|what| matches!(what, What::Deferred(_))), &DEFERRED, words, now);
+        [What::Deferred(failure)].into_iter().chain(kept(|what| !matches!(what, What::Deferred(_)))).collect()
+    };
+    match outcome {
+        Outcome::LoggedIn(good, refused) => {
+            let before = kept(|what| matches!(what, What::No(_)));
+            let mut no: Vec<What> = before.chain(refused.iter().map(|name| What::No((*name).to_owned()))).collect();
+            no.retain(|what| *what != What::No((*good).to_owned()));
+            no.dedup();
+            [What::Good((*good).to_owned())].into_iter().chain(no).collect()
+        }
+        Outcome::Refused(words) => refused(words),
+        Outcome::Deferred(words) => deferred(words),
+        Outcome::ClosedBehindPassword => {
+            let has_been_so = known.iter().any(|what| match what {
+                What::Refused(_) => true,
+                What::Deferred(failure) => failure.is_closed_behind_password(),
+                What::Good(_) | What::No(_) => false,
+            });
+            if has_been_so {
+                refused(&EarlierLogin::ClosedTwice.to_string())
+            } else {
+                deferred(&EarlierLogin::ClosedBehindPassword.to_string())
+            }
+        }
+    }
+}
+
+impl What {
+    /// The failure, if that is what is known.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            What::Refused(failure) | What::Deferred(failure) => Some(failure),
+            What::Good(_) | What::No(_) => None,
+        }
+    }
+}
+
+impl Failure {
+    fn new(count: u32, minutes: &[u64], words: &str, now: u64) -> Failure {
+        let place = usize::try_from(count).unwrap_or(usize::MAX).min(minutes.len());
+        Failure { count, at: now, until: now + 60 * minutes[place - 1], words: one_line(words) }
+    }
+
+    /// Its times are none that this clock can have given.
+    fn counts(&self, now: u64) -> bool {
+        self.at.max(self.until) <= now.saturating_add(TOO_FAR_AHEAD)
+    }
+
+    fn is_closed_behind_password(&self) -> bool {
+        self.words == EarlierLogin::ClosedBehindPassword.to_string()
+    }
+}

@@ -1,0 +1,82 @@
+//! The text of the file `memory`: writing and reading it. The format is in the head of [`super`].
+
+use super::{Fact, Failure, MOST, Memory, What};
+use std::fmt::{self, Display, Formatter};
+
+/// The most octets of a relay's words.
+const WORDS: usize = 200;
+
+impl Memory {
+    /// Reads the file. None: something in it is odd.
+    pub fn parse(file: &[u8]) -> Option<Memory> {
+        let text = std::str::from_utf8(file).ok().filter(|text| text.len() <= MOST)?;
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let stamp =
+            lines.next()?.strip_prefix("stamp ").filter(|digits| digits.len() == 16 && !digits.starts_with('+'))?;
+        let stamp = u64::from_str_radix(stamp, 16).ok()?;
+        Some(Memory { stamp, facts: lines.map(fact).collect::<Option<_>>()? })
+    }
+}
+
+/// The file: what is about the login of this mail first, then all else that has room.
+impl Display for Memory {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = format!("stamp {:016x}\n", self.stamp);
+        for Fact { source, what } in &self.facts {
+            let failure = |word, Failure { count, at, until, words }: &Failure| {
+                format!("{word} {count} {at} {until} {source} {words}\n")
+            };
+            let line = match what {
+                What::Good(mechanism) => format!("good {mechanism} {source}\n"),
+                What::No(mechanism) => format!("no {mechanism} {source}\n"),
+                What::Refused(of) => failure("refused", of),
+                What::Deferred(of) => failure("deferred", of),
+            };
+            if text.len() + line.len() <= MOST {
+                text += &line;
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+/// Reads one line.
+fn fact(line: &str) -> Option<Fact> {
+    let (word, rest) = line.split_once(' ')?;
+    let what: fn(String) -> What = match word {
+        "good" => What::Good,
+        "no" => What::No,
+        "refused" => return failure(rest, What::Refused),
+        "deferred" => return failure(rest, What::Deferred),
+        _ => return None,
+    };
+    let (mechanism, source) = rest.split_once(' ')?;
+    Some(Fact { source: word_of(source)?, what: what(word_of(mechanism)?) })
+}
+
+fn failure(rest: &str, what: fn(Failure) -> What) -> Option<Fact> {
+    let mut words = rest.splitn(5, ' ');
+    let count = words.next()?.parse().ok().filter(|count| *count > 0)?;
+    let (at, until) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let source = word_of(words.next()?)?;
+    let words = words.next().filter(|words| one_line(words) == *words)?.to_owned();
+    Some(Fact { source, what: what(Failure { count, at, until, words }) })
+}
+
+fn word_of(text: &str) -> Option<String> {
+    let is_word = !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+    is_word.then(|| text.to_owned())
+}
+
+/// Words of a relay as one line that is not too long. It is shown to people, so control characters are replaced.
+pub(super) fn one_line(words: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    let mut line = String::new();
+    for c in words.trim().chars().map(shown) {
+        if line.len() + c.len_utf8() > WORDS {
+            break;
+        }
+        line.push(c);
+    }
+    line.trim_end().to_owned()
+}

@@ -1,0 +1,246 @@
+//! What this program remembers of a login, in `HOME/accounts/HOST/USER`: so that a wrong password is not tried for each mail.
+//!
+//! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void. An
+//! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
+//!
+//! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
+//! from before AUTH to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find
+//! out that the password is wrong.
+
+pub mod directory;
+pub mod memory;
+pub mod stamp;
+
+use crate::cause::{Cause, EarlierLogin, User};
+use crate::control::files::{Control, FileState};
+use crate::control::{Credentials, Route};
+use crate::tls::date;
+use memory::{Failure, Memory, Outcome, What};
+use qmail_auth::LoginKind;
+use qmail_auth::client::Client;
+use qmail_auth::client::past::{Conclusion, Past};
+use qmail_auth::mask::Mask;
+use qmail_auth::mechanisms;
+use qmail_auth::reply::Reply;
+use std::path::{Path, PathBuf};
+
+/// How many failures a delivery may cause, where earlier ones are remembered.
+const TRIES: usize = 2;
+
+/// The account that a delivery logs in to.
+pub struct Account {
+    /// The port in its directory: the names of the locks begin so.
+    port: PathBuf,
+    /// The file `memory` there.
+    path: PathBuf,
+    uid: u32,
+    stamp: u64,
+    /// The place of the login, as in the file.
+    source: String,
+    memory: Memory,
+    /// The file that it was read from.
+    read: Option<FileState>,
+    /// A check tries at once, whatever is remembered.
+    obeys: bool,
+    lock: Lock,
+    /// What the relay said or did last in this login.
+    words: Option<String>,
+    /// The last refusal of this login.
+    refusal: Option<String>,
+}
+
+/// How far the login is.
+enum Lock {
+    /// It has not begun.
+    NotYet,
+    /// It goes on.
+    Held,
+    /// This came out; None: nothing to remember.
+    Concluded(Option<Outcome>),
+    /// That is written, and the lock is released.
+    Released,
+}
+
+impl Account {
+    /// The account of this route's login. None: there is none, or it does not count. `obeys`: a login that was refused is not tried
+    /// before its time.
+    pub fn open(accounts: PathBuf, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Box<Account>> {
+        let Credentials { login, source } = route.credentials.as_ref()?;
+        let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
+        let directory = directory::of_user(accounts, host, login.user(), uid)?;
+        let mut account = Box::new(Account {
+            port: directory::below(&directory, route.port.to_string()),
+            path: directory::below(&directory, directory::MEMORY),
+            uid,
+            stamp: stamp::of(control, &route.security),
+            source: place(control, source),
+            memory: Memory::default(),
+            read: None,
+            obeys,
+            lock: Lock::NotYet,
+            words: None,
+            refusal: None,
+        });
+        account.read();
+        Some(account)
+    }
+
+    fn read(&mut self) {
+        let (content, file) = directory::memory(&self.path, self.uid).unzip();
+        self.memory = Memory::of(&content.unwrap_or_default(), self.stamp);
+        self.read = file;
+    }
+
+    /// The port in the directory of the account, for c-glue.
+    pub fn port(&self) -> &Path {
+        &self.port
+    }
+
+    /// What is remembered of the login that this delivery has.
+    pub fn remembered(&self) -> impl Iterator<Item = &What> {
+        self.memory.of_source(&self.source)
+    }
+
+    /// Why no login may be tried now: a report. `relay` is shown in it.
+    pub fn refused_before(&self, auth: &Client, relay: &str, unix: u64) -> Option<Cause> {
+        let Failure { at, until, words, .. } = self.memory.holds(&self.source, unix).filter(|_| self.obeys)?;
+        let user = auth
+            .login()
+            .user()
+            .map_or(User::OfCertificate, |user| User::Named { name: String::from_utf8_lossy(user).into_owned() });
+        let words = masked(words.trim_end_matches('.').as_bytes(), auth.mask());
+        let (at, until) = (time(*at), time_after(*at, *until));
+        let file = self.file_to_touch(auth.login().kind()).display().to_string();
+        Some(Cause::LoginRefusedBefore { relay: relay.to_owned(), user, at, words, until, file })
+    }
+
+    /// The file that has the login, in qmail's home, which is above HOME/accounts/HOST/USER/PORT.
+    fn file_to_touch(&self, kind: LoginKind) -> PathBuf {
+        let home = self.port.ancestors().nth(4).unwrap_or(Path::new("/"));
+        let name = match (self.source.starts_with("control/relays/"), kind) {
+            (false, _) => self.source.split(':').next().unwrap_or_default().to_owned(),
+            (true, LoginKind::Password) => format!("{}/password", self.source),
+            (true, LoginKind::Certificate) => format!("{}/clientcert", self.source),
+        };
+        home.join(name)
+    }
+
+    /// What the client is to know of earlier logins.
+    pub fn past(&self, unix: u64) -> Past {
+        let mut past = Past { tries: Some(TRIES), ..Past::default() };
+        for what in self.remembered() {
+            match what {
+                What::Good(name) => past.good = mechanisms::usable(name),
+                What::No(name) => past.refused.extend(mechanisms::usable(name)),
+                What::Refused(_) | What::Deferred(_) => {}
+            }
+        }
+        if self.obeys && self.memory.is_doubtful(&self.source, unix) {
+            past.tries = Some(1);
+        }
+        past
+    }
+
+    /// How many deliveries may log in at once: as many as may fail before it is known that the password is wrong. What worked last
+    /// time and is refused is one failure; else a delivery may have two.
+    pub fn at_once(&self) -> usize {
+        let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
+        if is_good && self.remembered().all(|what| what.failure().is_none()) { TRIES } else { 1 }
+    }
+
+    /// No login has begun, so the lock must be taken first.
+    pub fn needs_lock(&self) -> bool {
+        matches!(self.lock, Lock::NotYet)
+    }
+
+    /// The lock is held. What others have written meanwhile counts.
+    pub fn locked(&mut self) {
+        self.lock = Lock::Held;
+        if !directory::is_still(&self.path, self.read) {
+            self.read();
+        }
+    }
+
+    /// A line of the login is sent.
+    pub fn asked(&mut self) {
+        self.words = None;
+    }
+
+    /// The relay has answered it.
+    pub fn answered(&mut self, reply: &Reply, mask: &Mask) {
+        if !matches!(reply.class(), 4 | 5) {
+            return;
+        }
+        let text = masked(&reply.text, mask); // whole, since a secret may be divided by lines
+        let line = text.lines().next().unwrap_or_default();
+        let words = if line.as_bytes().get(3) == Some(&b'-') { line.replacen('-', " ", 1) } else { line.to_owned() };
+        if reply.class() == 5 {
+            self.refusal = Some(words.clone());
+        }
+        self.words = Some(words);
+    }
+
+    /// The relay has closed the connection instead.
+    pub fn closed(&mut self) {
+        self.words = Some(EarlierLogin::Closed.to_string());
+    }
+
+    /// The login is over, one way or the other.
+    pub fn conclude(&mut self, auth: &Client) {
+        if !matches!(self.lock, Lock::Held) {
+            return;
+        }
+        let silent = || EarlierLogin::Silent.to_string();
+        let words = self.words.take();
+        self.lock = Lock::Concluded(match auth.conclusion() {
+            Conclusion::LoggedIn(mechanism) => {
+                let refused = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
+                Some(Outcome::LoggedIn(mechanism.name, refused))
+            }
+            Conclusion::Refused => Some(Outcome::Refused(self.refusal.take().or(words).unwrap_or_else(silent))),
+            Conclusion::NotProven => Some(Outcome::Refused(EarlierLogin::NotProven.to_string())),
+            Conclusion::ClosedBehindPassword { twice: true } => {
+                Some(Outcome::Refused(EarlierLogin::ClosedTwice.to_string()))
+            }
+            Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
+            Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
+            Conclusion::Nothing => None,
+        });
+    }
+
+    /// There is something to write, or the lock to release.
+    pub fn is_concluded(&self) -> bool {
+        matches!(self.lock, Lock::Concluded(_))
+    }
+
+    /// What the file is to be, before the lock is released. None: as it is.
+    pub fn release(&mut self, unix: u64) -> Option<String> {
+        let Lock::Concluded(outcome) = std::mem::replace(&mut self.lock, Lock::Released) else { return None };
+        Some(self.memory.after(&self.source, &outcome?, unix)?.to_string())
+    }
+}
+
+/// The place of a login as the memory has it. Lines of one file with the same login are one: the first counts for all.
+fn place(control: &Control, source: &str) -> String {
+    let Some((file, number)) = source.split_once(" line ") else { return source.to_owned() };
+    let first = control.seen.as_ref().and_then(|seen| seen.login(file.strip_prefix("control/")?));
+    [file, ":", &first.map_or(number.to_owned(), |first| first.to_string())].concat()
+}
+
+fn masked(text: &[u8], mask: &Mask) -> String {
+    String::from_utf8_lossy(&mask.apply(text)).into_owned()
+}
+
+/// A Unix time in UTC: `2026-11-28 11:20:33`.
+pub fn time(unix: u64) -> String {
+    date(unix).replacen('T', " ", 1).trim_end_matches('Z').to_owned()
+}
+
+/// The same without the day, if that is the one before.
+fn time_after(before: u64, unix: u64) -> String {
+    let (before, time) = (time(before), time(unix));
+    match (before.split_once(' '), time.split_once(' ')) {
+        (Some((one, _)), Some((day, clock))) if one == day => clock.to_owned(),
+        _ => time,
+    }
+}

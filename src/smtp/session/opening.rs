@@ -1,0 +1,53 @@
+//! The login and its account: before AUTH the lock is taken, so that one delivery at a time finds out whether the password is wrong,
+//! and behind the login it is released, so that others need not wait for the mail.
+
+use super::Session;
+use crate::account::Account;
+use crate::smtp::envelope::Goal;
+use crate::want::Want;
+use qmail_auth::client::Permission;
+
+impl Session {
+    /// What is wanted of the account before anything else.
+    pub(super) fn want_of<'a>(&self, account: &'a Account) -> Option<Want<'a>> {
+        match self.opening {
+            Some(_) => Some(Want::Open(account.port(), account.at_once())),
+            None => account.is_concluded().then(|| Want::Release(account.port())),
+        }
+    }
+
+    /// Whether the login must wait for the lock. On the next connection of the same login it is still held.
+    pub(super) fn waits_for_lock(&mut self, permission: Permission) -> bool {
+        let logs_in = self.auth.is_some() && self.envelope.goal != Goal::LoginKnown;
+        let waits = logs_in && self.account.as_deref().is_some_and(Account::needs_lock);
+        self.opening = waits.then_some(permission);
+        waits
+    }
+
+    /// The lock is held, or cannot be had: then the login goes on as if there were no account.
+    pub(super) fn opened(&mut self, now: u64, unix: u64, locked: bool) {
+        let permission = self.opening.take().expect("it was wanted");
+        self.renew_deadline(now);
+        self.account = self.account.take().filter(|_| locked);
+        if let (Some(account), Some(auth)) = (&mut self.account, &mut self.auth) {
+            account.locked();
+            if let Some(cause) = account.refused_before(auth, &self.envelope.relay.shown, unix) {
+                return self.finish(cause.into());
+            }
+            auth.remember(account.past(unix));
+        }
+        self.begin_login(permission);
+    }
+
+    /// The login is done.
+    pub(super) fn login_concluded(&mut self) {
+        if let (Some(account), Some(auth)) = (&mut self.account, &self.auth) {
+            account.conclude(auth);
+        }
+    }
+
+    /// What to write before the lock is released.
+    pub fn release(&mut self, unix: u64) -> Option<String> {
+        self.account.as_mut()?.release(unix)
+    }
+}

@@ -1,0 +1,160 @@
+//! The rules of what is remembered of a login: the table of times and counts, what counts for which login, and the file's text.
+
+use qmail_remote::account::memory::{MOST, Memory, Outcome, What};
+
+const A: &str = "control/smtproutes:1";
+const B: &str = "control/relays/smtp.example.jp";
+const NOW: u64 = 1_764_328_800;
+
+fn empty() -> Memory {
+    Memory::of(b"", 7)
+}
+
+fn next(memory: &Memory, source: &str, outcome: &Outcome, now: u64) -> Memory {
+    let after = memory.after(source, outcome, now).expect("something new");
+    assert_eq!(Memory::of(after.to_string().as_bytes(), 7), after);
+    after
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused("535 5.7.8 no".to_owned())
+}
+
+fn deferred() -> Outcome {
+    Outcome::Deferred("454 4.7.0 later".to_owned())
+}
+
+/// How many minutes no login is tried after each of these outcomes, the next of which comes as soon as it may.
+fn minutes(outcomes: &[Outcome]) -> Vec<u64> {
+    let (mut memory, mut now, mut found) = (empty(), NOW, Vec::new());
+    for outcome in outcomes {
+        memory = next(&memory, A, outcome, now);
+        let until = memory.holds(A, now).map_or(now, |failure| failure.until);
+        assert!(until == now || memory.holds(A, until - 1).is_some() && memory.holds(A, until).is_none());
+        assert!(memory.holds(B, now).is_none());
+        found.push((until - now) / 60);
+        now = until;
+    }
+    found
+}
+
+#[test]
+fn the_times_of_the_table() {
+    let good = || Outcome::LoggedIn("PLAIN", Vec::new());
+    assert_eq!(minutes(&[(); 6].map(|()| refused())), [15, 30, 60, 60, 60, 60]);
+    assert_eq!(minutes(&[(); 7].map(|()| deferred())), [1, 2, 4, 8, 15, 15, 15]);
+    assert_eq!(minutes(&[refused(), refused(), good(), refused()]), [15, 30, 0, 15]);
+    // What a relay defers in between makes a password no better, and is no reason to wait for longer itself.
+    assert_eq!(minutes(&[refused(), deferred(), refused(), deferred()]), [15, 1, 30, 1]);
+    assert_eq!(minutes(&[deferred(), deferred(), deferred(), refused()]), [1, 2, 4, 15]);
+    let closed = || Outcome::ClosedBehindPassword;
+    assert_eq!(minutes(&[closed(), closed(), closed()]), [1, 15, 30]);
+    assert_eq!(minutes(&[closed(), deferred(), closed()]), [1, 2, 4]);
+    assert_eq!(minutes(&[closed(), good(), closed()]), [1, 0, 1]);
+}
+
+#[test]
+fn one_try_after_the_relay_had_the_password() {
+    let doubtful = |outcome: Outcome| next(&empty(), A, &outcome, NOW).is_doubtful(A, NOW + 7200);
+    assert!(doubtful(refused()) && doubtful(Outcome::ClosedBehindPassword));
+    assert!(!doubtful(deferred()) && !doubtful(Outcome::LoggedIn("PLAIN", Vec::new())));
+}
+
+#[test]
+fn a_login_is_remembered_and_a_refusal_forgotten() {
+    let memory = next(&empty(), A, &refused(), NOW);
+    let memory = next(&memory, A, &Outcome::LoggedIn("LOGIN", vec!["CRAM-MD5"]), NOW + 900);
+    assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood LOGIN {A}\nno CRAM-MD5 {A}\n"));
+    assert_eq!(memory.after(A, &Outcome::LoggedIn("LOGIN", Vec::new()), NOW + 999), None, "nothing new");
+    let memory = next(&memory, A, &Outcome::LoggedIn("CRAM-MD5", Vec::new()), NOW + 999);
+    assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood CRAM-MD5 {A}\n"));
+    // A refusal does not make another mechanism the good one.
+    let memory = next(&memory, A, &refused(), NOW + 999);
+    assert!(memory.of_source(A).any(|what| *what == What::Good("CRAM-MD5".to_owned())));
+}
+
+#[test]
+fn two_logins_do_not_stop_each_other() {
+    let memory = next(&empty(), A, &refused(), NOW);
+    let memory = next(&memory, B, &Outcome::LoggedIn("PLAIN", Vec::new()), NOW);
+    assert!(memory.holds(A, NOW).is_some() && memory.holds(B, NOW).is_none());
+    let memory = next(&memory, B, &refused(), NOW);
+    let memory = next(&memory, A, &Outcome::LoggedIn("PLAIN", Vec::new()), NOW);
+    assert!(memory.holds(A, NOW).is_none() && memory.holds(B, NOW).is_some());
+}
+
+#[test]
+fn times_ahead() {
+    let memory = next(&empty(), A, &refused(), NOW);
+    for (now, holds) in [(NOW - 6299, true), (NOW - 6301, false), (0, false), (NOW, true), (NOW + 900, false)] {
+        assert_eq!(memory.holds(A, now).is_some(), holds, "{now}");
+    }
+    assert!(!memory.is_doubtful(A, NOW - 6301));
+    let again = next(&memory, A, &refused(), NOW - 100_000);
+    assert_eq!(again.holds(A, NOW - 100_000).unwrap().count, 1);
+    for times in [format!("{NOW} {}", u64::MAX), format!("{} {}", u64::MAX, NOW + 900)] {
+        let file = format!("stamp 0000000000000007\nrefused 1 {times} {A} 535 no\n");
+        assert!(Memory::of(file.as_bytes(), 7).holds(A, NOW).is_none(), "{file}");
+    }
+}
+
+#[test]
+fn anything_odd_is_absent() {
+    let whole = next(&next(&empty(), A, &Outcome::LoggedIn("PLAIN", vec!["LOGIN"]), NOW), A, &refused(), NOW);
+    let whole = next(&whole, B, &deferred(), NOW).to_string();
+    assert_eq!(Memory::parse(whole.as_bytes()).unwrap().facts().len(), 4);
+    for end in 0..whole.len() {
+        let at_line_end = whole.as_bytes()[..end].ends_with(b"\n");
+        assert_eq!(Memory::parse(&whole.as_bytes()[..end]).is_some(), at_line_end, "torn at {end}");
+    }
+    for odd in ["", "\n", "stamp 7\n", "stamp 000000000000000g\n", "good PLAIN x\n", "stamp +000000000000007\n\n"] {
+        assert_eq!(Memory::parse(odd.as_bytes()), None, "{odd:?}");
+    }
+    for odd in [
+        "",
+        "good",
+        "good PLAIN",
+        "good  x",
+        "good PLAIN x y",
+        "fine PLAIN x",
+        "no PLAIN ",
+        "refused 1 2 3 x",
+        "refused 0 1 2 x 535 no",
+        "refused 1 2 x 535 no",
+        "refused -1 2 3 x 535 no",
+        "refused 1 2 3  535 no",
+        "refused 99999999999 2 3 x no",
+        "refused 1 2 3 x 535\tno",
+        "good PL\u{c4}IN x",
+        "refused 1 2 3 x no ",
+    ] {
+        let file = format!("stamp 0000000000000007\n{odd}\n");
+        assert_eq!(Memory::parse(file.as_bytes()), None, "{odd:?}");
+        assert_eq!(Memory::of(file.as_bytes(), 7), empty());
+    }
+    assert_eq!(Memory::parse(b"stamp 0000000000000007\ngood PLAIN \xff\n"), None);
+    assert_eq!(Memory::of(whole.as_bytes(), 8).facts(), [], "another stamp");
+    let long = format!("stamp 0000000000000007\ngood PLAIN {}\n", "x".repeat(MOST));
+    assert_eq!(Memory::parse(long.as_bytes()), None);
+}
+
+#[test]
+fn no_more_than_fits() {
+    let mut memory = empty();
+    for n in 0..40 {
+        let words = Outcome::Refused(format!("535 {}\u{e9}\r\n535 two", "x".repeat(n * 9)));
+        memory = memory.after(&format!("control/authsenders:{n}"), &words, NOW + n as u64).unwrap();
+        let text = memory.to_string();
+        assert!(text.len() <= MOST && text.lines().count() > 1 + n.min(2), "{text}");
+        memory = Memory::parse(text.as_bytes()).unwrap();
+        assert_eq!(memory.holds(&format!("control/authsenders:{n}"), NOW + 1).unwrap().at, NOW + n as u64);
+    }
+    for (words, expected) in [
+        ("\u{3042}".repeat(99), "\u{3042}".repeat(66)),
+        ("  535 no\u{1b}[1m \0\u{9b}  ".to_owned(), "535 no?[1m ??".to_owned()),
+        (String::new(), String::new()),
+    ] {
+        let memory = next(&empty(), A, &Outcome::Refused(words), NOW);
+        assert_eq!(memory.holds(A, NOW).unwrap().words, expected);
+    }
+}
