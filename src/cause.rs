@@ -221,10 +221,10 @@ texts! {
         BracketedName => "brackets are for IP addresses alone; write the relay's name without them",
         NoPort => "the port is no number from 1 to 65535",
         NulInLine => "a NUL in the line",
-        CrAtEnd => "a CR at the line's end, which would be part of the password or the name",
+        CrAtEnd => "a CR at the line's end, which would be part of the password or the name: convert the file to Unix line ends",
         NoUser => "no user before the password",
-        NoPassword => "a user without a password",
-        ControlInUser => "a control character in the user",
+        NoPassword => "a user without a password (write both or neither)",
+        ControlInUser => "a control character in the user (a CR at its end?)",
         NulInPassword => "a NUL in the password",
         NoKey => "neither sender:relay nor sender|user|password can be seen in it",
         LoginWithoutRoute =>

@@ -211,8 +211,9 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
         return Ok(None);
     }
     let user = user.unwrap_or_default();
-    // The password is the whole line: blanks and CR at its end belong to it.
+    // The password is the whole line: blanks and CR at its end belong to it. A CR is rarely meant, and cannot be seen.
     let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
+    let source = if password.ends_with(b"\r") { source + " (its password ends in a CR)" } else { source };
     credentials(&user, password, &source)
         .map(Some)
         .map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })

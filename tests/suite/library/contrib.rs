@@ -25,8 +25,11 @@ fn the_story() {
         let log = host.assert_no_mail("nothing but in clear", Rules::offering(&["AUTH PLAIN LOGIN"]), &says);
         assert_eq!(log.auth_tries(), 0);
         let refused = Rules::default().answering(&[("ANSWER CRAM-MD5", "535 5.7.8 no")]);
-        let log =
-            host.assert_no_mail("CRAM-MD5 refused", refused, &["tried CRAM-MD5 (535); check user and password; the other ways would show"]);
+        let log = host.assert_no_mail(
+            "CRAM-MD5 refused",
+            refused,
+            &["tried CRAM-MD5 (535); check user and password; the other ways would show"],
+        );
         assert_eq!(log.auth_tries(), 1);
     }
 }
