@@ -34,7 +34,7 @@ texts! {
         AllRefused { limit: Limit } => "the relay refused each way to log in{limit}",
         NoAuth => "the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS",
         Closed => "the relay closed the connection before a login",
-        NoneUsable { usable: String } => "none of what the relay offers can be used; usable would be: {usable}",
+        NoneUsable { usable: String } => "none of what the relay offers can be used; usable would be: {usable}; ask the relay's owner for one of these, or use another relay",
         NotVerified => "the password must not be shown to a relay whose certificate does not verify",
         InClear => "the password must not go out without TLS that is verified",
         Deferred => "the relay defers the login; it is tried again with the next delivery",

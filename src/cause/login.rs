@@ -4,12 +4,21 @@ use super::User;
 use qmail_auth::texts;
 
 texts! {
+    /// Where the login of a relay's directory is written. A CR is rarely meant, and cannot be seen.
+    #[derive(Debug)]
+    pub enum LoginPlace {
+        Directory { directory: String } => "control/{directory}",
+        WithCr { directory: String } => "control/{directory} (its password ends in a CR)",
+    }
+}
+
+texts! {
     /// Who demands TLS on a connection in clear.
     #[derive(Debug)]
     pub enum TlsDemand {
         OfRelay { why: WhyInClear } => "it demands TLS, and {why}",
         OfPassword { why: WhyInClear, user: User, source: String } =>
-            "the password must not go out in clear, and {why}; only on a net that nobody else can read write the user as -{user} in {source}",
+            "the password must not go out in clear, and {why}; only on a net that nobody else can read, write the user as -{user} in {source}",
     }
 }
 
@@ -41,7 +50,7 @@ texts! {
         ExchangeRefuses =>
             "Exchange says so, too, where SMTP AUTH is disabled for the mailbox, or where it wants more than a password: ask its administrator",
         GoogleAppPassword =>
-            "Google wants an app password and not that of the account: make one at https://myaccount.google.com/apppasswords and write it without blanks",
+            "Google wants an app password and not that of the account: make one at https://myaccount.google.com/apppasswords and write that as the password, without blanks",
         GoogleSuspects =>
             "Google suspects this login: log in once in a browser as this user, confirm it there, and use an app password",
         YahooAppPassword =>

@@ -34,9 +34,9 @@ texts! {
         Policy { file: String } => "{file} demands it",
         Certificate => "the client certificate needs it",
         Password { user: User, source: String } =>
-            "the password must not go out in clear; only on a net that nobody else can read write the user as -{user} in {source}",
+            "the password must not go out in clear; only on a net that nobody else can read, write the user as -{user} in {source}",
         PasswordOnLoopback { user: User, source: String } =>
-            "a relay on this machine must be named as localhost or by its address; the password must not go out in clear; only on a net that nobody else can read write the user as -{user} in {source}",
+            "a relay on this machine must be named as localhost or by its address; the password must not go out in clear; only on a net that nobody else can read, write the user as -{user} in {source}",
     }
 }
 
@@ -175,7 +175,7 @@ texts! {
     #[derive(Debug)]
     pub enum Pin {
         Helps { place: String } =>
-            "; or, if it is known to be the relay's own, save it as a PEM file and write the path of that into {place}",
+            "; or, if the relay's certificate is known to be its own, save that one as a PEM file and write the path of that into {place}",
         DoesNotHelp => "",
     }
 }

@@ -1,6 +1,7 @@
 //! Who can read a file with a secret, in words.
 
 use super::config::notes::shell_path;
+use crate::control::denied;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -210,9 +211,7 @@ fn lines(file: &str) -> Vec<Vec<String>> {
 
 /// The name of a user or group, or its number if it has no name.
 fn name_of(file: &str, id: u32) -> String {
-    let id = id.to_string();
-    let found = lines(file).into_iter().find(|fields| fields.get(2) == Some(&id));
-    found.and_then(|fields| fields.into_iter().next()).unwrap_or(id)
+    denied::name(file, &id.to_string())
 }
 
 /// The number of a user or group.

@@ -45,7 +45,7 @@ fn who() -> String {
 }
 
 /// The name for a number in /etc/passwd or /etc/group; the number if it has none there.
-fn name(file: &str, id: &str) -> String {
+pub fn name(file: &str, id: &str) -> String {
     let content = fs::read(file).unwrap_or_default();
     let content = String::from_utf8_lossy(&content);
     let found = content.lines().find(|line| line.split(':').nth(2) == Some(id));

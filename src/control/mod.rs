@@ -1,6 +1,6 @@
 //! qmail's control files, and those that this program adds. Each format has its own file here.
 
-mod denied;
+pub mod denied;
 pub mod files;
 pub mod home;
 pub mod relays;

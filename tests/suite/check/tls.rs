@@ -30,7 +30,7 @@ fn tls_that_fails() {
         || with(Rules::default()),
         &[
             "no STARTTLS is offered: stripped on the way, or the wrong port?",
-            "only on a net that nobody else can read write the user as -myuser in control/smtproutes line 1",
+            "only on a net that nobody else can read, write the user as -myuser in control/smtproutes line 1",
         ],
     );
     broken(
@@ -109,7 +109,7 @@ fn tls_that_fails() {
         || with(Rules::offering(&["AUTH PLAIN"])).control("relays/relay.example/tls", "may\n"),
         &[
             "the password must not go out in clear, and no STARTTLS is offered (stripped on the way?): first try port 465",
-            "(:relay.example:465); only on a net that nobody else can read write the user as -myuser in control/smtproutes line 1",
+            "(:relay.example:465); only on a net that nobody else can read, write the user as -myuser in control/smtproutes line 1",
         ],
     );
     broken(

@@ -106,13 +106,15 @@ fn what_the_tree_does_not_read() {
     }
 }
 
-/// What neither reads: the port is no user.
+/// What the program takes for a login, and warns of, is one in the tree neither: a port behind a blank, a half form, a comment.
 #[test]
-fn a_blank_before_the_port() {
+fn no_user() {
     for host in Host::all() {
-        let server = Server::start(Rules { auth_required: false, ..Rules::default() });
-        let value = format!("127.0.0.1 :{} myuser secretpass", server.port());
-        assert_eq!(by_the_tree(&host, &value, server, ""), Read::Waits, "{value:?}");
+        for (port, login) in [(" ", " myuser secretpass"), ("", " |myuser|secret pass"), ("", " # secret relay")] {
+            let server = Server::start(Rules { auth_required: false, ..Rules::default() });
+            let value = format!("127.0.0.1{port}:{}{login}", server.port());
+            assert_eq!(by_the_tree(&host, &value, server, ""), Read::Waits, "{value:?}");
+        }
     }
 }
 

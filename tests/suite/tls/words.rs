@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::ALL_VERSIONS;
 
 /// It helps to trust the certificate itself.
-const PIN: &str = "; or, if it is known to be the relay's own, save it as a PEM file and write the path of that into \
+const PIN: &str = "; or, if the relay's certificate is known to be its own, save that one as a PEM file and write the path of that into \
                    control/relays/relay.example/cafile. (#4.7.5)";
 const ANOTHER: &str = "; the relay needs another";
 const NAMES: [&str; 1] = ["relay.example"];

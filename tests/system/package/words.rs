@@ -88,7 +88,7 @@ fn an_installation_says_what_it_finds() {
         "program /var/qmail/bin/qmail-remote: this package's",
         "control/smtproutes line 2: mail for example.org goes to smtp.example.jp:587 with a login as another (control/relays/smtp.example.jp)",
         "control/smtproutes line 3: mail for all other hosts goes to backup.example.jp:587 with a login as myuser",
-        "warning: control/smtproutes line 5: a user without a password; mail for x.example is deferred",
+        "warning: control/smtproutes line 5: a user without a password (write both or neither); mail for x.example is deferred",
         &format!(
             "warning: {control}/smtproutes holds a secret: mode 0644 root:root, readable by every user of this machine; \
              to make it readable by qmail alone: chown root:qmail {control}/smtproutes && chmod 640 {control}/smtproutes"
