@@ -28,11 +28,12 @@ struct qmail_auth_io {
 /* Logs in on a connection whose EHLO reply is `ehlo`; over TLS, that is the one that came over TLS. Sends AUTH and all that
    follows, and reads the replies. Secrets that the server repeats in them are replaced by `*`. `flags` are AUTH_FLAG_TLS_VERIFIED
    and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; without a flag, only CRAM-MD5 is used. `user` and `password` end in NUL: a stralloc
-   has none, and the relay would be sent a wrong password. No pointer is kept, but the client has a copy
-   of the password until auth_free. If user or password is NULL or empty, the result is AUTH_ERROR_NULL.
+   has none, and the relay would be sent a wrong password. No pointer is kept, but the client has a copy of the password until
+   auth_free. If user or password is NULL or empty, the result is AUTH_ERROR_NULL.
 
    Returns 0: logged in. Go on with MAIL, without EHLO, HELO or RSET before it.
-   Any other result is an enum auth_end or auth_error: send no MAIL. The report is Z, never K, h or D, and auth_why(*io->auth) is its text.
+   Any other result is an enum auth_end or auth_error: send no MAIL. The report is Z, never K, h or D, and auth_why(*io->auth) is
+   its text.
    - AUTH_END_DEFERRED: the server has deferred the login, or has sent a reply that does not belong in a login.
    - AUTH_END_RECONNECT: there is no login on this connection. Either report Z. Or close it, connect to the same server again, send
      EHLO (and STARTTLS, and EHLO again), and call this function again with the same `io` and the flags of the new connection: it

@@ -302,7 +302,6 @@ pub fn texts() -> Vec<&'static str> {
         LoggedIn::TEXTS,
         LoginCause::TEXTS,
         Because::TEXTS,
-        login::LoginPlace::TEXTS,
         login::TlsDemand::TEXTS,
         login::WhyInClear::TEXTS,
         login::Meaning::TEXTS,

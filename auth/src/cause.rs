@@ -30,6 +30,8 @@ texts! {
     pub enum Cause {
         CheckPassword { limit: Limit } => "check user and password{limit}",
         CheckPasswordIn { source: String, limit: Limit } => "check user and password in {source}{limit}",
+        CheckPasswordWithCr { source: String, limit: Limit } =>
+            "check user and password in {source}, whose password ends in a CR{limit}",
         CheckCertificate => "check the client certificate, and which user the relay knows it for",
         AllRefused { limit: Limit } => "the relay refused each way to log in{limit}",
         NoAuth => "the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS",

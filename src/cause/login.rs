@@ -4,15 +4,6 @@ use super::User;
 use qmail_auth::texts;
 
 texts! {
-    /// Where the login of a relay's directory is written. A CR is rarely meant, and cannot be seen.
-    #[derive(Debug)]
-    pub enum LoginPlace {
-        Directory { directory: String } => "control/{directory}",
-        WithCr { directory: String } => "control/{directory} (its password ends in a CR)",
-    }
-}
-
-texts! {
     /// Who demands TLS on a connection in clear.
     #[derive(Debug)]
     pub enum TlsDemand {

@@ -4,7 +4,6 @@ use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
 use super::{Credentials, Route};
 use crate::cause::ControlCause;
-use crate::cause::login::LoginPlace;
 use crate::policy::PemFile;
 use qmail_auth::Login;
 use qmail_auth::mechanisms::{self, Mechanism};
@@ -203,7 +202,7 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
     let password_file = format!("{directory}/password");
     let user = control.first_line(&user_file)?;
     let password = control.read(&password_file)?;
-    let source = LoginPlace::Directory { directory: directory.to_owned() }.to_string();
+    let source = format!("control/{directory}");
     if password.is_none() && has_certificate {
         let identity = user.filter(|user| !user.is_empty()).map(|user| user.to_vec());
         return Ok(Some(Credentials { login: Login::Certificate { identity }, source }));
@@ -214,11 +213,6 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
     let user = user.unwrap_or_default();
     // The password is the whole line: blanks and CR at its end belong to it.
     let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
-    let source = if password.ends_with(b"\r") {
-        LoginPlace::WithCr { directory: directory.to_owned() }.to_string()
-    } else {
-        source
-    };
     credentials(&user, password, &source)
         .map(Some)
         .map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })

@@ -37,6 +37,10 @@ impl Client {
         match (&self.login, &self.source) {
             _ if !self.tries.iter().any(is_about_password) => Cause::AllRefused { limit },
             (Login::Certificate { .. }, _) => Cause::CheckCertificate,
+            // It is rarely meant, and cannot be seen.
+            (Login::Password(login), Some(source)) if login.password.ends_with(b"\r") => {
+                Cause::CheckPasswordWithCr { source: source.clone(), limit }
+            }
             (Login::Password(_), Some(source)) => Cause::CheckPasswordIn { source: source.clone(), limit },
             (Login::Password(_), None) => Cause::CheckPassword { limit },
         }

@@ -229,13 +229,16 @@ impl Reporter<'_> {
 
     /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
     fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
-        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, Deferred, InClear};
+        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr, Deferred, InClear};
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
             return Some(TlsDemand::OfPassword { why, user: user(auth), source: source.to_owned() }.to_string());
         }
-        if !matches!(cause, AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | Deferred) {
+        if !matches!(
+            cause,
+            AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | CheckPasswordWithCr { .. } | Deferred
+        ) {
             return None;
         }
         let text = reply.map_or(auth.refusal(), |reply| &reply.text);
