@@ -51,6 +51,7 @@
 #define AUTH_XOAUTH2 0x100
 #define AUTH_OAUTHBEARER 0x200
 #define AUTH_EXTERNAL 0x400
+#define AUTH_SCRAM_SHA_512 0x800
 
 /* For auth_begin: the connection is TLS, and the certificate was verified, its chain and its name. The password may be sent. A
    handshake that succeeds says neither: a TLS patch verifies only where it is told to. */

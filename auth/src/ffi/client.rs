@@ -1,11 +1,12 @@
 //! include/qmail_auth.h, second part: a whole login for C programs. The comments here become the header's.
 
 use super::parts::{auth_error, write};
-use super::{octets, text};
+use super::{getrandom, octets, text};
 use crate::cause::CallError;
-use crate::client::{Client, Permission, Step};
+use crate::client::{Channel, Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin};
+use crate::mechanisms::NONCE;
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -124,7 +125,8 @@ pub unsafe extern "C" fn auth_begin(
     let over_tls = flags & AUTH_FLAG_TLS_VERIFIED != 0;
     let permission =
         if over_tls || flags & AUTH_FLAG_CLEAR_ALLOWED != 0 { Permission::Any } else { Permission::ChallengeOnly };
-    let step = auth.client.begin(detect::offer(ehlo), permission, over_tls);
+    let channel = if over_tls { Channel::Tls } else { Channel::Clear };
+    let step = auth.client.begin(detect::offer(ehlo), permission, channel);
     // SAFETY: the contract of this function includes that of answer().
     unsafe { answer(auth, step, out, size) }
 }
@@ -222,6 +224,14 @@ pub unsafe extern "C" fn auth_free(auth: *mut auth_client) {
     }
 }
 
+/// Random octets of the system. None: it has none to give.
+fn random() -> Option<[u8; NONCE]> {
+    let mut octets = [0; NONCE];
+    // SAFETY: it writes no more than `len` octets, and so many are not cut short (getrandom(2)).
+    let got = unsafe { getrandom(octets.as_mut_ptr().cast(), NONCE, 0) };
+    usize::try_from(got).is_ok_and(|got| got == NONCE).then_some(octets)
+}
+
 /// Hands a step to C. For the end of a login it returns the auth_end and keeps the reason for auth_why.
 ///
 /// # Safety
@@ -239,6 +249,11 @@ unsafe fn answer(auth: &mut auth_client, step: Step, out: *mut c_char, size: usi
                 auth.because(if is_null { CallError::Null } else { CallError::TooLong });
             }
             return length;
+        }
+        Step::Random { .. } => {
+            let step = auth.client.random(random(), None);
+            // SAFETY: the contract of this function.
+            return unsafe { answer(auth, step, out, size) };
         }
         Step::Reconnect(why) => (auth_end::Reconnect, why),
         Step::Deferred(why) => (auth_end::Deferred, why),

@@ -90,7 +90,7 @@ impl Runs<'_> {
                 first.iter().for_each(|first| second.iter().for_each(|second| runs.pairs[first << 6 | second] = true));
             }
         }
-        runs.starts.sort_unstable_by_key(|start| run(text, *start));
+        sort(text, &mut runs.starts, 1 << 62); // a run is ASCII
         runs.is_secret.resize(runs.starts.len(), false);
         runs
     }
@@ -158,6 +158,32 @@ impl Runs<'_> {
 /// The run that begins here, as a number.
 fn run(text: &[u8], start: u32) -> u64 {
     text[start as usize..].first_chunk().map_or(0, |run| u64::from_be_bytes(*run))
+}
+
+/// Sorts runs by their characters: by this bit of them as a number, then by those below it. In place, and in a time that no text makes
+/// longer. The sort of `core` is a tenth of the C library.
+fn sort(text: &[u8], starts: &mut [u32], bit: u64) {
+    if starts.len() <= 16 || bit == 0 {
+        for mut place in 1..starts.len() {
+            while place > 0 && run(text, starts[place - 1]) > run(text, starts[place]) {
+                starts.swap(place - 1, place);
+                place -= 1;
+            }
+        }
+        return;
+    }
+    let (mut zeros, mut ones) = (0, starts.len());
+    while zeros < ones {
+        if run(text, starts[zeros]) & bit == 0 {
+            zeros += 1;
+        } else {
+            ones -= 1;
+            starts.swap(zeros, ones);
+        }
+    }
+    let (zeros, ones) = starts.split_at_mut(zeros);
+    sort(text, zeros, bit >> 1);
+    sort(text, ones, bit >> 1);
 }
 
 /// The values of a character in base64: as it is, in lower case, and in upper case. None: it is not one of base64.

@@ -12,6 +12,7 @@ use crate::control::{Credentials, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
 use notes::Notes;
+use qmail_auth::client::{Channel, Permission};
 use qmail_auth::{Login, LoginKind, mechanisms};
 use std::path::Path;
 
@@ -226,9 +227,16 @@ fn compare_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
 
 /// The mechanisms that prove the password without showing it.
 fn mechanisms_hiding_password() -> String {
-    let order = mechanisms::order(false).into_iter();
-    let names = order.filter(|mechanism| mechanism.shows_password.is_none()).map(|mechanism| mechanism.name);
-    names.collect::<Vec<_>>().join(" or ")
+    let order = mechanisms::order(Channel::Clear, Permission::ChallengeOnly).into_iter();
+    let hiding = order.filter(|mechanism| {
+        mechanism.shows_password.is_none()
+            && mechanism.in_clear.is_some()
+            && mechanism.kind() == Some(LoginKind::Password)
+    });
+    let mut names: Vec<&str> =
+        hiding.map(|mechanism| if mechanism.is_scram() { "SCRAM" } else { mechanism.name }).collect();
+    names.dedup();
+    names.join(" or ")
 }
 
 fn user(login: &Login) -> String {

@@ -112,6 +112,8 @@ pub struct Session {
     sending: Sending,
     /// EHLO was deferred, so the capabilities of the server are not known.
     hello_deferred: bool,
+    /// The login waits for random octets; Some(true): and for the keying material of TLS.
+    wants_random: Option<bool>,
     outcome: Outcome,
 }
 
@@ -147,6 +149,7 @@ impl Session {
             recipients: Vec::new(),
             sending: Sending::No,
             hello_deferred: false,
+            wants_random: None,
             outcome: Outcome::Open,
         };
         if session.envelope.relay.implicit_tls {
@@ -159,6 +162,7 @@ impl Session {
     pub fn want(&mut self) -> Want<'_> {
         match self.sending {
             _ if self.is_over() => Want::Close(self.channel.pending()),
+            _ if self.wants_random.is_some() => Want::Random,
             Sending::Prescan(_) => Want::Prescan,
             Sending::Body(_) if !self.write_failed && self.channel.waiting() < LOW_WATER => {
                 Want::Message(self.deadline)
@@ -178,6 +182,7 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
+            Happened::Random(octets) => self.random(octets),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
         }
