@@ -24,7 +24,6 @@ pub mod receivers;
 pub mod relay;
 pub mod reports;
 pub mod rspawn;
-pub mod scram;
 pub mod script;
 pub mod server;
 pub mod server_side;

@@ -1,6 +1,6 @@
 //! SCRAM by the client alone: what a relay may do to it, which mechanism is next, and what is never sent.
 
-use crate::support::scram::Scram;
+use crate::support::server::scram::Scram;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qmail_auth::client::{Channel, Client, Permission, Step};
@@ -100,7 +100,7 @@ fn base64(text: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn logins() {
-    for mechanism in crate::support::scram::NAMES {
+    for mechanism in crate::support::server::scram::NAMES {
         for is_in_235 in [false, true] {
             let mut relay = scram_first(mechanism);
             let server = relay.server();

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
-use super::super::scram::Scram;
 use super::Rules;
+use super::scram::Scram;
 
 /// A login that waits for the client's next line.
 #[derive(Clone)]
