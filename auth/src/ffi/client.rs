@@ -37,8 +37,8 @@ pub enum auth_end {
 }
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-/// project uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show
-/// the password. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
+/// CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
 /// password and was refused, it makes only one more.
 ///
 /// Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn auth_new(user: *const c_char, password: *const c_char) 
 /// are secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
 ///
 /// The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most
-/// 340.
+/// 340, where each comma and equals sign of the user counts as three.
 ///
 /// # Safety
 /// `auth` is NULL or a live client; `ehlo` is NULL or points to `len` octets; `out` is NULL or points to `size` writable octets.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn auth_begin(
 
 /// Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line
 /// ends, in wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line
-/// says that others follow (`334-`). A CRAM-MD5 challenge that is cut is cancelled.
+/// says that others follow (`334-`). A challenge of SCRAM or CRAM-MD5 that is cut is cancelled.
 ///
 /// Returns one of these:
 /// - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.
@@ -194,8 +194,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_client) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A
-/// server may repeat them, so do this before you show any of its replies, also those after the login.
+/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
+/// included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 ///
 /// `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
 /// the beginning of a secret are replaced, too. NULL is allowed and does nothing.

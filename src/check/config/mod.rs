@@ -169,6 +169,10 @@ fn explain_route(route: &Route, mail: &str, of_senders: bool, notes: &mut Notes)
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
         _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
+        // Nobody on the way can pass such a login on.
+        TlsPolicy::Encrypt if mechanisms.as_ref().is_some_and(|names| names.iter().all(|name| name.is_bound())) => {
+            return;
+        }
         TlsPolicy::Encrypt => {
             "the certificate is not checked, so anyone on the way can read the password and the mail".to_owned()
         }

@@ -6,4 +6,5 @@ mod failures;
 mod machine;
 mod policy;
 mod records;
+mod scram;
 mod session;

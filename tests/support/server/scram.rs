@@ -48,7 +48,10 @@ impl Scram {
         let expected = format!("c={},{nonce}", STANDARD.encode(&self.binding));
         let signed = format!("{},{},{without_proof}", self.client_first, self.first);
         let mac = |key: &[u8], text: &[u8]| mac(&self.mechanism, key, text);
-        let salted = self.salted();
+        let mut attributes = self.first.split(',');
+        let salt = STANDARD.decode(attributes.find_map(|attribute| attribute.strip_prefix("s="))?).ok()?;
+        let rounds = attributes.find_map(|attribute| attribute.strip_prefix("i="))?.parse().ok()?;
+        let salted = salted(&self.mechanism, &self.password, &salt, rounds);
         let client_key = mac(&salted, b"Client Key");
         let signature = mac(&hash(&self.mechanism, &client_key), signed.as_bytes());
         let right: Vec<u8> = client_key.iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
@@ -56,21 +59,21 @@ impl Scram {
         let proof = mac(&mac(&salted, b"Server Key"), signed.as_bytes());
         is_right.then(|| format!("v={}", STANDARD.encode(proof)))
     }
-
-    /// The password as it is hashed.
-    pub fn salted(&self) -> Vec<u8> {
-        let rounds = self.first.rsplit_once(",i=").unwrap().1.parse::<usize>().unwrap();
-        let mut last = mac(&self.mechanism, &self.password, &[SALT, &[0, 0, 0, 1]].concat());
-        let mut sum = last.clone();
-        for _ in 1..rounds {
-            last = mac(&self.mechanism, &self.password, &last);
-            sum.iter_mut().zip(&last).for_each(|(sum, last)| *sum ^= last);
-        }
-        sum
-    }
 }
 
-fn mac(mechanism: &str, key: &[u8], text: &[u8]) -> Vec<u8> {
+/// The password as it is hashed, in so many rounds (RFC 8018 section 5.2).
+pub fn salted(mechanism: &str, password: &[u8], salt: &[u8], rounds: usize) -> Vec<u8> {
+    let mut last = mac(mechanism, password, &[salt, &[0, 0, 0, 1]].concat());
+    let mut sum = last.clone();
+    for _ in 1..rounds {
+        last = mac(mechanism, password, &last);
+        sum.iter_mut().zip(&last).for_each(|(sum, last)| *sum ^= last);
+    }
+    sum
+}
+
+/// HMAC with the hash of this mechanism.
+pub fn mac(mechanism: &str, key: &[u8], text: &[u8]) -> Vec<u8> {
     match mechanism.trim_end_matches("-PLUS") {
         "SCRAM-SHA-1" => Hmac::<Sha1>::new_from_slice(key).unwrap().chain_update(text).finalize().into_bytes().to_vec(),
         "SCRAM-SHA-256" => {
