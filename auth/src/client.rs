@@ -1,5 +1,5 @@
 //! The AUTH client (RFC 4954 section 4): which mechanism to try, and when to stop. What is sent within one try is the mechanism's
-//! business ([`Exchange`]).
+//! business ([`Exchange`](mechanisms::Exchange)).
 //!
 //! It works on lines without their line ends and does no I/O. On each connection [`Client::begin`] returns the first step. Each
 //! reply then goes to [`Client::step`], and the end of the connection to [`Client::closed`].
