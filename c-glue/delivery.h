@@ -29,6 +29,8 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_PRESCAN,
   /* Read on in the message, and receive, until `deadline`. */
   QMAIL_AUTH_WHAT_MESSAGE,
+  /* Tell random octets. */
+  QMAIL_AUTH_WHAT_RANDOM,
   /* Send `octets` if the kernel takes them at once, and close. */
   QMAIL_AUTH_WHAT_CLOSE,
   /* Write `octets` to the report pipe, whole, and exit 0. After a check there are none. */
@@ -186,6 +188,9 @@ void qmail_auth_delivery_not_prescanned(struct qmail_auth_delivery *delivery);
 
 /* The message cannot be read. */
 void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, int error);
+
+/* Random octets, in any number from 18 on. NULL: the system has none to give. */
+void qmail_auth_delivery_random(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
 
 /* The connection is closed on our side. */
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,6 +116,18 @@ static void prescan(struct qmail_auth_delivery *delivery)
         qmail_auth_delivery_message(delivery, piece, 0);
 }
 
+/* So few octets come whole (getrandom(2)), unless a signal comes early in the life of the system. */
+static void random_octets(struct qmail_auth_delivery *delivery)
+{
+    char octets[32];
+    ssize_t n;
+
+    do
+        n = getrandom(octets, sizeof octets, 0);
+    while (n == -1 && errno == EINTR);
+    qmail_auth_delivery_random(delivery, n == -1 ? NULL : octets, n == -1 ? 0 : (size_t)n);
+}
+
 static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qmail_auth_want *want)
 {
     if (want->len > 0)
@@ -142,6 +155,7 @@ int run(struct qmail_auth_delivery *delivery)
         case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want, in_message); break;
         case QMAIL_AUTH_WHAT_PRESCAN: prescan(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: in_message = 1; read_message(delivery, s, &want); break;
+        case QMAIL_AUTH_WHAT_RANDOM: random_octets(delivery); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_PRINT:
             if (write_whole(want.octets, want.len) == -1)

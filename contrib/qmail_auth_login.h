@@ -27,7 +27,7 @@ struct qmail_auth_io {
 
 /* Logs in on a connection whose EHLO reply is `ehlo`; over TLS, that is the one that came over TLS. Sends AUTH and all that
    follows, and reads the replies. Secrets that the server repeats in them are replaced by `*`. `flags` are AUTH_FLAG_TLS_VERIFIED
-   and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; without a flag, only CRAM-MD5 is used. `user` and `password` end in NUL: a stralloc
+   and AUTH_FLAG_CLEAR_ALLOWED of qmail_auth.h; without a flag, only SCRAM and CRAM-MD5 are used. `user` and `password` end in NUL: a stralloc
    has none, and the relay would be sent a wrong password. No pointer is kept, but the client has a copy of the password until
    auth_free. If user or password is NULL or empty, the result is AUTH_ERROR_NULL.
 

@@ -14,8 +14,8 @@
    encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to
    this:
    - PLAIN and LOGIN show the password to the server and to anybody who can read the connection. Use them only over TLS with a
-     certificate that was verified for the server's name, or on a connection that stays on this machine. CRAM-MD5 does not show the
-     password, but an eavesdropper can try passwords against it.
+     certificate that was verified for the server's name, or on a connection that stays on this machine. SCRAM and CRAM-MD5 do not
+     show the password, but an eavesdropper can try passwords against them.
    - If data follows the 220 to STARTTLS before the handshake, close the connection: the data may have been injected.
    - After the handshake send EHLO again, and give the new reply to auth_detect or auth_begin. Forget what the old reply offered
      (RFC 3207 section 4.2).
@@ -51,6 +51,7 @@
 #define AUTH_XOAUTH2 0x100
 #define AUTH_OAUTHBEARER 0x200
 #define AUTH_EXTERNAL 0x400
+#define AUTH_SCRAM_SHA_512 0x800
 
 /* For auth_begin: the connection is TLS, and the certificate was verified, its chain and its name. The password may be sent. A
    handshake that succeeds says neither: a TLS patch verifies only where it is told to. */
@@ -84,8 +85,8 @@ enum auth_end {
 };
 
 /* One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-   project uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show
-   the password. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+   project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
+   CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
    password and was refused, it makes only one more.
 
    Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
@@ -209,7 +210,7 @@ struct auth_client *auth_new(const char *user,
    are secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
 
    The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most
-   340. */
+   340, where each comma and equals sign of the user counts as three. */
 ptrdiff_t auth_begin(struct auth_client *auth,
                      const char *ehlo,
                      size_t len,
@@ -219,7 +220,7 @@ ptrdiff_t auth_begin(struct auth_client *auth,
 
 /* Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line
    ends, in wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line
-   says that others follow (`334-`). A CRAM-MD5 challenge that is cut is cancelled.
+   says that others follow (`334-`). A challenge of SCRAM or CRAM-MD5 that is cut is cancelled.
 
    Returns one of these:
    - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.
@@ -258,8 +259,8 @@ uint32_t auth_mechanism(const struct auth_client *auth);
    user or password is missing. */
 const char *auth_why(const struct auth_client *auth);
 
-/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A
-   server may repeat them, so do this before you show any of its replies, also those after the login.
+/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
+   included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 
    `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
    the beginning of a secret are replaced, too. NULL is allowed and does nothing. */

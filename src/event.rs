@@ -82,8 +82,9 @@ pub enum Event<'a> {
     TlsFailed(View<'a>),
     /// The login begins: which mechanisms will be tried.
     Mechanisms(Choice<'a>),
-    /// The login is done, by this mechanism. None: by the client certificate alone.
-    LoggedIn(Option<&'static Mechanism>),
+    /// The login is done, by this mechanism. None: by the client certificate alone. And how often the password was hashed for it, if it
+    /// was (SCRAM).
+    LoggedIn(Option<&'static Mechanism>, Option<u64>),
     /// The connection was lost while the reply to this command was awaited. With milliseconds: nothing came for so long. None: the
     /// relay closed it.
     Lost(Option<Command>, Option<u64>),

@@ -254,7 +254,7 @@ mod tests {
                     "Z" => [None, None, None],
                     "in clear" => [Some(Any); 3],
                     "as may" => [Some(ChallengeOnly), Some(ChallengeOnly), Some(Any)],
-                    "CRAM-MD5; `-user`: any" => [Some(ChallengeOnly), Some(ChallengeOnly), Some(Any)],
+                    "SCRAM, CRAM-MD5; `-user`: any" => [Some(ChallengeOnly), Some(ChallengeOnly), Some(Any)],
                     _ => [None, Some(Any), Some(Any)],
                 };
                 let found = [policy.in_clear(login, false), policy.in_clear(login, true), policy.in_clear(sign, false)];
@@ -262,7 +262,7 @@ mod tests {
                 let found = (policy.verification(login), policy.over_tls(login, false));
                 match unverified {
                     "Z" => assert_eq!(found.0, Verification::Required, "{line}"),
-                    "CRAM-MD5" => assert_eq!(found, (Verification::Advisory, ChallengeOnly), "{line}"),
+                    "SCRAM, CRAM-MD5" => assert_eq!(found, (Verification::Advisory, ChallengeOnly), "{line}"),
                     "" => assert_eq!(found.0, TlsPolicy::May.verification(login), "{line}"), // port 465
                     _ => assert_eq!(found, (Verification::Off, Any), "{line}"),
                 }

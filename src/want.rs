@@ -2,6 +2,7 @@
 //!
 //! No socket, no clock and no file of the message is on this side. So all that is decided can be tested without them.
 
+use qmail_auth::mechanisms::NONCE;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -34,6 +35,8 @@ pub enum Want<'a> {
     /// Read on in the message, and receive, until the deadline: [`Happened::Message`], [`Happened::MessageEnd`],
     /// [`Happened::MessageFailed`], [`Happened::Received`], [`Happened::Closed`] or [`Happened::TimedOut`].
     Message(u64),
+    /// Tell random octets: [`Happened::Random`].
+    Random,
     /// Send this if the kernel takes it at once, close the connection: [`Happened::Disconnected`].
     Close(&'a [u8]),
     /// Write this report, whole, and exit 0.
@@ -122,6 +125,8 @@ pub enum Happened<'a> {
     MessageFailed(&'a io::Error),
     /// The message cannot be read twice, so there is no prescan.
     NotPrescanned,
+    /// Random octets, as many as a login by SCRAM needs. None: the system has none to give.
+    Random(Option<[u8; NONCE]>),
     /// The connection is closed on our side.
     Disconnected(u64),
 }

@@ -39,6 +39,9 @@ texts! {
         NoneUsable { usable: String } => "none of what the relay offers can be used; usable would be: {usable}; ask the relay's owner for one of these, or use another relay",
         NotVerified => "the password must not be shown to a relay whose certificate does not verify",
         InClear => "the password must not go out without TLS that is verified",
+        NoHash { limit: Limit } => "the relay knows no such user, or keeps no hash of the password that SCRAM can use{limit}",
+        NotBindable => "a mechanism with -PLUS needs TLS 1.3",
+        NoRandom => "the system gave no random octets (getrandom); it is tried again with the next delivery",
         Deferred => "the relay defers the login; it is tried again with the next delivery",
         OutOfPlace => "the relay's reply has no place in a login",
         NotProven => "the relay could not prove that it knows the password; nothing more is sent to it",
@@ -53,6 +56,7 @@ texts! {
         None => "",
         NotVerified => ", and the password must not be shown to a relay whose certificate does not verify",
         InClear => "; the other ways would show the password, and need TLS or permission to send it in clear",
+        BoundRefused => ", and the password must not be shown to a relay that has refused a login bound to this connection",
     }
 }
 
@@ -62,6 +66,18 @@ texts! {
         Code { code: u16 } => "{code}",
         Closed => "connection closed",
         NoAnswer => "no answer",
+        Cancelled { why: Unanswerable } => "{why}",
+    }
+}
+
+texts! {
+    /// Why the client has cancelled a login by SCRAM. It stands in brackets after the name of the mechanism.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Unanswerable {
+        Rounds { rounds: u64 } => "it wants {rounds} rounds of SCRAM, and 4096 to 1000000 are done",
+        Nonce => "it changed our nonce",
+        Malformed => "its challenge is malformed",
+        Refused => "it refused the proof",
     }
 }
 
@@ -82,6 +98,8 @@ texts! {
         NoPassword => "there is no password",
         NoCertificate => "the login is a password",
         NotConfigured => "the file mechanisms of the relay does not name it",
+        NotBindable => "it needs TLS 1.3",
+        NotNeeded => "it is for relays to which the password must not be shown, and where the file mechanisms names it",
         NotVerified => "it shows the password, and the certificate does not verify",
         InClear => "it shows the password, and there is no TLS",
     }
@@ -102,6 +120,7 @@ pub fn texts() -> impl Iterator<Item = &'static str> {
         Cause::TEXTS,
         Limit::TEXTS,
         Outcome::TEXTS,
+        Unanswerable::TEXTS,
         Names::TEXTS,
         PassedOver::TEXTS,
         ReplyError::TEXTS,

@@ -1,11 +1,12 @@
 //! The AUTH client (RFC 4954 section 4): which mechanism to try, and when to stop. What is sent within one try is the mechanism's
-//! business ([`Exchange`]).
+//! business ([`Exchange`](mechanisms::Exchange)).
 //!
 //! It works on lines without their line ends and does no I/O. On each connection [`Client::begin`] returns the first step. Each
 //! reply then goes to [`Client::step`], and the end of the connection to [`Client::closed`].
 //!
 //! Servers lock accounts after a few failed logins. So tries are counted over all connections of a message: at most three, and two
-//! on one connection. After a try that showed the password and ended in 535 or in a closed connection, only one more is made.
+//! on one connection. After a try that showed the password and ended in 535 or in a closed connection, only one more is made; and the
+//! same after a try by SCRAM that ended in 535, whose second failure is the last.
 
 pub mod choice;
 pub mod past;
@@ -16,10 +17,9 @@ use crate::cause::{Attempts, Cause};
 use crate::detect::Offer;
 use crate::login::{Login, LoginKind};
 use crate::mask::Mask;
-use crate::mechanisms::{self, Cancel, Exchange, Mechanism, Response};
+use crate::mechanisms::{self, Cancel, Fresh, Mechanism, NONCE, Response};
 use crate::secret::Secret;
 use crate::{base64_length, base64_secret};
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use past::Past;
@@ -38,10 +38,26 @@ pub enum Permission {
     ChallengeOnly,
 }
 
+/// The connection as the login sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Without TLS.
+    Clear,
+    /// TLS, verified or not, to which a login cannot be bound.
+    Tls,
+    /// TLS 1.3, verified or not. A login can be bound to it (RFC 9266).
+    Tls13,
+}
+
 /// What to do next.
 pub enum Step {
     /// Send this line and a CRLF, then pass the reply to [`Client::step`]. The line may be empty.
     Send(Secret),
+    /// Call [`Client::random`].
+    Random {
+        /// The keying material of the connection is wanted, too.
+        binding: bool,
+    },
     /// Go on with MAIL. Either the relay has accepted the login, or the only credential is the TLS client certificate and the relay
     /// does not offer EXTERNAL.
     Proceed,
@@ -64,7 +80,9 @@ pub struct Client {
     order: Vec<&'static Mechanism>,
     offer: Offer,
     permission: Permission,
-    over_tls: bool,
+    channel: Channel,
+    /// What the next exchange gets.
+    fresh: Option<Fresh>,
     tries: Vec<Try>,
     tries_allowed: usize,
     tries_here: usize,
@@ -92,7 +110,8 @@ impl Client {
             order: Vec::new(),
             offer: Offer::default(),
             permission: Permission::ChallengeOnly,
-            over_tls: false,
+            channel: Channel::Clear,
+            fresh: None,
             tries: Vec::new(),
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
@@ -130,21 +149,30 @@ impl Client {
         self.refusal = Secret::from(reply);
     }
 
-    /// Starts on a new connection, whose last EHLO reply made this offer. `over_tls` says whether that is TLS, verified or not.
-    pub fn begin(&mut self, offer: Offer, permission: Permission, over_tls: bool) -> Step {
-        self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(over_tls));
+    /// Starts on a new connection, whose last EHLO reply made this offer.
+    pub fn begin(&mut self, offer: Offer, permission: Permission, channel: Channel) -> Step {
+        self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(channel, permission));
         let kind = self.login.kind();
         self.order.retain(|mechanism| mechanism.kind() == Some(kind));
         self.order_by_past();
         self.end_try(End::Closed); // a try on the connection before can get no reply any more
         self.offer = offer;
         self.permission = permission;
-        self.over_tls = over_tls;
+        self.channel = channel;
+        self.fresh = None; // made for the connection before
         self.tries_here = 0;
         self.connections += 1;
         if kind == LoginKind::Certificate && self.usable().next().is_none() {
             return Step::Proceed;
         }
+        self.next()
+    }
+
+    /// Takes the random octets that [`Step::Random`] asks for, and the exported keying material (RFC 9266 section 2) if it wants that.
+    /// None: there are none to be had.
+    pub fn random(&mut self, nonce: Option<[u8; NONCE]>, binding: Option<[u8; 32]>) -> Step {
+        let Some(nonce) = nonce else { return Step::Deferred(self.no_login(Cause::NoRandom)) };
+        self.fresh = Some(Fresh { nonce, binding });
         self.next()
     }
 
@@ -193,13 +221,22 @@ impl Client {
         self.tries.iter().find(|t| t.end == Some(End::LoggedIn)).map(|t| t.mechanism)
     }
 
+    /// How often the password was hashed for the login. None: it was not done by SCRAM.
+    pub fn rounds(&self) -> Option<u64> {
+        self.tries.iter().find(|t| t.end == Some(End::LoggedIn)).and_then(|t| t.rounds)
+    }
+
     fn end_try(&mut self, end: End) {
         let made = self.tries.len();
+        let is_second = self.tries.iter().any(|t| t.end == Some(End::Code(535)));
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
         last.end = Some(end);
         last.exchange = None; // clears the copy of the login in it
         if last.showed_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
+        }
+        if last.mechanism.is_scram() && end == End::Code(535) {
+            self.tries_allowed = self.tries_allowed.min(if is_second { made } else { made + 1 });
         }
     }
 
@@ -230,11 +267,20 @@ impl Client {
         match exchange.respond(challenge) {
             Ok(response) => {
                 last.answers += 1;
+                last.rounds = exchange.rounds();
+                if let Some((octets, mask_from)) = exchange.secret_of_server() {
+                    self.mask.add_sent(octets, mask_from);
+                }
                 Step::Send(self.encode_and_mask(response))
             }
             Err(cancel) => {
                 last.exchange = None;
-                self.is_distrusted |= cancel == Cancel::NotProven;
+                last.cancelled = true;
+                match cancel {
+                    Cancel::NoAnswer => {}
+                    Cancel::Because(why) => last.why_cancelled = Some(why),
+                    Cancel::NotProven => self.is_distrusted = true,
+                }
                 Step::Send(Secret::from(&b"*"[..])) // RFC 4954 section 4: the relay answers 501
             }
         }
@@ -252,7 +298,7 @@ impl Client {
         if self.accepted().is_some() {
             return self.out_of_place();
         }
-        let Some((mechanism, bare, exchange)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
+        let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
         if self.tries.len() >= self.tries_allowed || self.is_distrusted || self.is_refused_again() {
             return Step::Failed(self.nothing_left());
         }
@@ -260,6 +306,14 @@ impl Client {
             let why = self.nothing_left();
             return if self.connections < CONNECTIONS { Step::Reconnect(why) } else { Step::Failed(why) };
         }
+        // Each exchange has its own: a nonce that was used is known, and could be answered by what was recorded.
+        let fresh = match self.fresh.take() {
+            None if mechanism.is_scram() => return Step::Random { binding: mechanism.is_bound() },
+            fresh => fresh.unwrap_or(Fresh { nonce: [0; NONCE], binding: None }),
+        };
+        let Some(exchange) = mechanism.exchange(&self.login, &fresh) else {
+            return Step::Failed(self.nothing_left());
+        };
         self.tries_here += 1;
         let mut line = Secret::with_room(COMMAND_LINE);
         line.add(b"AUTH ");
@@ -275,26 +329,42 @@ impl Client {
                 base64 => line.add(base64),
             }
         }
-        let exchange = Some(exchange);
-        self.tries.push(Try { mechanism, exchange, initial_response, answers: 0, end: None, lost: false });
+        self.tries.push(Try::new(mechanism, exchange, initial_response));
         Step::Send(line)
     }
 
-    /// The mechanism for the next try, with a new exchange: the first one permitted that was not tried, lost tries apart. When
-    /// there is none, one of which the relay may have refused only the initial response. The `bool` is true then: the
-    /// command is to go without an initial response.
-    fn candidate(&self) -> Option<(&'static Mechanism, bool, Box<dyn Exchange>)> {
+    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. When there is none, one of which
+    /// the relay may have refused only the initial response. The `bool` is true then: the command is to go without an initial
+    /// response.
+    fn candidate(&self) -> Option<(&'static Mechanism, bool)> {
         let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
         };
-        let new = self.permitted().find(|mechanism| all_tries(mechanism, |t| t.lost));
+        let new =
+            self.permitted().find(|mechanism| all_tries(mechanism, |t| t.lost) && !self.is_refused_alike(mechanism));
         let again =
             |mechanism: &&Mechanism| mechanism.has_bare_form && all_tries(mechanism, Try::is_refused_for_its_form);
-        let (mechanism, bare) = match new {
-            Some(mechanism) => (mechanism, false),
-            None => (self.permitted().find(again)?, true),
-        };
-        Some((mechanism, bare, mechanism.exchange(&self.login)?))
+        match new {
+            Some(mechanism) => Some((mechanism, false)),
+            None => Some((self.permitted().find(again)?, true)),
+        }
+    }
+
+    /// A try of another mechanism has shown that the relay would refuse this one: SCRAM with the same hash, which it does not have of
+    /// this user; or with a binding, of whatever hash, where it has refused one.
+    fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
+        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(|t| {
+            if t.has_no_hash() {
+                t.mechanism.base() == mechanism.base()
+            } else {
+                t.mechanism.is_bound() && mechanism.is_bound()
+            }
+        })
+    }
+
+    /// The relay has refused a login that was bound to a connection.
+    fn hides_password(&self) -> bool {
+        self.tries.iter().any(Try::was_bound_and_refused)
     }
 
     /// The mechanisms of the order that the relay offers.
@@ -305,9 +375,9 @@ impl Client {
 
     /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
     fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
-        self.usable().filter(|mechanism| match self.permission {
-            Permission::Any => true,
-            Permission::ChallengeOnly => mechanism.shows_password.is_none(),
+        let any = self.permission == Permission::Any && !self.hides_password();
+        self.usable().filter(move |mechanism| {
+            (any || mechanism.shows_password.is_none()) && (self.channel == Channel::Tls13 || !mechanism.is_bound())
         })
     }
 

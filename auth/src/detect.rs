@@ -2,7 +2,6 @@
 
 use crate::mechanisms::{AUTH_OFFERED, MECHANISMS};
 use crate::reply::keywords;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -20,13 +19,14 @@ impl Offer {
     /// Reads the parameters of AUTH lines. `AUTH=` is the form of a draft before RFC 2554; servers still send it.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Offer {
         let mut offer = Offer::default();
-        let mut seen = BTreeSet::new();
+        let mut sorted: Vec<u32> = Vec::new(); // indices of `names`; a set of names would be a twentieth of the C library
         for line in lines {
             offer.offered = true;
             let line = line.trim_ascii_start();
             let words = line.strip_prefix(b"=").unwrap_or(line).split(|c| b" \t".contains(c));
             for name in words.filter(|word| !word.is_empty()).filter_map(mechanism_name) {
-                if seen.insert(name.clone()) {
+                if let Err(place) = sorted.binary_search_by(|index| offer.names[*index as usize].cmp(&name)) {
+                    sorted.insert(place, offer.names.len() as u32);
                     offer.names.push(name);
                 }
             }

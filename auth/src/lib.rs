@@ -8,6 +8,7 @@ pub mod cause;
 pub mod client;
 pub mod detect;
 pub mod ffi;
+mod hmac;
 pub mod login;
 pub mod mask;
 pub mod mechanisms;

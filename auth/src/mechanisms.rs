@@ -7,7 +7,11 @@ pub(crate) mod cram_md5;
 mod external;
 mod login;
 pub(crate) mod plain;
+mod scram;
 
+use crate::cause::Unanswerable;
+use crate::client::{Channel, Permission};
+use crate::hmac::{self, Hash};
 use crate::login::{Login, LoginKind, PasswordLogin};
 use crate::secret::Secret;
 use alloc::boxed::Box;
@@ -31,6 +35,17 @@ pub trait Exchange {
     fn accepts(&mut self, _text: &[u8]) -> bool {
         true
     }
+
+    /// How often the server has had the password hashed. None: not at all so far.
+    fn rounds(&self) -> Option<u64> {
+        None
+    }
+
+    /// What the server is to send by which one could try passwords. It is masked as a [`Response`] is; from the index on, the octets
+    /// themselves are masked, too.
+    fn secret_of_server(&self) -> Option<(Secret, usize)> {
+        None
+    }
 }
 
 /// Why an exchange is cancelled instead of answering a challenge.
@@ -38,9 +53,28 @@ pub trait Exchange {
 pub enum Cancel {
     /// The mechanism has no answer. The next mechanism may be tried.
     NoAnswer,
+    /// The same, and a report says why.
+    Because(Unanswerable),
     /// The server has not proved that it knows the password. It may be an impostor, so nothing more of the login is sent to it.
     NotProven,
 }
+
+impl From<Unanswerable> for Cancel {
+    fn from(why: Unanswerable) -> Cancel {
+        Cancel::Because(why)
+    }
+}
+
+/// What a new exchange gets that is of its connection and of no other exchange.
+pub struct Fresh {
+    /// Random octets (RFC 5802 section 5.1).
+    pub nonce: [u8; NONCE],
+    /// The exported keying material of the TLS connection (RFC 9266 section 2), where the mechanism is bound to it.
+    pub binding: Option<[u8; 32]>,
+}
+
+/// How many random octets an exchange gets.
+pub const NONCE: usize = 18;
 
 /// One message of an exchange, before it is encoded in base64.
 pub struct Response {
@@ -76,6 +110,8 @@ pub struct Mechanism {
     pub over_tls: Option<u8>,
     /// Its place in the order of tries without TLS. None: it is not tried there.
     pub in_clear: Option<u8>,
+    /// Its place in the order of tries where the password must not be shown. Those that show it are last there, and are not tried.
+    pub hiding: Option<u8>,
 }
 
 /// How an exchange starts: from which kind of login.
@@ -83,6 +119,8 @@ pub struct Mechanism {
 pub enum Start {
     /// From a user and a password.
     Password(fn(&PasswordLogin) -> Box<dyn Exchange>),
+    /// SCRAM with this hash function, from a user and a password.
+    Scram(&'static Hash),
     /// From the authorization identity, if any. The client certificate itself is shown by TLS.
     Certificate(fn(Option<&[u8]>) -> Box<dyn Exchange>),
 }
@@ -99,44 +137,71 @@ const DETECTED: Mechanism = Mechanism {
     has_bare_form: false,
     over_tls: None,
     in_clear: None,
+    hiding: None,
 };
 
-/// The table. Over TLS, CRAM-MD5 comes after PLAIN and LOGIN, since many servers offer it and cannot do it. In clear it comes
-/// first, since it does not show the password.
+/// What the rows of SCRAM have in common.
+const SCRAM: Mechanism = Mechanism { has_bare_form: true, ..DETECTED };
+
+/// The table. Over TLS, SCRAM and CRAM-MD5 come after PLAIN and LOGIN: many servers offer them whatever they keep of the password, and
+/// each refusal is a failed login. In clear CRAM-MD5 comes first, since it does not show the password. Where that must not be shown the
+/// first ones are those bound to the TLS connection: nobody who is in the middle can pass them on.
 #[rustfmt::skip] // a row is two lines
-pub static MECHANISMS: [Mechanism; 10] = [
+pub static MECHANISMS: [Mechanism; 11] = [
     Mechanism { name: "PLAIN", bit: 0x002, start: Some(Start::Password(plain::start)), // RFC 4616
-        shows_password: Some(1), has_bare_form: true, over_tls: Some(1), in_clear: Some(2) },
+        shows_password: Some(1), has_bare_form: true, over_tls: Some(1), in_clear: Some(2), hiding: Some(7) },
     Mechanism { name: "LOGIN", bit: 0x004, start: Some(Start::Password(login::start)), // draft-murchison-sasl-login
-        shows_password: Some(2), has_bare_form: false, over_tls: Some(2), in_clear: Some(3) },
+        shows_password: Some(2), has_bare_form: false, over_tls: Some(2), in_clear: Some(3), hiding: Some(8) },
     Mechanism { name: "CRAM-MD5", bit: 0x008, start: Some(Start::Password(cram_md5::start)), // RFC 2195
-        shows_password: None, has_bare_form: false, over_tls: Some(3), in_clear: Some(1) },
-    Mechanism { name: "SCRAM-SHA-1", bit: 0x010, ..DETECTED }, // RFC 5802
-    Mechanism { name: "SCRAM-SHA-256", bit: 0x020, ..DETECTED }, // RFC 7677
-    Mechanism { name: "SCRAM-SHA-1-PLUS", bit: 0x040, ..DETECTED }, // RFC 5802, bound to the TLS connection
-    Mechanism { name: "SCRAM-SHA-256-PLUS", bit: 0x080, ..DETECTED }, // RFC 7677, bound to the TLS connection
+        over_tls: Some(6), in_clear: Some(1), hiding: Some(6), ..DETECTED },
+    Mechanism { name: "SCRAM-SHA-1", bit: 0x010, start: Some(Start::Scram(&hmac::SHA_1)), // RFC 5802
+        over_tls: Some(5), in_clear: Some(6), hiding: Some(5), ..SCRAM },
+    Mechanism { name: "SCRAM-SHA-256", bit: 0x020, start: Some(Start::Scram(&hmac::SHA_256)), // RFC 7677
+        over_tls: Some(3), in_clear: Some(4), hiding: Some(3), ..SCRAM },
+    Mechanism { name: "SCRAM-SHA-1-PLUS", bit: 0x040, start: Some(Start::Scram(&hmac::SHA_1)), // bound to the TLS connection
+        hiding: Some(2), ..SCRAM },
+    Mechanism { name: "SCRAM-SHA-256-PLUS", bit: 0x080, start: Some(Start::Scram(&hmac::SHA_256)), // the same
+        hiding: Some(1), ..SCRAM },
     Mechanism { name: "XOAUTH2", bit: 0x100, ..DETECTED }, // Google's, with a bearer token
     Mechanism { name: "OAUTHBEARER", bit: 0x200, ..DETECTED }, // RFC 7628
     Mechanism { name: "EXTERNAL", bit: 0x400, start: Some(Start::Certificate(external::start)), // RFC 4422 appendix A
-        shows_password: None, has_bare_form: false, over_tls: Some(4), in_clear: None },
+        over_tls: Some(7), hiding: Some(9), ..DETECTED },
+    Mechanism { name: "SCRAM-SHA-512", bit: 0x800, start: Some(Start::Scram(&hmac::SHA_512)), // draft-melnikov-scram-sha-512
+        over_tls: Some(4), in_clear: Some(5), hiding: Some(4), ..SCRAM },
 ];
 
 impl Mechanism {
     /// The kind of login that the mechanism is for. None: it cannot be used.
     pub fn kind(&self) -> Option<LoginKind> {
         Some(match self.start? {
-            Start::Password(_) => LoginKind::Password,
+            Start::Password(_) | Start::Scram(_) => LoginKind::Password,
             Start::Certificate(_) => LoginKind::Certificate,
         })
     }
 
     /// A new exchange. None: the mechanism is not for this kind of login.
-    pub(crate) fn exchange(&self, login: &Login) -> Option<Box<dyn Exchange>> {
+    pub(crate) fn exchange(&self, login: &Login, fresh: &Fresh) -> Option<Box<dyn Exchange>> {
         match (self.start?, login) {
             (Start::Password(start), Login::Password(login)) => Some(start(login)),
+            (Start::Scram(hash), Login::Password(login)) => Some(scram::start(hash, login, fresh, self.is_bound())),
             (Start::Certificate(start), Login::Certificate { identity }) => Some(start(identity.as_deref())),
-            (Start::Password(_) | Start::Certificate(_), _) => None,
+            (Start::Password(_) | Start::Scram(_) | Start::Certificate(_), _) => None,
         }
+    }
+
+    /// The server proves that it knows the password, too. It must keep the hash for that in this very form.
+    pub fn is_scram(&self) -> bool {
+        matches!(self.start, Some(Start::Scram(_)))
+    }
+
+    /// The proof is bound to the TLS connection (RFC 5802 section 4).
+    pub fn is_bound(&self) -> bool {
+        self.is_scram() && self.base() != self.name
+    }
+
+    /// The name without -PLUS.
+    pub(crate) fn base(&self) -> &'static str {
+        self.name.strip_suffix("-PLUS").unwrap_or(self.name)
     }
 }
 
@@ -153,17 +218,26 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// The mechanisms that can be used over TLS, or in clear, in the order of tries.
-pub fn order(over_tls: bool) -> Vec<&'static Mechanism> {
-    let place = |mechanism: &Mechanism| if over_tls { mechanism.over_tls } else { mechanism.in_clear };
+/// The mechanisms for a connection, in the order of tries. Those that the permission excludes are among them.
+pub fn order(channel: Channel, permission: Permission) -> Vec<&'static Mechanism> {
+    let place = |mechanism: &Mechanism| match (permission, channel) {
+        (Permission::ChallengeOnly, _) => mechanism.hiding,
+        (Permission::Any, Channel::Clear) => mechanism.in_clear,
+        (Permission::Any, Channel::Tls | Channel::Tls13) => mechanism.over_tls,
+    };
     // Without a sort: its code would be a tenth of the C library.
     let places = 1..=MECHANISMS.len();
     places.filter_map(|n| MECHANISMS.iter().find(|mechanism| place(mechanism).map(usize::from) == Some(n))).collect()
 }
 
+/// All mechanisms that can be used, in the order of the table.
+pub fn all_usable() -> impl Iterator<Item = &'static Mechanism> {
+    MECHANISMS.iter().filter(|mechanism| mechanism.start.is_some())
+}
+
 /// The mechanism of this name, in upper or lower case. None: it is not known, or cannot be used.
 pub fn usable(name: &str) -> Option<&'static Mechanism> {
-    MECHANISMS.iter().find(|mechanism| mechanism.start.is_some() && mechanism.name.eq_ignore_ascii_case(name))
+    all_usable().find(|mechanism| mechanism.name.eq_ignore_ascii_case(name))
 }
 
 /// Decodes a challenge. Blanks before it are skipped, and it ends at the next blank: one server adds words after it. None: it is
@@ -184,13 +258,35 @@ mod tests {
         for mechanism in &MECHANISMS {
             assert!(mechanism.bit.is_power_of_two() && bits & mechanism.bit == 0, "{mechanism}: a bit of its own");
             bits |= mechanism.bit;
-            assert_eq!(mechanism.start.is_some(), mechanism.over_tls.is_some(), "{mechanism}: its place over TLS");
+            assert_eq!(mechanism.start.is_some(), mechanism.hiding.is_some(), "{mechanism}: its place");
+            let is_usual = mechanism.start.is_some() && !mechanism.is_bound();
+            assert_eq!(is_usual, mechanism.over_tls.is_some(), "{mechanism}: its place over TLS");
             assert!(mechanism.in_clear.is_none() || mechanism.over_tls.is_some(), "{mechanism}: its place in clear");
         }
-        for over_tls in [true, false] {
-            let places = |m: &&Mechanism| if over_tls { m.over_tls } else { m.in_clear };
-            let places: Vec<_> = order(over_tls).iter().map(places).collect();
-            assert!(places.is_sorted_by(|one, next| one < next), "{places:?}");
+    }
+
+    #[test]
+    fn orders() {
+        let names = |channel, permission| {
+            let names: Vec<_> = order(channel, permission).iter().map(|mechanism| mechanism.name).collect();
+            names.join(" ")
+        };
+        for channel in [Channel::Tls, Channel::Tls13] {
+            assert_eq!(
+                names(channel, Permission::Any),
+                "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5 EXTERNAL"
+            );
+        }
+        assert_eq!(
+            names(Channel::Clear, Permission::Any),
+            "CRAM-MD5 PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1"
+        );
+        for channel in [Channel::Clear, Channel::Tls, Channel::Tls13] {
+            assert_eq!(
+                names(channel, Permission::ChallengeOnly),
+                "SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5 \
+                 PLAIN LOGIN EXTERNAL" // these three are never permitted there
+            );
         }
     }
 }

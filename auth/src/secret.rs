@@ -91,10 +91,13 @@ pub fn clear(octets: &mut Vec<u8>) {
     }
 }
 
-/// Overwrites octets that are not in a vector.
-pub fn clear_array(octets: &mut [u8]) {
+/// Overwrites octets or numbers that are not in a vector.
+pub fn clear_array<T>(array: &mut [T])
+where
+    [T]: Zeroize,
+{
     if !keeps() {
-        octets.zeroize();
+        array.zeroize();
     }
 }
 

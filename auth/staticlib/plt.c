@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 void *plt_malloc(size_t size)
 {
@@ -51,6 +52,11 @@ int plt_memcmp(const void *one, const void *other, size_t len)
 int plt_bcmp(const void *one, const void *other, size_t len)
 {
     return bcmp(one, other, len);
+}
+
+ssize_t plt_getrandom(void *octets, size_t len, unsigned int flags)
+{
+    return getrandom(octets, len, flags);
 }
 
 size_t plt_strlen(const char *text)

@@ -63,7 +63,7 @@ impl Caller {
         match call {
             b'd' => {
                 let found = unsafe { auth_detect(start, length) };
-                assert!(found < 2048 && (!is_null || found == 0));
+                assert!(found < 4096 && (!is_null || found == 0));
             }
             b'l' => {
                 let (n, out) = with_buffer(size, has(1), |out| unsafe { auth_login(user.as_ptr(), out, size) });

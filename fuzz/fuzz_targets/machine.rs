@@ -177,6 +177,7 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
                 None => delivery.happened(Happened::MessageEnd),
             },
             Want::Io(..) | Want::Message(_) => talk(&mut delivery, now, &mut events, peers.last_mut().unwrap()),
+            Want::Random => delivery.happened(Happened::Random((now % 16 > 0).then_some([7; 18]))),
             Want::Close(last_words) => {
                 peers.last_mut().unwrap().hear(last_words);
                 delivery.happened(Happened::Disconnected(now));

@@ -50,7 +50,7 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     }
     if let Some(names) = control.first_line(&format!("{directory}/mechanisms"))? {
         let known = known_mechanisms(&names).ok_or_else(|| {
-            let names = mechanisms::order(true).iter().map(|mechanism| mechanism.name).collect::<Vec<_>>().join(", ");
+            let names = mechanisms::all_usable().map(|mechanism| mechanism.name).collect::<Vec<_>>().join(", ");
             ControlError::of(&format!("{directory}/mechanisms"), ControlCause::NoMechanism { names })
         })?;
         route.mechanisms = Some(known);

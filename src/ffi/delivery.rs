@@ -56,6 +56,8 @@ pub enum qmail_auth_what {
     Prescan,
     /// Read on in the message, and receive, until `deadline`.
     Message,
+    /// Tell random octets.
+    Random,
     /// Send `octets` if the kernel takes them at once, and close.
     Close,
     /// Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
@@ -201,6 +203,7 @@ pub extern "C" fn qmail_auth_delivery_want(
             wanted.deadline = deadline;
             (qmail_auth_what::Message, b"")
         }
+        Want::Random => (qmail_auth_what::Random, b""),
         Want::Close(octets) => (qmail_auth_what::Close, octets),
         Want::Done(_) if is_check => (qmail_auth_what::Done, b""), // it has printed what there is to say
         Want::Done(octets) => (qmail_auth_what::Done, octets),

@@ -258,6 +258,21 @@ pub extern "C" fn qmail_auth_delivery_message_failed(delivery: Option<&mut qmail
     happened(delivery, Happened::MessageFailed(&Error::from_raw_os_error(error)));
 }
 
+/// Random octets, in any number from 18 on. NULL: the system has none to give.
+///
+/// # Safety
+/// `octets` is NULL or points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_random(
+    delivery: Option<&mut qmail_auth_delivery>,
+    octets: *const c_char,
+    len: usize,
+) {
+    // SAFETY: the contract of this function.
+    let random = unsafe { self::octets(octets, len) }.and_then(|octets| octets.first_chunk().copied());
+    happened(delivery, Happened::Random(random));
+}
+
 /// The connection is closed on our side.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_disconnected(delivery: Option<&mut qmail_auth_delivery>, now: u64) {

@@ -106,6 +106,17 @@ impl Session {
         }
     }
 
+    /// Whether a login can be bound to this connection. With TLS 1.2 no binding is left that is unique (RFC 9266), and a server that
+    /// knows none for it may break down over one.
+    pub fn can_bind(&self) -> bool {
+        self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
+    /// The channel binding tls-exporter (RFC 9266 section 2). None: the handshake is not over.
+    pub fn binding(&self) -> Option<[u8; 32]> {
+        self.connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
     /// Whether the relay's certificate was verified.
     pub fn is_verified(&self) -> bool {
         matches!(self.verifier.result.get(), Some(Ok(())))

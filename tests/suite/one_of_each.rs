@@ -34,7 +34,7 @@ fn in_clear() {
         return;
     }
     assert_eq!(deliver(HERE, open(), "", "", "rrK").messages.len(), 1);
-    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
         let log = deliver(HERE, Rules::offering(&[&format!("AUTH {mechanism}")]), LOGIN, "", "rrK");
         assert_eq!(log.logins(), [format!("{mechanism} myuser")]);
     }

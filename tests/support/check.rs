@@ -159,7 +159,11 @@ fn assert_nothing_secret(case: &str, text: &str, lines: &[String]) {
     let lower = text.to_lowercase();
     let hex: String = b"secretpass".iter().map(|octet| format!("{octet:02x}")).collect();
     assert!(!lower.contains(&hex) && !lower.contains(&hex.replace("73", "\\x73")), "{case}: {text}");
-    for sent in lines.iter().flat_map(|line| line.split(' ')).filter(|word| word.len() > 11 && !word.contains('.')) {
+    for sent in lines
+        .iter()
+        .flat_map(|line| line.split(' '))
+        .filter(|word| word.len() > 11 && !word.contains('.') && !word.starts_with("SCRAM-"))
+    {
         assert!(!lower.contains(&sent.to_lowercase()), "{case}: {sent} is in {text}");
     }
 }

@@ -32,6 +32,7 @@ pub mod sink;
 pub mod talk;
 pub mod text;
 pub mod tree;
+pub mod trixie;
 
 pub use home::Home;
 use std::env;

@@ -71,7 +71,7 @@ pub const DOVECOT: &str = "\
 protocols =
 ssl = no
 log_path = /var/log/dovecot.log
-auth_mechanisms = plain login cram-md5
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
 auth_failure_delay = 0
 disable_plaintext_auth = no
 passdb {

@@ -4,6 +4,7 @@
 mod auth;
 mod log;
 mod reply;
+pub mod scram;
 mod session;
 mod tls;
 

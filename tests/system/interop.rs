@@ -1,10 +1,11 @@
-//! Mail to real servers: Debian's Postfix with Dovecot, and Debian's Exim. What they stored is what was sent.
+//! Mail to real servers: Debian's Postfix with Dovecot and with Cyrus SASL, Dovecot's submission service, and Debian's Exim. What they stored is what was sent.
 //! All stays on the loopback. Needs root and what support/chroot.rs needs.
 
 use crate::support::Home;
 use crate::support::exim::exim;
 use crate::support::postfix::postfix;
 use crate::support::relay::{Endpoint, PASSWORD, Relay, USER};
+use crate::support::trixie::trixie;
 use std::time::Duration;
 
 const SENDER: &str = "sender@example.net";
@@ -16,32 +17,65 @@ const PLAIN_TEXT: &[u8] = b"Subject: hello\n\nOne line.\n";
 fn postfix_with_dovecot() {
     let endpoints = Endpoint::all();
     let mut relay = postfix(&endpoints);
-    each_mechanism(&mut relay);
+    each_mechanism(&mut relay, &["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
     messages(&mut relay, "PLAIN");
     header_only(&mut relay, "");
     each_form_of_route(&mut relay);
     over_tls(&mut relay, &endpoints);
-    wrong_password(&mut relay);
+    wrong_password(&mut relay, &["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
+}
+
+/// What Cyrus offers with SCRAM, and a login that is bound to TLS.
+#[test]
+fn postfix_with_cyrus_and_dovecot_submission() {
+    let (mut relay, submission) = trixie();
+    each_mechanism(&mut relay, &["SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1"]);
+    for mechanism in ["SCRAM-SHA-512", "SCRAM-SHA-256"] {
+        refused(&relays(&relay, "not-the-password"), mechanism, "check user and password in ");
+    }
+    let deliver = |user: &str, policy: &str, mechanisms: &str| {
+        let home = Home::with_route(&format!("127.0.0.1:{}", submission.port));
+        home.control("relays/127.0.0.1/user", user);
+        home.control("relays/127.0.0.1/password", PASSWORD);
+        home.control("relays/127.0.0.1/tls", policy);
+        if !mechanisms.is_empty() {
+            home.control("relays/127.0.0.1/mechanisms", mechanisms);
+        }
+        home.deliver(SENDER, &["r1@example.org"], PLAIN_TEXT)
+    };
+    let names = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"];
+    let each = names.map(|name| ("encrypt", name, name));
+    for (policy, names, mechanism) in each.into_iter().chain([("may", "", "SCRAM-SHA-256-PLUS")]) {
+        let delivered = deliver(USER, policy, names);
+        assert_eq!(delivered.letters(), "rK", "{mechanism}: {delivered:?}");
+        let line = format!("\ntls=TLSv1.3 cert=unverified auth={mechanism} user={USER}\n");
+        assert!(delivered.verdict().ends_with(&line), "{mechanism}: {delivered:?}");
+        assert_eq!(relay.take("r1").windows(PLAIN_TEXT.len()).filter(|part| *part == PLAIN_TEXT).count(), 1);
+    }
+    let delivered = deliver("hashed", "may", "");
+    let verdict = delivered.verdict();
+    let says =
+        "tried SCRAM-SHA-256-PLUS (535), SCRAM-SHA-1-PLUS (535); the relay knows no such user, or keeps no hash of";
+    assert!(verdict.starts_with('Z') && verdict.contains(says), "{verdict}");
 }
 
 #[test]
 fn exim_by_itself() {
     let endpoints = Endpoint::all();
     let mut relay = exim(&endpoints);
-    each_mechanism(&mut relay);
+    each_mechanism(&mut relay, &["PLAIN", "LOGIN", "CRAM-MD5"]);
     messages(&mut relay, "CRAM-MD5");
     header_only(&mut relay, "\n"); // it ends every header by an empty line
     over_tls(&mut relay, &endpoints);
-    wrong_password(&mut relay);
+    wrong_password(&mut relay, &["PLAIN", "LOGIN", "CRAM-MD5"]);
 }
 
-fn each_mechanism(relay: &mut Relay) {
-    let mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5"];
+fn each_mechanism(relay: &mut Relay, mechanisms: &[&str]) {
     for mechanism in mechanisms {
         send(relay, mechanism, &["r1@example.org"], PLAIN_TEXT);
         relay.assert_took("r1", SENDER, PLAIN_TEXT);
     }
-    relay.assert_logins(&mechanisms);
+    relay.assert_logins(mechanisms);
 }
 
 fn messages(relay: &mut Relay, mechanism: &str) {
@@ -119,17 +153,20 @@ fn over_tls(relay: &mut Relay, endpoints: &[Endpoint]) {
     }
 }
 
-fn wrong_password(relay: &mut Relay) {
-    let wrong = "not-the-password";
-    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
-        let home = relays(relay, wrong);
-        only(&home, mechanism);
-        let delivered = home.deliver(SENDER, &["r1@example.org"], PLAIN_TEXT);
-        let verdict = delivered.verdict();
-        assert!(verdict.starts_with('Z'), "{mechanism}: {verdict}");
-        assert!(verdict.contains("127.0.0.1") && verdict.contains(USER), "{mechanism}: {verdict}");
-        assert!(!verdict.contains(wrong), "{mechanism}: {verdict}");
-        assert!(delivered.elapsed < Duration::from_secs(10), "{mechanism}: {:?}", delivered.elapsed);
+/// The login is refused for its password.
+fn refused(home: &Home, mechanism: &str, says: &str) {
+    only(home, mechanism);
+    let delivered = home.deliver(SENDER, &["r1@example.org"], PLAIN_TEXT);
+    let verdict = delivered.verdict();
+    assert!(verdict.starts_with('Z') && verdict.contains(says), "{mechanism}: {verdict}");
+    assert!(verdict.contains("127.0.0.1") && verdict.contains(USER), "{mechanism}: {verdict}");
+    assert!(!verdict.contains("not-the-password"), "{mechanism}: {verdict}");
+    assert!(delivered.elapsed < Duration::from_secs(10), "{mechanism}: {:?}", delivered.elapsed);
+}
+
+fn wrong_password(relay: &mut Relay, mechanisms: &[&str]) {
+    for mechanism in mechanisms {
+        refused(&relays(relay, "not-the-password"), mechanism, "login failed");
     }
     // The next mail is the first that was taken.
     send(relay, "PLAIN", &["r1@example.org"], PLAIN_TEXT);

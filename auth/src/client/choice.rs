@@ -1,6 +1,6 @@
 //! Which mechanisms a client will try, and why not the others. qmail-remote-check shows it before the login.
 
-use super::{Client, Permission};
+use super::{Channel, Client, Permission};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
@@ -30,14 +30,16 @@ impl Choice<'_> {
         self.0.permitted().collect()
     }
 
-    /// The mechanisms that will not be tried, each with the reason: first those that the relay offers, then those that it does not.
+    /// The mechanisms that will not be tried, each with the reason: first those that the relay offers, then those that it does not; of these, SCRAM only where the configuration names it.
     pub fn passed_over(&self) -> Vec<(String, PassedOver)> {
         let Choice(client) = self;
         let names = &client.offer.names;
         let is_offered = |mechanism: &Mechanism| names.iter().any(|name| name == mechanism.name);
         let shown = |name: &String| String::from_utf8_lossy(&client.mask.apply(name.as_bytes())).into_owned();
         let offered = names.iter().filter_map(|name| Some((shown(name), self.why_not(name)?)));
-        let missing = client.order.iter().filter(|mechanism| !is_offered(mechanism));
+        // Many relays have none of the SCRAMs, and what they do have should not drown in that.
+        let is_told = |mechanism: &Mechanism| client.configured.is_some() || !mechanism.is_scram();
+        let missing = client.order.iter().filter(|mechanism| !is_offered(mechanism) && is_told(mechanism));
         offered.chain(missing.map(|mechanism| (mechanism.name.to_owned(), PassedOver::NotOffered))).collect()
     }
 
@@ -52,14 +54,21 @@ impl Choice<'_> {
                 LoginKind::Certificate => PassedOver::NoPassword,
             });
         }
-        if !client.order.contains(&mechanism) {
+        let is_in_order = client.order.contains(&mechanism);
+        if !is_in_order && client.configured.is_some() {
             return Some(PassedOver::NotConfigured);
         }
-        match (client.permission, client.over_tls) {
+        if mechanism.is_bound() && client.channel != Channel::Tls13 {
+            return Some(PassedOver::NotBindable);
+        }
+        if !is_in_order {
+            return Some(PassedOver::NotNeeded);
+        }
+        match (client.permission, client.channel) {
             _ if mechanism.shows_password.is_none() => None,
             (Permission::Any, _) => None,
-            (Permission::ChallengeOnly, true) => Some(PassedOver::NotVerified),
-            (Permission::ChallengeOnly, false) => Some(PassedOver::InClear),
+            (Permission::ChallengeOnly, Channel::Tls | Channel::Tls13) => Some(PassedOver::NotVerified),
+            (Permission::ChallengeOnly, Channel::Clear) => Some(PassedOver::InClear),
         }
     }
 }

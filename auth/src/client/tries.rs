@@ -1,5 +1,6 @@
 //! The limits of tries, so that a relay does not lock the account, and the state of each try.
 
+use crate::cause::Unanswerable;
 use crate::mechanisms::{Exchange, Mechanism};
 use alloc::boxed::Box;
 
@@ -28,6 +29,12 @@ pub(super) struct Try {
     pub(super) initial_response: bool,
     /// How many `334` replies were answered.
     pub(super) answers: usize,
+    /// It was cancelled by `*`.
+    pub(super) cancelled: bool,
+    /// Why, if a report says so.
+    pub(super) why_cancelled: Option<Unanswerable>,
+    /// How often the password was hashed (SCRAM).
+    pub(super) rounds: Option<u64>,
     /// None while the try goes on.
     pub(super) end: Option<End>,
     /// The relay was already closing because of the refusal before, so it has not refused this mechanism.
@@ -35,6 +42,33 @@ pub(super) struct Try {
 }
 
 impl Try {
+    /// A try that begins with this exchange.
+    pub(super) fn new(mechanism: &'static Mechanism, exchange: Box<dyn Exchange>, initial_response: bool) -> Try {
+        Try {
+            mechanism,
+            exchange: Some(exchange),
+            initial_response,
+            answers: 0,
+            cancelled: false,
+            why_cancelled: None,
+            rounds: None,
+            end: None,
+            lost: false,
+        }
+    }
+
+    /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash. So it refuses
+    /// the same hash with or without -PLUS, too.
+    pub(super) fn has_no_hash(&self) -> bool {
+        self.mechanism.is_scram() && self.answers == 0 && !self.cancelled && self.end == Some(End::Code(535))
+    }
+
+    /// The relay has seen a proof that is bound to the TLS connection, and refused it. Either the password is wrong, or the relay's end
+    /// of TLS is another: somebody may be in the middle.
+    pub(super) fn was_bound_and_refused(&self) -> bool {
+        self.mechanism.is_bound() && self.rounds.is_some() && !matches!(self.end, None | Some(End::LoggedIn))
+    }
+
     /// Whether there was no reply to the AUTH command yet.
     pub(super) fn is_unanswered(&self) -> bool {
         self.exchange.is_some() && self.answers == 0
@@ -49,6 +83,6 @@ impl Try {
     /// parameters in section 4.1.1.11).
     pub(super) fn is_refused_for_its_form(&self) -> bool {
         let is_about_syntax = matches!(self.end, Some(End::Code(500 | 501 | 502 | 504 | 555)));
-        self.initial_response && self.answers == 0 && is_about_syntax
+        self.initial_response && self.answers == 0 && !self.cancelled && is_about_syntax
     }
 }

@@ -1,8 +1,9 @@
 //! Why a client has not logged in: what was offered, what was tried, and what to do about it.
 
-use super::{Client, End, Permission, Try};
+use super::{Channel, Client, End, Permission, Try};
 use crate::cause::{Attempts, Cause, Limit, Names, Outcome};
 use crate::login::Login;
+use crate::mechanisms::Mechanism;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,8 +16,9 @@ impl Client {
 
     /// The text when no try is left.
     pub(super) fn nothing_left(&self) -> Attempts {
-        self.no_login(match (self.permission, self.over_tls) {
+        self.no_login(match (self.permission, self.channel != Channel::Clear) {
             _ if self.is_distrusted => Cause::NotProven,
+            (Permission::Any, _) if self.hides_password() => self.refused(Limit::BoundRefused),
             (Permission::Any, _) if !self.tries.is_empty() => self.refused(Limit::None),
             (Permission::ChallengeOnly, true) if !self.tries.is_empty() => self.refused(Limit::NotVerified),
             (Permission::ChallengeOnly, false) if !self.tries.is_empty() => self.refused(Limit::InClear),
@@ -26,6 +28,7 @@ impl Client {
                 let usable: Vec<_> = self.order.iter().map(|mechanism| mechanism.name).collect();
                 Cause::NoneUsable { usable: list(&usable, usable.len()) }
             }
+            _ if self.usable().all(Mechanism::is_bound) => Cause::NotBindable,
             (_, true) => Cause::NotVerified,
             (_, false) => Cause::InClear,
         })
@@ -33,8 +36,11 @@ impl Client {
 
     /// The cause when the relay has refused every permitted mechanism. 534, 535 and 553 are about the credentials.
     fn refused(&self, limit: Limit) -> Cause {
-        let is_about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553)));
+        let is_about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553))) && !t.has_no_hash();
         match (&self.login, &self.source) {
+            _ if !self.tries.iter().any(is_about_password) && self.tries.iter().any(Try::has_no_hash) => {
+                Cause::NoHash { limit }
+            }
             _ if !self.tries.iter().any(is_about_password) => Cause::AllRefused { limit },
             (Login::Certificate { .. }, _) => Cause::CheckCertificate,
             // It is rarely meant, and cannot be seen.
@@ -64,11 +70,12 @@ impl Client {
 
 impl Try {
     fn outcome(&self) -> Outcome {
-        match self.end {
-            Some(End::LoggedIn) => Outcome::Code { code: 235 },
-            Some(End::Code(code)) => Outcome::Code { code },
-            Some(End::Closed) => Outcome::Closed,
-            None => Outcome::NoAnswer,
+        match (self.why_cancelled, self.end) {
+            (Some(why), _) => Outcome::Cancelled { why },
+            (None, Some(End::LoggedIn)) => Outcome::Code { code: 235 },
+            (None, Some(End::Code(code))) => Outcome::Code { code },
+            (None, Some(End::Closed)) => Outcome::Closed,
+            (None, None) => Outcome::NoAnswer,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! include/qmail_auth.h, second part: a whole login for C programs. The comments here become the header's.
 
 use super::parts::{auth_error, write};
-use super::{octets, text};
+use super::{getrandom, octets, text};
 use crate::cause::CallError;
 use crate::client::past::Past;
-use crate::client::{Client, Permission, Step};
+use crate::client::{Channel, Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin};
-use crate::mechanisms::MECHANISMS;
+use crate::mechanisms::{MECHANISMS, NONCE};
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -38,8 +38,8 @@ pub enum auth_end {
 }
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-/// project uses the same code. Mechanisms: PLAIN, LOGIN, CRAM-MD5; without a flag of auth_begin only CRAM-MD5, which does not show
-/// the password. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
+/// CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
 /// password and was refused, it makes only one more.
 ///
 /// Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn auth_new(user: *const c_char, password: *const c_char) 
 /// are secret: do not log them, and clear `out` when the login is over. A result below 0 means what it means for auth_step.
 ///
 /// The caller owns the buffer of `size` octets; no NUL is written. 512 octets are enough if user and password have together at most
-/// 340.
+/// 340, where each comma and equals sign of the user counts as three.
 ///
 /// # Safety
 /// `auth` is NULL or a live client; `ehlo` is NULL or points to `len` octets; `out` is NULL or points to `size` writable octets.
@@ -126,14 +126,15 @@ pub unsafe extern "C" fn auth_begin(
     let over_tls = flags & AUTH_FLAG_TLS_VERIFIED != 0;
     let permission =
         if over_tls || flags & AUTH_FLAG_CLEAR_ALLOWED != 0 { Permission::Any } else { Permission::ChallengeOnly };
-    let step = auth.client.begin(detect::offer(ehlo), permission, over_tls);
+    let channel = if over_tls { Channel::Tls } else { Channel::Clear };
+    let step = auth.client.begin(detect::offer(ehlo), permission, channel);
     // SAFETY: the contract of this function includes that of answer().
     unsafe { answer(auth, step, out, size) }
 }
 
 /// Continues the login with the reply to the line of auth_begin or auth_step. `reply` is the whole reply with its codes and line
 /// ends, in wire form or as a classic qmail-remote.c keeps it. It counts as cut if it has no LF at its end, or if its last line
-/// says that others follow (`334-`). A CRAM-MD5 challenge that is cut is cancelled.
+/// says that others follow (`334-`). A challenge of SCRAM or CRAM-MD5 that is cut is cancelled.
 ///
 /// Returns one of these:
 /// - Above 0: a length. Send that many octets of `out`, as for auth_begin. An empty line is 2 octets long.
@@ -222,8 +223,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_client) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 included. A
-/// server may repeat them, so do this before you show any of its replies, also those after the login.
+/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
+/// included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 ///
 /// `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
 /// the beginning of a secret are replaced, too. NULL is allowed and does nothing.
@@ -252,6 +253,14 @@ pub unsafe extern "C" fn auth_free(auth: *mut auth_client) {
     }
 }
 
+/// Random octets of the system. None: it has none to give.
+fn random() -> Option<[u8; NONCE]> {
+    let mut octets = [0; NONCE];
+    // SAFETY: it writes no more than `len` octets, and so many are not cut short (getrandom(2)).
+    let got = unsafe { getrandom(octets.as_mut_ptr().cast(), NONCE, 0) };
+    usize::try_from(got).is_ok_and(|got| got == NONCE).then_some(octets)
+}
+
 /// Hands a step to C. For the end of a login it returns the auth_end and keeps the reason for auth_why.
 ///
 /// # Safety
@@ -269,6 +278,11 @@ unsafe fn answer(auth: &mut auth_client, step: Step, out: *mut c_char, size: usi
                 auth.because(if is_null { CallError::Null } else { CallError::TooLong });
             }
             return length;
+        }
+        Step::Random { .. } => {
+            let step = auth.client.random(random(), None);
+            // SAFETY: the contract of this function.
+            return unsafe { answer(auth, step, out, size) };
         }
         Step::Reconnect(why) => (auth_end::Reconnect, why),
         Step::Deferred(why) => (auth_end::Deferred, why),

@@ -7,7 +7,17 @@
 pub mod client;
 pub mod parts;
 
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_uint, c_void};
+
+/// cbindgen:ignore
+mod libc {
+    use super::{c_uint, c_void};
+
+    unsafe extern "C" {
+        pub fn getrandom(octets: *mut c_void, len: usize, flags: c_uint) -> isize;
+    }
+}
+use libc::getrandom;
 
 /// The octets at `start`. None: it is NULL, or `len` is larger than any object.
 ///

@@ -1,13 +1,12 @@
 //! CRAM-MD5 (RFC 2195): user, blank, HMAC-MD5 of the challenge under the password in lower-case hex.
 
 use super::{Cancel, Exchange, Response, decoded};
+use crate::hmac::{Hmac, MD5};
 use crate::login::PasswordLogin;
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use crate::{base64_secret, hex};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use hmac::{Hmac, KeyInit, Mac};
-use md5::Md5;
 
 /// The user and the password; None once the challenge is answered.
 struct CramMd5(Option<(Vec<u8>, Secret)>);
@@ -32,15 +31,12 @@ pub fn cram_md5(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret
 /// The answer before base64: user, blank, digest.
 fn answer(user: &[u8], password: &[u8], challenge: &[u8]) -> Option<Secret> {
     let challenge = decoded(challenge)?;
-    let mut mac = Hmac::<Md5>::new_from_slice(password).expect("HMAC takes a key of any length");
-    mac.update(&challenge);
-    let mut digest = mac.finalize().into_bytes();
+    let digest = Hmac::new(&MD5, password).of(&[&challenge]);
 
     let mut answer = Secret::with_room(user.len() + 1 + 2 * digest.len());
     answer.add(user);
     answer.add(b" ");
     digest.iter().for_each(|octet| answer.add(&hex(*octet)));
-    secret::clear_array(&mut digest);
     Some(answer)
 }
 

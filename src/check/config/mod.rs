@@ -13,6 +13,7 @@ use crate::control::{Credentials, Relay, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
 use notes::Notes;
+use qmail_auth::client::{Channel, Permission};
 use qmail_auth::{Login, LoginKind, PasswordLogin, mechanisms};
 use std::collections::HashSet;
 use std::path::Path;
@@ -224,6 +225,10 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
         _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
+        // Nobody on the way can pass such a login on.
+        TlsPolicy::Encrypt if mechanisms.as_ref().is_some_and(|names| names.iter().all(|name| name.is_bound())) => {
+            return;
+        }
         TlsPolicy::Encrypt => {
             "the certificate is not checked, so anyone on the way can read the password and the mail".to_owned()
         }
@@ -295,9 +300,16 @@ fn compare_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
 
 /// The mechanisms that prove the password without showing it.
 fn mechanisms_hiding_password() -> String {
-    let order = mechanisms::order(false).into_iter();
-    let names = order.filter(|mechanism| mechanism.shows_password.is_none()).map(|mechanism| mechanism.name);
-    names.collect::<Vec<_>>().join(" or ")
+    let order = mechanisms::order(Channel::Clear, Permission::ChallengeOnly).into_iter();
+    let hiding = order.filter(|mechanism| {
+        mechanism.shows_password.is_none()
+            && mechanism.in_clear.is_some()
+            && mechanism.kind() == Some(LoginKind::Password)
+    });
+    let mut names: Vec<&str> =
+        hiding.map(|mechanism| if mechanism.is_scram() { "SCRAM" } else { mechanism.name }).collect();
+    names.dedup();
+    names.join(" or ")
 }
 
 fn user(login: &Login) -> String {

@@ -16,6 +16,7 @@ use crate::smtp_command::Command;
 use crate::tls::session_view::View;
 use qmail_auth::LoginKind;
 use qmail_auth::client::choice::Choice;
+use qmail_auth::mechanisms::Mechanism;
 use qmail_auth::reply::keywords;
 
 /// How many octets are shown of what is not a reply. It can be anything, and endless.
@@ -148,12 +149,23 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         Event::Tls(session) => session_facts(session),
         Event::TlsFailed(session) if session.is_handshaking() => certificate(session).into_iter().collect(),
         Event::Mechanisms(choice) => vec![mechanisms(choice)],
-        Event::LoggedIn(mechanism) => {
-            let (how, name) = match mechanism {
+        Event::LoggedIn(mechanism, rounds) => {
+            let (mut how, name) = match mechanism {
                 Some(mechanism) => (format!("done by {mechanism}"), mechanism.name),
                 None => ("by the client certificate alone, which the relay asked for".to_owned(), "certificate"),
             };
-            vec![Fact::new("logged_in", "login", how).with("by", name.into()).good(true)]
+            let is_bound = mechanism.is_some_and(Mechanism::is_bound);
+            if is_bound {
+                how += ", bound to the TLS connection (tls-exporter)";
+            }
+            if let Some(rounds) = rounds {
+                how += &format!(", {rounds} rounds");
+            }
+            let fact = Fact::new("logged_in", "login", how).with("by", name.into()).good(true);
+            vec![match rounds {
+                Some(rounds) => fact.with("bound", Value::Flag(is_bound)).with("rounds", Value::Number(*rounds)),
+                None => fact,
+            }]
         }
         Event::Lost(to, silence) => {
             let why = lost(*to, *silence);

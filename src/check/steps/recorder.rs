@@ -106,7 +106,7 @@ impl Known {
             Event::Tls(session) => {
                 (self.tls, self.is_verified) = (Some(session.version()), matches!(session.verified(), Some(Ok(_))));
             }
-            Event::LoggedIn(mechanism) => {
+            Event::LoggedIn(mechanism, _) => {
                 self.is_logged_in = true;
                 if let Some(login) = &mut self.login {
                     login.by_mechanism = mechanism.is_some();

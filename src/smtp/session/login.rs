@@ -5,8 +5,11 @@ use super::{Ending, Outcome, Session};
 use crate::event::Event;
 use crate::smtp::envelope::Goal;
 use crate::smtp_command::Command;
-use qmail_auth::client::{Client, Permission, Step};
+use crate::tls;
+use crate::want::{Happened, out_of_turn};
+use qmail_auth::client::{Channel, Client, Permission, Step};
 use qmail_auth::mask;
+use qmail_auth::mechanisms::NONCE;
 use qmail_auth::reply::Reply;
 
 impl Session {
@@ -16,14 +19,20 @@ impl Session {
             return;
         }
         let offer = std::mem::take(&mut self.capabilities.auth);
-        let over_tls = self.channel.tls().is_some();
+        let channel = match self.channel.tls() {
+            None => Channel::Clear,
+            Some(session) if session.can_bind() => Channel::Tls13,
+            Some(_) => Channel::Tls,
+        };
         match &mut self.auth {
             None => self.send_mail(),
             Some(auth) => {
-                let step = auth.begin(offer, permission, over_tls);
+                let step = auth.begin(offer, permission, channel);
                 self.envelope.log.notify(&Event::Mechanisms(auth.choice()));
                 match step {
-                    Step::Send(_) if self.envelope.goal == Goal::LoginKnown => self.outcome = Outcome::Checked,
+                    Step::Send(_) | Step::Random { .. } if self.envelope.goal == Goal::LoginKnown => {
+                        self.outcome = Outcome::Checked
+                    }
                     step => self.login(step, None),
                 }
             }
@@ -53,8 +62,18 @@ impl Session {
         self.login(step, None);
     }
 
+    /// The random octets that the login waits for.
+    pub(super) fn random(&mut self, octets: Option<[u8; NONCE]>) {
+        let Some(binding) = self.wants_random.take() else { out_of_turn(&Happened::Random(octets)) };
+        let binding = self.channel.tls().filter(|_| binding).and_then(tls::Session::binding);
+        let auth = self.auth.as_mut().expect("only a login needs random octets");
+        let step = auth.random(octets, binding);
+        self.login(step, None);
+    }
+
     fn login(&mut self, step: Step, reply: Option<&Reply>) {
         match step {
+            Step::Random { binding } => self.wants_random = Some(binding),
             Step::Send(line) => {
                 self.account.iter_mut().for_each(|account| account.asked());
                 if !self.write_failed {
@@ -64,7 +83,10 @@ impl Session {
                 self.expect(Command::Auth);
             }
             Step::Proceed => {
-                self.envelope.log.notify(&Event::LoggedIn(self.auth.as_ref().and_then(Client::accepted)));
+                let auth = self.auth.as_ref();
+                self.envelope
+                    .log
+                    .notify(&Event::LoggedIn(auth.and_then(Client::accepted), auth.and_then(Client::rounds)));
                 self.login_concluded();
                 self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
             }

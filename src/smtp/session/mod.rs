@@ -117,6 +117,8 @@ pub struct Session {
     sending: Sending,
     /// EHLO was deferred, so the capabilities of the server are not known.
     hello_deferred: bool,
+    /// The login waits for random octets; Some(true): and for the keying material of TLS.
+    wants_random: Option<bool>,
     outcome: Outcome,
 }
 
@@ -154,6 +156,7 @@ impl Session {
             recipients: Vec::new(),
             sending: Sending::No,
             hello_deferred: false,
+            wants_random: None,
             outcome: Outcome::Open,
         };
         if session.envelope.relay.implicit_tls {
@@ -171,6 +174,7 @@ impl Session {
         }
         match self.sending {
             _ if self.is_over() => Want::Close(self.channel.pending()),
+            _ if self.wants_random.is_some() => Want::Random,
             Sending::Prescan(_) => Want::Prescan,
             Sending::Body(_) if !self.write_failed && self.channel.waiting() < LOW_WATER => {
                 Want::Message(self.deadline)
@@ -191,6 +195,7 @@ impl Session {
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
             Happened::Opened { now, unix, locked } => self.opened(now, unix, locked),
+            Happened::Random(octets) => self.random(octets),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
         }

@@ -1,7 +1,7 @@
 //! The AUTH client alone: what it sends and when it stops, so that no relay locks the user out.
 
 use qmail_auth::client::past::{Conclusion, Past};
-use qmail_auth::client::{Client, Permission, Step};
+use qmail_auth::client::{Channel, Client, Permission, Step};
 use qmail_auth::detect::Offer;
 use qmail_auth::mechanisms::{self, Cancel, Exchange, Mechanism, Response, Start};
 use qmail_auth::secret::Secret;
@@ -44,14 +44,15 @@ fn talk(auth: &mut Client, offer: &Offer, events: &[Event]) -> String {
         Step::Deferred(_) => said.push("deferred".to_owned()),
         Step::Failed(why) if why.to_string().contains("could not prove") => said.push("not proven".to_owned()),
         Step::Failed(_) => said.push("failed".to_owned()),
+        Step::Random { .. } => panic!("none of these needs random octets"),
     };
-    note(auth.begin(offer.clone(), Permission::Any, false));
+    note(auth.begin(offer.clone(), Permission::Any, Channel::Clear));
     for event in events {
         note(match event {
             Reply(code, text) => auth.step(*code, text.as_bytes()),
             Closed => auth.closed(true),
             ClosedBeforeSending => auth.closed(false),
-            Connected => auth.begin(offer.clone(), Permission::Any, false),
+            Connected => auth.begin(offer.clone(), Permission::Any, Channel::Clear),
         });
     }
     said.join(", ")
@@ -157,6 +158,7 @@ static MUTUAL: Mechanism = Mechanism {
     has_bare_form: true,
     over_tls: None,
     in_clear: None,
+    hiding: None,
 };
 
 impl Exchange for Mutual {

@@ -4,7 +4,7 @@
 use crate::support::certificate::Authority;
 use crate::support::executable;
 use crate::support::namespace::inside;
-use crate::support::server::{Action, Event, Rules, Server, Tls};
+use crate::support::server::{Action, Event, Rules, Server, Tls, scram};
 use crate::support::{Home, program};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ const BESIDE: usize = 2;
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
 impl Secrets {
-    /// Those of the password, and of the answers that a login by CRAM-MD5 has sent.
+    /// Those of the password, and of the answers that a login by CRAM-MD5 or SCRAM-SHA-256 has sent.
     fn new(answers: &[String]) -> Secrets {
         let behind_user = (USER.len() + BESIDE).div_ceil(3) * 4;
         let mut forms = vec![
@@ -46,7 +46,18 @@ impl Secrets {
             ("HMAC's inner key", PASSWORD.bytes().map(|octet| octet ^ 0x36).collect()),
             ("HMAC's outer key", PASSWORD.bytes().map(|octet| octet ^ 0x5c).collect()),
         ];
-        for answer in answers {
+        for answer in answers.iter().filter(|answer| answer.starts_with("Yz1i")) {
+            // SCRAM, whose message begins with `c=b`. Whoever has the salted password, or a key made of it, needs no password.
+            let behind = STANDARD.decode(answer).unwrap().windows(3).position(|three| three == b",p=").unwrap() + 3;
+            let salted = scram::salted("SCRAM-SHA-256", PASSWORD.as_bytes(), scram::SALT, scram::ROUNDS);
+            for label in ["Client Key", "Server Key"] {
+                forms.push(("a key", scram::mac("SCRAM-SHA-256", &salted, label.as_bytes())));
+            }
+            forms.push(("the salted password", salted));
+            forms.push(("the proof", STANDARD.decode(answer).unwrap().split_off(behind)));
+            forms.push(("SCRAM-SHA-256", answer[behind.div_ceil(3) * 4..].into()));
+        }
+        for answer in answers.iter().filter(|answer| !answer.starts_with("Yz1i")) {
             let digest = STANDARD.decode(answer).unwrap().split_off(USER.len() + 1);
             let octets = digest.chunks(2).map(|two| u8::from_str_radix(&String::from_utf8_lossy(two), 16).unwrap());
             forms.push(("the digest's octets", octets.collect()));
@@ -173,7 +184,9 @@ fn found(way: Way, relay: Relay, keep: bool) -> (BTreeSet<&'static str>, BTreeSe
     };
     let server = Server::start(rules.login(USER, right).hooked(move |event, _| {
         match event {
-            Event::Answer { mechanism: "CRAM-MD5", line } => answered.send((*line).to_owned()).unwrap(),
+            Event::Answer { mechanism: "CRAM-MD5" | "SCRAM-SHA-256", line } if !line.is_empty() => {
+                answered.send((*line).to_owned()).unwrap();
+            }
             Event::Command(line) if line.starts_with(place) => {
                 reached.send(()).unwrap();
                 let _ = looked.recv(); // no word, but an end
@@ -216,7 +229,7 @@ fn no_secret_stays_behind() {
     if !inside(here!()) {
         return;
     }
-    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
         for [over_tls, in_relays] in [[false, false], [false, true], [true, false], [true, true]] {
             let way = Way { mechanism, over_tls, in_relays };
             for relay in [Relay::TakesTheMail, Relay::RefusesTheLogin] {

@@ -3,4 +3,5 @@
 mod client;
 mod ehlo;
 mod memory;
+mod scram;
 mod secrets;

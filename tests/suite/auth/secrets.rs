@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 #[test]
 fn a_server_that_echoes_the_secret() {
-    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1"] {
         let (delivered, log) = deliver(repeating_the_login(mechanism));
         let verdict = delivered.verdict();
         assert!(verdict.starts_with('Z') && !log.saw("MAIL"), "{mechanism}");

@@ -129,6 +129,7 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
                 Some(piece) => delivery.happened(Happened::Message(piece)),
                 None => delivery.happened(Happened::MessageEnd),
             },
+            Want::Random => delivery.happened(Happened::Random(Some([7; 18]))),
             Want::Close(_) => delivery.happened(Happened::Disconnected(step)),
             want @ (Want::Mx(_) | Want::OwnAddresses) => panic!("{want:?}, for a relay"),
             want @ (Want::Open(..) | Want::Release(_)) => panic!("{want:?}, without HOME/accounts"),

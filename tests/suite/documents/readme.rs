@@ -8,8 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Texts that README need not explain.
-const NONE_NEEDED: [(&str, &str); 7] = [
-    ("the relay could not prove that it knows the password", "no mechanism that asks for it can be used yet"),
+const NONE_NEEDED: [(&str, &str); 6] = [
     ("accepted message", "delivered; README has an example in What goes out how"),
     ("MX of", "what the system's words are about"),
     ("mail exchanger of", "the same"),

@@ -2,7 +2,7 @@
 
 use crate::support::host::{Host, TLS_VERIFIED};
 use crate::support::login::{asking_for_the_user, assert_no_secret, assert_not_repeated, repeating_the_login};
-use crate::support::server::{Action, Event, Rules, Server, Session};
+use crate::support::server::{Action, Event, Rules, Server, Session, scram};
 use crate::support::tree::{Change, MODERN, Tree, standards};
 use crate::support::{ehlo, rspawn};
 use qmail_auth::LoginKind;
@@ -31,6 +31,40 @@ fn the_story() {
             &["tried CRAM-MD5 (535); check user and password; the other ways would show"],
         );
         assert_eq!(log.auth_tries(), 1);
+    }
+}
+
+/// Without -PLUS, since the library knows no TLS. The server has to prove itself.
+#[test]
+fn scram() {
+    for host in Host::all() {
+        for mechanism in scram::NAMES {
+            let offer = format!("AUTH {mechanism}");
+            let rules = || Rules::offering(&[&offer]);
+            for flags in [0, TLS_VERIFIED] {
+                let host = Host { flags, ..host };
+                if mechanism.ends_with("-PLUS") {
+                    let says =
+                        if flags == 0 { "a mechanism with -PLUS needs TLS 1.3" } else { "can be used; usable would" };
+                    host.assert_no_mail(mechanism, rules(), &["tried nothing; ", says]);
+                    continue;
+                }
+                host.assert_mail(mechanism, rules(), mechanism);
+                let place = format!("AUTH {mechanism} ");
+                let log = host.assert_no_mail(
+                    "no proof",
+                    Rules::offering(&[&format!("{offer} PLAIN LOGIN CRAM-MD5")]).answering(&[
+                        ("AUTH PLAIN", "504 no"),
+                        ("AUTH LOGIN", "504 no"),
+                        (&place, "235 ok"),
+                    ]),
+                    &["the relay could not prove that it knows the password; nothing more is sent to it"],
+                );
+                let commands = log.commands();
+                let last = commands.iter().rfind(|line| line.starts_with("AUTH ")).unwrap();
+                assert!(last.starts_with(&place) && log.auth_tries() <= 3, "{commands:?}");
+            }
+        }
     }
 }
 

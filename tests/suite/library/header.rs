@@ -27,8 +27,8 @@ const HEAD: &str = "\
    encrypted. auth_begin trusts its flags, and the parts send a password in clear if they are told to. So the caller must see to
    this:
    - PLAIN and LOGIN show the password to the server and to anybody who can read the connection. Use them only over TLS with a
-     certificate that was verified for the server's name, or on a connection that stays on this machine. CRAM-MD5 does not show the
-     password, but an eavesdropper can try passwords against it.
+     certificate that was verified for the server's name, or on a connection that stays on this machine. SCRAM and CRAM-MD5 do not
+     show the password, but an eavesdropper can try passwords against them.
    - If data follows the 220 to STARTTLS before the handshake, close the connection: the data may have been injected.
    - After the handshake send EHLO again, and give the new reply to auth_detect or auth_begin. Forget what the old reply offered
      (RFC 3207 section 4.2).

@@ -6,5 +6,6 @@ mod failures;
 mod machine;
 mod policy;
 mod records;
+mod scram;
 mod session;
 mod words;

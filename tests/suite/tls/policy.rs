@@ -17,7 +17,7 @@ enum Cell {
     AnyInClear,
     /// Any over a peer at a loopback address, else deferred.
     AnyAtLoopback,
-    /// CRAM-MD5 and no mechanism that shows the password, in clear.
+    /// SCRAM or CRAM-MD5 and no mechanism that shows the password, in clear.
     CramInClear,
     /// The same over TLS, unverified.
     CramOverTls,
@@ -61,6 +61,7 @@ fn on_465(login: &str, policy: Option<&str>, cell: Cell, column: usize) -> Cell 
 }
 
 const CRAM_AND_PLAIN: &str = "AUTH CRAM-MD5 PLAIN";
+const SCRAM_TOO: &str = "AUTH CRAM-MD5 PLAIN SCRAM-SHA-256";
 
 fn check(name: &str, cell: Cell, address: &str, offered: &str, delivered: &Delivered, log: &Log) {
     let login = name.contains("secretpass");
@@ -85,7 +86,8 @@ fn check(name: &str, cell: Cell, address: &str, offered: &str, delivered: &Deliv
     let over_tls = [OverTls, CramOverTls, Verified].contains(&cell);
     let mechanism = match offered {
         _ if !login => None,
-        CRAM_AND_PLAIN if !over_tls || cell == CramOverTls => Some("CRAM-MD5"),
+        SCRAM_TOO if cell == CramInClear || cell == CramOverTls => Some("SCRAM-SHA-256"),
+        CRAM_AND_PLAIN | SCRAM_TOO if !over_tls || cell == CramOverTls => Some("CRAM-MD5"),
         _ => Some("PLAIN"),
     };
     assert_eq!(log.logins(), mechanism.map(|name| format!("{name} myuser")).as_slice(), "{name}");
@@ -109,7 +111,7 @@ fn every_cell_of_the_tables() {
         for (column, server) in [None, Some(&bad), Some(&good)].into_iter().enumerate() {
             for address in ["127.0.0.1", RELAY] {
                 for implicit_tls in [false, true] {
-                    for offered in ["AUTH PLAIN", CRAM_AND_PLAIN] {
+                    for offered in ["AUTH PLAIN", CRAM_AND_PLAIN, SCRAM_TOO] {
                         if implicit_tls && server.is_none() {
                             continue; // what is no TLS on port 465 is in the other test
                         }

@@ -94,7 +94,11 @@ pub fn relay(place: &Place) -> Relay {
     append(root.path(), "etc/postfix/master.cf", SUBMISSION_SERVICE);
     write(root.path(), "etc/postfix/chain.pem", &place.chain.pem());
     write(root.path(), "etc/hosts", &hosts());
-    write(root.path(), "etc/dovecot/dovecot.conf", &DOVECOT.replace("login cram-md5", "login"));
+    write(
+        root.path(),
+        "etc/dovecot/dovecot.conf",
+        &DOVECOT.replace("login cram-md5 scram-sha-1 scram-sha-256", "login"),
+    );
     write(root.path(), "etc/dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
     Relay::start(root, SUBMISSION, &format!("{PREPARE}{START}"), LOG, postfix::logins)
 }

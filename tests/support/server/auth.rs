@@ -1,4 +1,4 @@
-//! The server's side of AUTH: PLAIN (RFC 4616), LOGIN, CRAM-MD5 (RFC 2195).
+//! The server's side of AUTH: PLAIN (RFC 4616), LOGIN, CRAM-MD5 (RFC 2195), SCRAM (RFC 5802).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
 use super::Rules;
+use super::scram::Scram;
 
 /// A login that waits for the client's next line.
 #[derive(Clone)]
@@ -17,6 +18,16 @@ pub(super) enum Exchange {
     },
     CramMd5 {
         challenge: String,
+    },
+    /// SCRAM waits for its first message; and with what a login is bound to.
+    ScramFirst {
+        mechanism: String,
+        binding: Option<[u8; 32]>,
+    },
+    ScramLast(Box<Scram>),
+    /// The server has proved itself, and the client says nothing to that.
+    ScramProven {
+        user: String,
     },
     /// A mechanism that only the hook knows.
     Scripted,
@@ -32,8 +43,21 @@ pub(super) enum Step {
 const FAILED: Step = Step::Refused("535 5.7.8 Error: authentication failed");
 const NOT_BASE64: Step = Step::Refused("501 5.5.2 Cannot decode base64");
 
-/// Begins with the arguments of an AUTH command; CRAM-MD5 asks with this challenge.
-pub(super) fn start(mechanism: &str, initial: Option<&str>, challenge: &str, rules: &Rules) -> Step {
+/// Begins with the arguments of an AUTH command; CRAM-MD5 asks with this challenge, and -PLUS is bound to this.
+pub(super) fn start(
+    mechanism: &str,
+    initial: Option<&str>,
+    challenge: &str,
+    binding: Option<[u8; 32]>,
+    rules: &Rules,
+) -> Step {
+    if mechanism.starts_with("SCRAM-") {
+        let exchange = Exchange::ScramFirst { mechanism: mechanism.to_owned(), binding };
+        return match initial {
+            None => Step::Ask(String::new(), exchange),
+            Some(initial) => exchange.answer(initial, rules),
+        };
+    }
     match (mechanism, initial) {
         ("PLAIN", None) => Step::Ask(String::new(), Exchange::Plain),
         ("PLAIN", Some(initial)) => Exchange::Plain.answer(if initial == "=" { "" } else { initial }, rules),
@@ -70,7 +94,20 @@ impl Exchange {
                 let wanted = [&rules.user, &b" "[..], digest.as_bytes()].concat();
                 if answer == wanted { check(&rules.user, &rules.password, rules) } else { FAILED }
             }
-            Exchange::Scripted => FAILED,
+            Exchange::ScramFirst { mechanism, binding } => {
+                match Scram::start(mechanism, &answer, &rules.password, *binding) {
+                    Some(scram) if scram.user.as_bytes() == rules.user => {
+                        Step::Ask(STANDARD.encode(&scram.first), Exchange::ScramLast(Box::new(scram)))
+                    }
+                    _ => FAILED,
+                }
+            }
+            Exchange::ScramLast(scram) => match scram.proof(&answer) {
+                Some(proof) => Step::Ask(STANDARD.encode(proof), Exchange::ScramProven { user: scram.user.clone() }),
+                None => FAILED,
+            },
+            Exchange::ScramProven { user } if answer.is_empty() => Step::LoggedIn(user.clone()),
+            Exchange::ScramProven { .. } | Exchange::Scripted => FAILED,
         }
     }
 }

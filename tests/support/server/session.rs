@@ -121,7 +121,10 @@ impl Connection<'_> {
                 if !offered(&mechanism, &extensions(rules)) {
                     return refused("504 5.5.4 Unrecognized authentication type");
                 }
-                login(&mechanism, auth::start(&mechanism, initial, &self.challenge(), rules))
+                login(
+                    &mechanism,
+                    auth::start(&mechanism, initial, &self.challenge(), self.input.get_ref().binding(), rules),
+                )
             }
             "MAIL" if rules.auth_required && state.login.is_none() => refused("530 5.7.0 Authentication required"),
             "MAIL" if state.sender.is_some() => refused("503 5.5.1 Error: nested MAIL command"),

@@ -89,6 +89,14 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// What a login over TLS 1.3 can be bound to (RFC 9266).
+    pub fn binding(&self) -> Option<[u8; 32]> {
+        match self {
+            Wire::Clear(_) => None,
+            Wire::Tls(tls, ..) => tls.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok(),
+        }
+    }
+
     /// The name that the client asked for.
     pub fn server_name(&self) -> Option<String> {
         match self {

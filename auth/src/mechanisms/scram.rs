@@ -1,0 +1,347 @@
+//! SCRAM (RFC 5802, SHA-256 in RFC 7677): both sides prove that they know the password, and neither shows it. With -PLUS the proof is
+//! bound to the TLS connection (RFC 9266), so that nobody in the middle can pass it on.
+//!
+//! User and password go as they are, without SASLprep: servers compare the octets, and refuse prepared ones. The flag is `n`, never
+//! `y`: where Postfix does not list the -PLUS that Dovecot behind it has, Dovecot takes `y` for an attack.
+
+use super::{Cancel, Exchange, Fresh, Response, decoded};
+use crate::base64_secret;
+use crate::cause::Unanswerable;
+use crate::hmac::{Hash, Hmac, pbkdf2};
+use crate::login::PasswordLogin;
+use crate::secret::Secret;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The limits of RFC 7677 section 4 and of this program: fewer rounds make it easy to guess the password, and each server can ask for
+/// any number, of which a million takes a second.
+const ROUNDS: core::ops::RangeInclusive<u64> = 4096..=1_000_000;
+/// Of the first message of the server, in octets.
+const MESSAGE: usize = 2048;
+/// Of the whole nonce. With this limit each line that is sent fits in 512 octets.
+const NONCE: usize = 256;
+const SALT: usize = 1024;
+
+struct Scram {
+    hash: &'static Hash,
+    /// The GS2 header and what stands behind it in the channel binding (RFC 5802 section 7, `cbind-input`).
+    binding: Vec<u8>,
+    /// How much of that is the header.
+    header: usize,
+    /// The first message without the header: `n=user,r=nonce`.
+    first: Vec<u8>,
+    /// The length of our nonce at its end.
+    nonce: usize,
+    password: Secret,
+    rounds: Option<u64>,
+    state: State,
+}
+
+enum State {
+    /// No challenge has come.
+    Start,
+    /// The server has asked for the first message once more, since it did not read the one in the command.
+    Asked,
+    /// The client has proved itself. The server must send this.
+    Proof(Secret),
+    /// It has.
+    Proven,
+}
+
+pub(super) fn start(hash: &'static Hash, login: &PasswordLogin, fresh: &Fresh, is_bound: bool) -> Box<dyn Exchange> {
+    let binding = fresh.binding.filter(|_| is_bound);
+    Box::new(Scram::new(
+        hash,
+        login,
+        &base64_secret(&fresh.nonce),
+        binding.as_ref().map(|octets| &octets[..]),
+        is_bound,
+    ))
+}
+
+impl Exchange for Scram {
+    fn initial_response(&self) -> Option<Response> {
+        let mut octets = Secret::from(&self.binding[..self.header]);
+        octets.add(&self.first);
+        Some(Response::new(octets))
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
+        let message = decoded(challenge);
+        match &self.state {
+            State::Start if message.as_deref() == Some(&[]) => {
+                self.state = State::Asked;
+                self.initial_response().ok_or(Cancel::NoAnswer)
+            }
+            State::Start | State::Asked => {
+                let message = message.filter(|message| message.len() <= MESSAGE);
+                self.prove(&message.ok_or(Unanswerable::Malformed)?).map_err(Cancel::from)
+            }
+            State::Proof(proof) => {
+                let message = message.unwrap_or_default();
+                let first = message.split(|c| *c == b',').next().unwrap_or_default();
+                if *first == ***proof {
+                    self.state = State::Proven;
+                    return Ok(Response::new(Secret::default()));
+                }
+                Err(if first.starts_with(b"e=") { Unanswerable::Refused.into() } else { Cancel::NotProven })
+            }
+            State::Proven => Err(Cancel::NoAnswer),
+        }
+    }
+
+    /// Some servers have their proof in the text of the 235, which RFC 4954 does not foresee.
+    fn accepts(&mut self, text: &[u8]) -> bool {
+        match &self.state {
+            State::Start | State::Asked => false,
+            State::Proof(proof) => text.split(|c| b" \t".contains(c)).any(|word| {
+                let message = decoded(word).unwrap_or_default();
+                message.split(|c| *c == b',').next() == Some(proof)
+            }),
+            State::Proven => true,
+        }
+    }
+
+    fn rounds(&self) -> Option<u64> {
+        self.rounds
+    }
+
+    fn secret_of_server(&self) -> Option<(Secret, usize)> {
+        match &self.state {
+            State::Proof(proof) => Some((Secret::from(&proof[..]), "v=".len())),
+            State::Start | State::Asked | State::Proven => None,
+        }
+    }
+}
+
+impl Scram {
+    /// `nonce` is printable, without a comma.
+    fn new(hash: &'static Hash, login: &PasswordLogin, nonce: &[u8], binding: Option<&[u8]>, is_bound: bool) -> Scram {
+        let header: &[u8] = if is_bound { b"p=tls-exporter,," } else { b"n,," };
+        let mut first = b"n=".to_vec();
+        for octet in &login.user {
+            match octet {
+                b',' => first.extend_from_slice(b"=2C"),
+                b'=' => first.extend_from_slice(b"=3D"),
+                _ => first.push(*octet),
+            }
+        }
+        first.extend_from_slice(b",r=");
+        first.extend_from_slice(nonce);
+        Scram {
+            hash,
+            binding: [header, binding.unwrap_or_default()].concat(),
+            header: header.len(),
+            first,
+            nonce: nonce.len(),
+            password: Secret::from(&login.password[..]),
+            rounds: None,
+            state: State::Start,
+        }
+    }
+
+    /// The answer to the server's first message.
+    fn prove(&mut self, message: &[u8]) -> Result<Response, Unanswerable> {
+        let challenge = Challenge::read(message)?;
+        let ours = &self.first[self.first.len() - self.nonce..];
+        if challenge.nonce.len() <= ours.len() || !challenge.nonce.starts_with(ours) {
+            return Err(Unanswerable::Nonce);
+        }
+        if !ROUNDS.contains(&challenge.rounds) {
+            return Err(Unanswerable::Rounds { rounds: challenge.rounds });
+        }
+        self.rounds = Some(challenge.rounds);
+
+        let salted = Hmac::new(self.hash, &pbkdf2(self.hash, &self.password, &challenge.salt, challenge.rounds));
+        self.password = Secret::default();
+        let mut answer = Secret::from(&b"c="[..]);
+        answer.add(&base64_secret(&self.binding));
+        answer.add(b",r=");
+        answer.add(challenge.nonce);
+        let signature = |key: &[u8]| Hmac::new(self.hash, key).of(&[&self.first, b",", message, b",", &answer]);
+        let mut proof = salted.of(&[b"Client Key"]);
+        let client_signature = signature(&self.hash.digest_of(&proof));
+        proof.xor(&client_signature);
+        let server_signature = signature(&salted.of(&[b"Server Key"]));
+
+        let mut expected = Secret::from(&b"v="[..]);
+        expected.add(&base64_secret(&server_signature));
+        self.state = State::Proof(expected);
+        answer.add(b",p=");
+        let mask_from = answer.len();
+        answer.add(&base64_secret(&proof));
+        Ok(Response { octets: answer, mask_from }) // whoever has the proof can try passwords against it
+    }
+}
+
+/// The first message of the server (RFC 5802 section 7, `server-first-message`).
+struct Challenge<'a> {
+    nonce: &'a [u8],
+    salt: Vec<u8>,
+    rounds: u64,
+}
+
+impl Challenge<'_> {
+    /// Attributes behind these three are ignored; one before them is a mandatory extension, and none is known.
+    fn read(message: &[u8]) -> Result<Challenge<'_>, Unanswerable> {
+        let mut attributes = message.split(|c| *c == b',');
+        let mut next = |name: &[u8]| attributes.next()?.strip_prefix(name);
+        if message.starts_with(b"e=") {
+            return Err(Unanswerable::Refused);
+        }
+        (|| {
+            let nonce = next(b"r=").filter(|n| n.len() <= NONCE && n.iter().all(u8::is_ascii_graphic))?;
+            let salt = STANDARD.decode(next(b"s=")?).ok().filter(|salt| (1..=SALT).contains(&salt.len()))?;
+            let rounds = next(b"i=").filter(|digits| matches!(digits, [b'1'..=b'9', ..]))?;
+            // A number that is too large for its type is too large here, too.
+            let add = |sum: u64, digit: &u8| {
+                digit.is_ascii_digit().then(|| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+            };
+            Some(Challenge { nonce, salt, rounds: rounds.iter().try_fold(0, add)? })
+        })()
+        .ok_or(Unanswerable::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hmac::{SHA_1, SHA_256};
+
+    fn scram(hash: &'static Hash, user: &[u8], nonce: &[u8], binding: Option<&[u8]>) -> Scram {
+        let login = PasswordLogin { user: user.to_vec(), password: b"pencil".to_vec().into(), clear_allowed: false };
+        Scram::new(hash, &login, nonce, binding, binding.is_some())
+    }
+
+    fn base64(text: &[u8]) -> Vec<u8> {
+        STANDARD.encode(text).into_bytes()
+    }
+
+    /// RFC 5802 section 5 and RFC 7677 section 3.
+    #[test]
+    fn examples() {
+        for (hash, nonce, challenge, answer, proof) in [
+            (
+                &SHA_1,
+                "fyko+d2lbbFgONRv9qkxdawL",
+                "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+                "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+                "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+            ),
+            (
+                &SHA_256,
+                "rOprNGfwEbeRWgbNEkqO",
+                "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+                "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                 p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+                "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+            ),
+        ] {
+            let challenge = base64(challenge.as_bytes());
+            let mut exchange = scram(hash, b"user", nonce.as_bytes(), None);
+            let first = exchange.initial_response().unwrap().octets.to_vec();
+            assert_eq!(String::from_utf8(first).unwrap(), format!("n,,n=user,r={nonce}"));
+            let response = exchange.respond(&challenge).unwrap();
+            assert_eq!(response.octets[..], *answer.as_bytes());
+            assert_eq!(response.octets[..response.mask_from], answer.as_bytes()[..answer.find("p=").unwrap() + 2]);
+            assert_eq!(exchange.rounds(), Some(4096));
+            assert!(!exchange.accepts(b"2.7.0 ok"));
+            let with_proof = [b"2.7.0 ", &base64(proof.as_bytes())[..]].concat();
+            assert!(exchange.accepts(&with_proof)); // in the 235
+            assert!(exchange.respond(&base64(proof.as_bytes())).unwrap().octets.is_empty()); // in a 334
+            assert!(exchange.accepts(b"2.7.0 ok"));
+            assert_eq!(exchange.respond(b"").err(), Some(Cancel::NoAnswer));
+        }
+    }
+
+    #[test]
+    fn what_is_bound_and_how_a_user_is_written() {
+        let exchange = scram(&SHA_256, b"a=b,c\xff", b"abc", Some(&[7; 32]));
+        assert_eq!(*exchange.initial_response().unwrap().octets, b"p=tls-exporter,,n=a=3Db=2Cc\xff,r=abc");
+        let mut exchange = scram(&SHA_256, b"u", b"abc", Some(&[7; 32]));
+        let answer = exchange.respond(&base64(b"r=abcd,s=c2FsdA==,i=4096")).unwrap().octets;
+        let header = [b"c=", &base64(&[b"p=tls-exporter,,", &[7; 32][..]].concat())[..], b",r=abcd,p="].concat();
+        assert!(answer.starts_with(&header));
+    }
+
+    #[test]
+    fn a_first_message_is_asked_for_again_once() {
+        let mut exchange = scram(&SHA_256, b"u", b"abc", None);
+        assert_eq!(*exchange.respond(b"").unwrap().octets, b"n,,n=u,r=abc");
+        assert_eq!(exchange.respond(b"").err(), Some(Unanswerable::Malformed.into()));
+        assert!(!exchange.accepts(b"v="));
+    }
+
+    #[test]
+    fn challenges_that_get_no_answer() {
+        use Unanswerable::{Malformed, Nonce, Refused, Rounds};
+        let (long_nonce, long_salt) = ("x".repeat(NONCE - 2), STANDARD.encode([b'x'; SALT + 1]));
+        let longest = format!("r=abc{},s={},i=4096", "x".repeat(NONCE - 3), STANDARD.encode([b'x'; SALT]));
+        assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(longest.as_bytes())).is_ok());
+        let with_extension = b"r=abc\"'\\=!x,s=c2FsdA==,i=4096,x=what,ever";
+        assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(with_extension)).is_ok());
+        let rounds = |rounds| Rounds { rounds };
+        for (challenge, expected) in [
+            ("m=x,r=abcd,s=c2FsdA==,i=4096", Malformed),
+            ("r=abc,s=c2FsdA==,i=4096", Nonce),
+            ("r=ab,s=c2FsdA==,i=4096", Nonce),
+            ("r=abx,s=c2FsdA==,i=4096", Nonce),
+            ("r=xabc,s=c2FsdA==,i=4096", Nonce),
+            ("r=,s=c2FsdA==,i=4096", Nonce),
+            ("r=abc\u{7f},s=c2FsdA==,i=4096", Malformed),
+            ("r=abc d,s=c2FsdA==,i=4096", Malformed),
+            ("r=abc\u{e9},s=c2FsdA==,i=4096", Malformed),
+            (&format!("r=abc{long_nonce},s=c2FsdA==,i=4096"), Malformed),
+            ("r=abcd,s=,i=4096", Malformed),
+            ("r=abcd,s=c2FsdA=,i=4096", Malformed),
+            ("r=abcd,s=c2FsdB==,i=4096", Malformed),
+            ("r=abcd,s=c2Fs dA==,i=4096", Malformed),
+            (&format!("r=abcd,s={long_salt},i=4096"), Malformed),
+            ("r=abcd,i=4096,s=c2FsdA==", Malformed),
+            ("r=abcd,s=c2FsdA==", Malformed),
+            ("r=abcd,s=c2FsdA==,i=", Malformed),
+            ("r=abcd,s=c2FsdA==,i=04096", Malformed),
+            ("r=abcd,s=c2FsdA==,i=+4096", Malformed),
+            ("r=abcd,s=c2FsdA==,i=4096 ", Malformed),
+            ("r=abcd,s=c2FsdA==,i=0", Malformed),
+            ("r=abcd,s=c2FsdA==,i=1", rounds(1)),
+            ("r=abcd,s=c2FsdA==,i=4095", rounds(4095)),
+            ("r=abcd,s=c2FsdA==,i=1000001", rounds(1_000_001)),
+            ("r=abcd,s=c2FsdA==,i=2147483648", rounds(1 << 31)),
+            ("r=abcd,s=c2FsdA==,i=18446744073709551616", rounds(u64::MAX)),
+            ("e=unknown-user", Refused),
+            ("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=", Malformed),
+        ] {
+            let mut exchange = scram(&SHA_1, b"u", b"abc", None);
+            let result = exchange.respond(&base64(challenge.as_bytes())).err();
+            assert_eq!(result, Some(expected.into()), "{challenge}");
+            assert!(!exchange.accepts(b"2.7.0 ok"));
+        }
+        let too_long = format!("r=abcd,s=c2FsdA==,i=4096,{}", "x".repeat(MESSAGE));
+        for challenge in [&base64(too_long.as_bytes())[..], b"cj1hYmNk*", b"r=abcd,s=c2FsdA==,i=4096"] {
+            assert_eq!(scram(&SHA_1, b"u", b"abc", None).respond(challenge).err(), Some(Malformed.into()));
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_prove_itself() {
+        for (proof, expected) in [
+            ("v=", Cancel::NotProven),
+            ("", Cancel::NotProven),
+            ("v=rmF9pqV8S7suAoZWja4dJRkFsKQ", Cancel::NotProven),
+            ("v=rmF9pqV8S7suAoZWja4dJRkFsKR=", Cancel::NotProven),
+            ("V=rmF9pqV8S7suAoZWja4dJRkFsKQ=", Cancel::NotProven),
+            ("x=y,v=rmF9pqV8S7suAoZWja4dJRkFsKQ=", Cancel::NotProven),
+            ("e=invalid-proof", Unanswerable::Refused.into()),
+        ] {
+            let mut exchange = scram(&SHA_1, b"user", b"fyko+d2lbbFgONRv9qkxdawL", None);
+            let challenge = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
+            exchange.respond(&base64(challenge)).unwrap();
+            assert!(!exchange.accepts(&base64(proof.as_bytes())), "{proof}");
+            assert_eq!(exchange.respond(&base64(proof.as_bytes())).err(), Some(expected), "{proof}");
+            assert!(!exchange.accepts(b"2.7.0 ok"), "{proof}");
+        }
+    }
+}
