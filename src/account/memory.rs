@@ -119,6 +119,20 @@ impl Memory {
         })
     }
 
+    /// What is to be remembered where the relay has no hash of the password for these mechanisms: that they are of no use. None: it is
+    /// known already.
+    pub fn without_hash(&self, source: &str, mechanisms: &[&str]) -> Option<Memory> {
+        let is_good = |fact: &&Fact| matches!(&fact.what, What::Good(name) if fact.source == source && mechanisms.contains(&&name[..]));
+        let mut facts: Vec<Fact> = self.facts.iter().filter(|fact| !is_good(fact)).cloned().collect();
+        for name in mechanisms {
+            let no = Fact { source: source.to_owned(), what: What::No((*name).to_owned()) };
+            if !facts.contains(&no) {
+                facts.insert(0, no);
+            }
+        }
+        (facts != self.facts).then_some(Memory { stamp: self.stamp, facts })
+    }
+
     /// What is to be remembered after this outcome of the login at this place. None: what is known already.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good, refused) = outcome {
@@ -157,10 +171,13 @@ fn after(known: &[&What], outcome: &Outcome, now: u64) -> Vec<What> {
     };
     match outcome {
         Outcome::LoggedIn(good, refused) => {
-            let before = kept(|what| matches!(what, What::No(_)));
-            let mut no: Vec<What> = before.chain(refused.iter().map(|name| What::No((*name).to_owned()))).collect();
+            let mut no: Vec<What> = kept(|what| matches!(what, What::No(_))).collect();
+            for what in refused.iter().map(|name| What::No((*name).to_owned())) {
+                if !no.contains(&what) {
+                    no.push(what);
+                }
+            }
             no.retain(|what| *what != What::No((*good).to_owned()));
-            no.dedup();
             [What::Good((*good).to_owned())].into_iter().chain(no).collect()
         }
         Outcome::Refused(words) => refused(words),

@@ -55,8 +55,8 @@ enum Lock {
     NotYet,
     /// It goes on.
     Held,
-    /// This came out; None: nothing to remember.
-    Concluded(Option<Outcome>),
+    /// This came out; None: nothing to remember. And the mechanisms for which the relay has no hash.
+    Concluded(Option<Outcome>, Vec<&'static str>),
     /// That is written, and the lock is released.
     Released,
 }
@@ -192,7 +192,7 @@ impl Account {
         }
         let silent = || EarlierLogin::Silent.to_string();
         let words = self.words.take();
-        self.lock = Lock::Concluded(match auth.conclusion() {
+        let outcome = match auth.conclusion() {
             Conclusion::LoggedIn(mechanism) => {
                 let refused = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
                 Some(Outcome::LoggedIn(mechanism.name, refused))
@@ -204,19 +204,25 @@ impl Account {
             }
             Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
             Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
-            Conclusion::Nothing => None,
-        });
+            Conclusion::NoHash | Conclusion::Nothing => None,
+        };
+        let without_hash = auth.without_hash().filter(|_| auth.accepted().is_none());
+        self.lock = Lock::Concluded(outcome, without_hash.map(|mechanism| mechanism.name).collect());
     }
 
     /// There is something to write, or the lock to release.
     pub fn is_concluded(&self) -> bool {
-        matches!(self.lock, Lock::Concluded(_))
+        matches!(self.lock, Lock::Concluded(..))
     }
 
     /// What the file is to be, before the lock is released. None: as it is.
     pub fn release(&mut self, unix: u64) -> Option<String> {
-        let Lock::Concluded(outcome) = std::mem::replace(&mut self.lock, Lock::Released) else { return None };
-        Some(self.memory.after(&self.source, &outcome?, unix)?.to_string())
+        let Lock::Concluded(outcome, no_hash) = std::mem::replace(&mut self.lock, Lock::Released) else { return None };
+        let known = Some(&no_hash).filter(|names| !names.is_empty());
+        let known = known.and_then(|names| self.memory.without_hash(&self.source, names));
+        let memory = known.as_ref().unwrap_or(&self.memory);
+        let after = outcome.and_then(|outcome| memory.after(&self.source, &outcome, unix));
+        Some(after.or(known)?.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What earlier messages have learnt of this login, and what later ones can learn of this. Where it is kept is the caller's business.
 
 use super::{Client, End, Try};
-use crate::mechanisms::Mechanism;
+use crate::mechanisms::{self, Mechanism};
 use alloc::vec::Vec;
 
 /// What is known of earlier logins with the same user and password at the same relay.
@@ -22,6 +22,9 @@ pub enum Conclusion {
     LoggedIn(&'static Mechanism),
     /// It failed for something that a person must fix.
     Refused,
+    /// The relay has refused SCRAM before any challenge, and nothing else for good: it has no hash of the password for that, or knows no
+    /// such user. Another mechanism is left that may do.
+    NoHash,
     /// The same: the relay could not prove that it knows the password.
     NotProven,
     /// The relay closed the connection when it had the password; `twice`: on two connections.
@@ -50,7 +53,7 @@ impl Client {
         if self.is_distrusted {
             return Conclusion::NotProven;
         }
-        if self.tries.iter().any(Try::is_refused_for_good) {
+        if self.tries.iter().any(|t| t.is_refused_for_good() && !t.has_no_hash()) {
             return Conclusion::Refused;
         }
         let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.showed_password();
@@ -58,28 +61,39 @@ impl Client {
             (2.., _) => Conclusion::ClosedBehindPassword { twice: true },
             (1, Some(Some(End::Closed))) => Conclusion::ClosedBehindPassword { twice: false },
             (_, Some(None | Some(End::Closed | End::Code(221 | 400..=499)))) => Conclusion::Deferred,
-            _ => Conclusion::Nothing,
+            _ if !self.tries.iter().any(Try::has_no_hash) => Conclusion::Nothing,
+            _ if self.permitted().any(|mechanism| self.may_do(mechanism)) => Conclusion::NoHash,
+            _ => Conclusion::Refused,
         }
     }
 
-    /// The mechanisms that were refused before any challenge, and before the relay had the password.
+    /// The mechanism is not known to be refused.
+    fn may_do(&self, mechanism: &Mechanism) -> bool {
+        let is_tried = self.tries.iter().any(|t| t.mechanism == mechanism);
+        !is_tried && !self.is_refused_alike(mechanism) && !self.past.has_refused(mechanism)
+    }
+
+    /// The mechanisms that were refused before any challenge, and before the relay had the password. -PLUS is left out of the name of one
+    /// for which the relay has no hash, since it is so with and without.
     pub fn refused_before_challenge(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         let is_refused = |t: &&Try| matches!(t.end, Some(End::Code(500..=599))) && t.answers == 0;
-        self.tries.iter().filter(is_refused).filter(|t| !t.showed_password()).map(|t| t.mechanism)
+        self.tries.iter().filter(is_refused).filter(|t| !t.showed_password()).filter_map(Try::refused)
+    }
+
+    /// Those of them for which the relay has no hash of the password.
+    pub fn without_hash(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        self.tries.iter().filter(|t| t.has_no_hash()).filter_map(Try::refused)
     }
 
     /// Puts the mechanisms of this connection in order by the past.
     pub(super) fn order_by_past(&mut self) {
-        let order = &mut self.order;
-        let mut take = |mechanism| {
-            let place = order.iter().position(|one| *one == mechanism)?;
-            Some(order.remove(place))
-        };
-        let last: Vec<_> = self.past.refused.iter().filter_map(|mechanism| take(*mechanism)).collect();
-        let first = self.past.good.and_then(take);
-        order.extend(last);
+        let order = core::mem::take(&mut self.order);
+        let (last, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(|mechanism| self.past.has_refused(mechanism));
+        self.order = rest;
+        self.order.extend(last);
+        let first = self.order.iter().position(|mechanism| Some(*mechanism) == self.past.good);
         if let Some(first) = first {
-            order.insert(0, first);
+            self.order[..=first].rotate_right(1);
         }
     }
 
@@ -90,7 +104,19 @@ impl Client {
     }
 }
 
+impl Past {
+    /// The relay has refused it, or has no hash for it: that is so with and without -PLUS.
+    fn has_refused(&self, mechanism: &Mechanism) -> bool {
+        self.refused.iter().any(|one| *one == mechanism || one.name == mechanism.base())
+    }
+}
+
 impl Try {
+    /// The mechanism that this try says something of.
+    fn refused(&self) -> Option<&'static Mechanism> {
+        if self.has_no_hash() { mechanisms::usable(self.mechanism.base()) } else { Some(self.mechanism) }
+    }
+
     /// By a 5xx that is about more than the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6).
     fn is_refused_for_good(&self) -> bool {
         let is_about_command = matches!(self.end, Some(End::Code(500..=504 | 555)));

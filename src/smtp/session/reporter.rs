@@ -229,7 +229,7 @@ impl Reporter<'_> {
 
     /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
     fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
-        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr, Deferred, InClear};
+        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr, Deferred, InClear, NoHash};
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
@@ -237,7 +237,12 @@ impl Reporter<'_> {
         }
         if !matches!(
             cause,
-            AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | CheckPasswordWithCr { .. } | Deferred
+            AllRefused { .. }
+                | CheckPassword { .. }
+                | CheckPasswordIn { .. }
+                | CheckPasswordWithCr { .. }
+                | NoHash { .. }
+                | Deferred
         ) {
             return None;
         }

@@ -3,6 +3,7 @@
 mod check;
 mod directory;
 mod memory;
+mod no_hash;
 mod queue;
 mod table;
 
@@ -88,6 +89,20 @@ fn account(home: &Home) -> PathBuf {
 fn remembered(home: &Home) -> Vec<String> {
     let text = fs::read_to_string(account(home).join("memory")).unwrap_or_default();
     text.lines().skip(1).map(str::to_owned).collect()
+}
+
+/// The first word of each line, how often, and for how many seconds.
+fn facts(lines: &[String]) -> Vec<String> {
+    let fact = |line: &String| match line.split(' ').collect::<Vec<_>>()[..] {
+        [word @ ("refused" | "deferred"), count, at, until, source, ..] => {
+            assert!(source.starts_with("control/"), "{line}");
+            let [at, until]: [u64; 2] = [at, until].map(|time| time.parse().unwrap());
+            format!("{word} {count} {}", until - at)
+        }
+        [word, mechanism, _] => format!("{word} {mechanism}"),
+        _ => panic!("{line}"),
+    };
+    lines.iter().map(fact).collect()
 }
 
 /// Writes the memory anew, with something replaced in it.

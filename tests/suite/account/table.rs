@@ -1,22 +1,8 @@
 //! The table of what is remembered after which end of a login, and what the next deliveries do.
 
-use super::{RIGHT, Relay, Table, WRONG, account, deliver, is_refused_before, later, remembered, rewrite, unix};
+use super::{RIGHT, Relay, Table, WRONG, account, deliver, facts, is_refused_before, later, remembered, rewrite, unix};
 use crate::support::login::assert_no_secret;
 use std::fs;
-
-/// The first word of each line, how often, and for how many seconds.
-fn facts(lines: &[String]) -> Vec<String> {
-    let fact = |line: &String| match line.split(' ').collect::<Vec<_>>()[..] {
-        [word @ ("refused" | "deferred"), count, at, until, source, ..] => {
-            assert!(source.starts_with("control/"), "{line}");
-            let [at, until]: [u64; 2] = [at, until].map(|time| time.parse().unwrap());
-            format!("{word} {count} {}", until - at)
-        }
-        [word, mechanism, _] => format!("{word} {mechanism}"),
-        _ => panic!("{line}"),
-    };
-    lines.iter().map(fact).collect()
-}
 
 #[test]
 fn a_wrong_password() {

@@ -1,0 +1,106 @@
+//! A relay that has no hash of the password for SCRAM refuses it before any challenge. That is not a wrong password, so it is not
+//! remembered as one while another mechanism is left; but it is a failed login to the relay, so it is not tried for each mail.
+
+use super::{Relay, Table, deliver, facts, is_refused_before, later, remembered};
+
+const NO_HASH: &str = "the relay knows no such user, or keeps no hash of the password that SCRAM can use";
+
+/// A relay to which the password must not be shown, and the words of each mail: what it heard, what is remembered.
+fn mails(offer: &str, table: Table, expected: &[(&str, &str, &[&str])]) {
+    let relay = Relay::offering(offer, table);
+    let home = relay.home("myuser secretpass");
+    home.control("relays/127.0.0.1/tls", "may\n");
+    for (number, (heard, letters, lines)) in expected.iter().enumerate() {
+        let delivered = deliver(&home);
+        assert_eq!(delivered.letters(), *letters, "{offer}, mail {number}: {}", delivered.verdict());
+        assert_eq!(relay.heard(), *heard, "{offer}, mail {number}");
+        assert_eq!(facts(&remembered(&home)), *lines, "{offer}, mail {number}");
+    }
+}
+
+#[test]
+fn another_mechanism_does_it() {
+    let relay = Relay::offering("AUTH PLAIN SCRAM-SHA-256", &[("AUTH SCRAM", "535 no"), ("AUTH PLAIN", "235 ok")]);
+    let home = relay.home("myuser secretpass");
+    home.control("relays/127.0.0.1/mechanisms", "SCRAM-SHA-256 PLAIN\n");
+    for heard in ["CONNECT, AUTH SCRAM-SHA-256, AUTH PLAIN", "CONNECT, AUTH PLAIN", "CONNECT, AUTH PLAIN"] {
+        assert_eq!(deliver(&home).letters(), "rK");
+        assert_eq!(relay.heard(), heard);
+        assert_eq!(facts(&remembered(&home)), ["good PLAIN", "no SCRAM-SHA-256"]);
+    }
+}
+
+/// Two failures in a delivery and never a third; the next one goes on with what is left, and only where nothing is left mail waits.
+#[test]
+fn no_wrong_password_while_something_is_left() {
+    const OFFER: &str = "AUTH SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5";
+    let first =
+        ("CONNECT, AUTH SCRAM-SHA-256, AUTH SCRAM-SHA-512", "Z", &["no SCRAM-SHA-512", "no SCRAM-SHA-256"] as &[&str]);
+    let second = "CONNECT, AUTH SCRAM-SHA-1, AUTH CRAM-MD5";
+    let all = ["no SCRAM-SHA-1", "no SCRAM-SHA-512", "no SCRAM-SHA-256"];
+    let with = |line| [&[line], &all[..]].concat();
+    let good = ["good CRAM-MD5", "no SCRAM-SHA-512", "no SCRAM-SHA-256", "no SCRAM-SHA-1"];
+    mails(
+        OFFER,
+        &[("AUTH SCRAM", "535 no"), ("ANSWER CRAM-MD5", "235 ok")],
+        &[first, (second, "rK", &good), ("CONNECT, AUTH CRAM-MD5", "rK", &good)],
+    );
+    let refused = with("refused 1 900");
+    mails(
+        OFFER,
+        &[("AUTH SCRAM", "535 no"), ("ANSWER CRAM-MD5", "535 no")],
+        &[first, (second, "Z", &refused), ("", "Z", &refused)],
+    );
+    let not_understood = [("AUTH SCRAM", "535 no"), ("AUTH CRAM-MD5", "504 no")];
+    mails(OFFER, not_understood.to_vec().leak(), &[first, (second, "Z", &refused), ("", "Z", &refused)]);
+    let deferred = with("deferred 1 60");
+    mails(
+        OFFER,
+        &[("AUTH SCRAM", "535 no"), ("AUTH CRAM-MD5", "454 later")],
+        &[first, (second, "Z", &deferred), ("", "Z", &deferred)],
+    );
+}
+
+#[test]
+fn nothing_is_left() {
+    let relay = Relay::offering("AUTH PLAIN SCRAM-SHA-256 SCRAM-SHA-1", &[("AUTH SCRAM", "535 5.7.8 no")]);
+    let home = relay.home("myuser secretpass");
+    home.control("relays/127.0.0.1/tls", "may\n");
+    let verdict = deliver(&home).verdict();
+    assert!(verdict.contains(NO_HASH) && !verdict.contains("check user and password"), "{verdict}");
+    assert_eq!(relay.heard(), "CONNECT, AUTH SCRAM-SHA-256, AUTH SCRAM-SHA-1");
+    let no = ["no SCRAM-SHA-1", "no SCRAM-SHA-256"];
+    assert_eq!(facts(&remembered(&home)), [&["refused 1 900"], &no[..]].concat());
+    for (passed, expected) in [(900, "refused 2 1800"), (1800, "refused 3 3600")] {
+        assert!(is_refused_before(&deliver(&home)));
+        assert_eq!(relay.heard(), "");
+        later(&home, passed);
+        assert!(deliver(&home).verdict().contains(NO_HASH));
+        assert_eq!(relay.heard(), "CONNECT, AUTH SCRAM-SHA-256");
+        assert_eq!(facts(&remembered(&home)), [&[expected], &no[..]].concat());
+    }
+    // The relay has got a hash.
+    later(&home, 3600);
+    relay.says(&[]);
+    assert_eq!(deliver(&home).letters(), "rK");
+    assert_eq!(facts(&remembered(&home)), ["good SCRAM-SHA-256", "no SCRAM-SHA-1"]);
+}
+
+/// What worked last time has no hash any more: one failure, and the next mail goes out by another mechanism.
+#[test]
+fn the_hash_is_gone() {
+    let relay = Relay::offering("AUTH PLAIN SCRAM-SHA-256", &[]);
+    let home = relay.home("myuser secretpass");
+    home.control("relays/127.0.0.1/mechanisms", "SCRAM-SHA-256 PLAIN\n");
+    assert_eq!(deliver(&home).letters(), "rK");
+    assert_eq!(facts(&remembered(&home)), ["good SCRAM-SHA-256"]);
+    relay.says(&[("AUTH SCRAM", "535 no"), ("AUTH PLAIN", "235 ok")]);
+    relay.heard();
+    let verdict = deliver(&home).verdict();
+    assert!(verdict.contains(NO_HASH), "{verdict}");
+    assert_eq!(relay.heard(), "CONNECT, AUTH SCRAM-SHA-256");
+    assert_eq!(facts(&remembered(&home)), ["no SCRAM-SHA-256"]);
+    assert_eq!(deliver(&home).letters(), "rK");
+    assert_eq!(relay.heard(), "CONNECT, AUTH PLAIN");
+    assert_eq!(facts(&remembered(&home)), ["good PLAIN", "no SCRAM-SHA-256"]);
+}
