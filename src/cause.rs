@@ -218,7 +218,6 @@ texts! {
     pub enum ControlCause {
         // Any file.
         System { why: String } => "{why}",
-        Denied { who: String, fix: String } => "Permission denied for {who}: {fix}",
         DanglingLink => "a link that leads nowhere",
         File { why: FileError } => "{why}",
         HiddenMark => "the line begins with a byte order mark; remove it",
@@ -263,6 +262,9 @@ texts! {
     /// A file is not one that can be read.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum FileError {
+        Denied { who: String, fix: String } => "Permission denied for {who}: {fix}",
+        DeniedBehind { who: String, directory: String } =>
+            "Permission denied for {who}, who may not enter {directory}: put the file where this user can read it",
         Fifo => "is a FIFO",
         NotPlainText => "UTF-16, or damaged; write it again as plain text: iconv -f UTF-16 -t UTF-8",
     }

@@ -8,6 +8,7 @@ pub mod cause;
 pub mod check;
 pub mod control;
 pub mod delivery;
+pub(crate) mod denied;
 pub mod event;
 pub mod ffi;
 pub mod policy;

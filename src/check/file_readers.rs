@@ -1,7 +1,7 @@
 //! Who can read a file with a secret, in words.
 
 use super::config::notes::shell_path;
-use crate::control::denied;
+use crate::denied;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;

@@ -1,8 +1,9 @@
 //! Reads control files by qmail's rules: a missing file means the default, and any other failure is an error. Marks and line ends
 //! of another system's editor must not hide a line: they are skipped, or an error.
 
-use super::denied;
+use super::{routes, senders};
 use crate::cause::{ControlCause, FileError};
+use crate::denied;
 use crate::event::{Event, Log};
 use crate::report::os_error;
 use crate::text_encoding::{self, MARK};
@@ -186,7 +187,11 @@ impl Control {
                 Ok(None)
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Err(ControlError::of(name, denied::cause(&control, name)))
+                let may_hold_secret = [routes::FILE, senders::FILE].contains(&name) || name.starts_with("relays/");
+                Err(ControlError::of(
+                    name,
+                    ControlCause::File { why: denied::error(&path, may_hold_secret, Some(&self.home)) },
+                ))
             }
             Err(error) => Err(ControlError::of(name, ControlCause::System { why: os_error(&error) })),
         }

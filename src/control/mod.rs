@@ -1,6 +1,5 @@
 //! qmail's control files, and those that this program adds. Each format has its own file here.
 
-pub mod denied;
 pub mod files;
 pub mod home;
 pub mod relays;

@@ -49,13 +49,17 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
 fn not_hidden(content: &[u8]) -> Result<(), ControlError> {
     for (line, number) in lines(content) {
         let Some((_, value, _)) = entry(line, number) else { continue };
-        let (relay, login) = value.split_at(relay_end(value));
-        let relay = std::str::from_utf8(relay).unwrap_or_default();
-        if !login.is_empty() && is_number(relay) {
+        if is_for_all(value) {
             understand(value, number)?;
         }
     }
     Ok(())
+}
+
+/// Whether the value of a line has a login and a number for its relay.
+pub fn is_for_all(value: &[u8]) -> bool {
+    let (relay, login) = value.split_at(relay_end(value));
+    !login.is_empty() && is_number(std::str::from_utf8(relay).unwrap_or_default())
 }
 
 /// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There

@@ -28,7 +28,7 @@ impl ClientCertificate {
     pub fn read(security: &Security, provider: &CryptoProvider) -> Result<Option<ClientCertificate>, TlsCause> {
         let Some((file, key_file)) = &security.client else { return Ok(None) };
         let chain = pem::chain(file)?.into_iter().map(CertificateDer::from).collect();
-        let text = Secret::from(pem::read(key_file)?);
+        let text = Secret::from(pem::read(key_file, true)?);
         // The key may stand anywhere in the file, behind a byte order mark or a certificate. So each BEGIN is tried.
         let key =
             memmem::find_iter(&text, "-----BEGIN ").find_map(|at| PrivateKeyDer::from_pem_slice(&text[at..]).ok());

@@ -283,7 +283,7 @@ mod tests {
         assert!(errors.len() > 400, "{}", errors.len());
         for error in errors {
             for text in texts(&error) {
-                let flaw = text.split("; or, if it is known").next().unwrap(); // behind it is what always is the same
+                let flaw = text.split("; or, if the relay's certificate is known").next().unwrap(); // behind it is what always is the same
                 assert!(flaw.len() <= 200, "{} octets for {error:?}: {flaw}", flaw.len());
                 assert!(!text.contains(['{', '}', '[', ']', '"']) && !text.contains("0x"), "{error:?}: {text}");
                 assert!(!text.contains("6, 6") && !text.contains("1, 3"), "{error:?}: {text}");

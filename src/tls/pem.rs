@@ -2,6 +2,7 @@
 //! they are searched for in the base64, and the others are not decoded.
 
 use crate::cause::tls::{PemCause, TlsCause};
+use crate::denied;
 use crate::policy::PemFile;
 use crate::report::os_error;
 use crate::text_encoding;
@@ -9,6 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use memchr::memmem::Finder;
 use qmail_auth::secret::Secret;
 use std::fs;
+use std::io::ErrorKind;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const END: &[u8] = b"-----END CERTIFICATE-----";
@@ -17,12 +19,17 @@ const END: &[u8] = b"-----END CERTIFICATE-----";
 const LINE: usize = 64;
 
 /// The content of a file, without a byte order mark. If it may have a key in it, the caller must clear it.
-pub fn read(file: &PemFile) -> Result<Vec<u8>, TlsCause> {
+pub fn read(file: &PemFile, may_hold_key: bool) -> Result<Vec<u8>, TlsCause> {
     // Reading a FIFO would wait for a writer, and a device may have no end.
     if fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(wrong(file, PemCause::NotRegular));
     }
-    let octets = fs::read(&file.path).map_err(|error| wrong(file, PemCause::System { why: os_error(&error) }))?;
+    let octets = fs::read(&file.path).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            wrong(file, PemCause::File { why: denied::error(&file.path, may_hold_key, None) })
+        }
+        _ => wrong(file, PemCause::System { why: os_error(&error) }),
+    })?;
     let mut text = Secret::from(octets);
     text_encoding::skip_mark(&mut text).map_err(|why| wrong(file, PemCause::File { why }))?;
     Ok(text.into_octets())
@@ -101,7 +108,8 @@ fn decode(section: &[u8]) -> Option<Vec<u8>> {
 /// All certificates of a file, in DER. Fails if there is none, or one that cannot be decoded.
 pub fn chain(file: &PemFile) -> Result<Vec<Vec<u8>>, TlsCause> {
     let mut chain = Vec::new();
-    for_each_certificate(&read(file)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
+    // The key may stand in the same file.
+    for_each_certificate(&read(file, true)?, |certificate| chain.push(certificate.map(<[u8]>::to_vec)));
     match chain.into_iter().collect::<Option<Vec<_>>>() {
         None => Err(wrong(file, PemCause::BadCertificate)),
         Some(chain) if chain.is_empty() => Err(wrong(file, PemCause::NoCertificate)),

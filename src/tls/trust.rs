@@ -46,7 +46,7 @@ impl Trusted {
     /// Calls `take` for each certificate that may contain one of these parts. Those that cannot be decoded are skipped. Fails if
     /// the file cannot be read or has no certificate.
     pub fn for_each(&self, parts: &[&[u8]], unix: u64, mut take: impl FnMut(&[u8], Standing)) -> Result<(), TlsCause> {
-        let text = pem::read(&self.file).map_err(|why| self.no_cas(why))?;
+        let text = pem::read(&self.file, false).map_err(|why| self.no_cas(why))?;
         let mut is_empty = true;
         pem::for_each_with(parts, &text, |certificate| {
             is_empty = false;

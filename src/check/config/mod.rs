@@ -154,7 +154,11 @@ fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Contro
         }
         Ok(Some(Sender::Relay(route))) => explain_route(route, &mail, elsewhere, notes),
         Err(why) if mismatch.as_ref().is_some_and(|mismatch| mismatch.is_certain) => notes.warn(&why.to_string()),
-        Err(why) => notes.warn_deferral(&format!("{why}{}; {mail} is deferred", cr_behind(why, control))),
+        Err(why) => {
+            let rest = !of_senders && routes::is_for_all(&line.value);
+            let mail = if rest { format!("{mail}, and all that no other line is for,") } else { mail };
+            notes.warn_deferral(&format!("{why}{}; {mail} is deferred", cr_behind(why, control)));
+        }
     }
     if let Some(why) = mismatch {
         notes.warn(&format!("{source}: {why}"));

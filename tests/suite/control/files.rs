@@ -1,6 +1,8 @@
 //! Control files as the library reads them, where no delivery can show it: each place of a line, times, what cannot be read.
 
+use crate::support::certificate::Authority;
 use crate::support::executable;
+use crate::support::server::{Rules, Server, Tls};
 use crate::support::{Home, program, run};
 use qmail_remote::control::Settings;
 use qmail_remote::control::files::Control;
@@ -98,6 +100,40 @@ fn a_link_into_a_directory_that_only_another_may_enter() {
     let (_, verdict) = as_nobody(&home, &vault);
     assert!(verdict.contains("control/relays/relay/password: Permission denied for user "), "{verdict}");
     assert!(verdict.trim_end().ends_with("/vault") && verdict.contains(": chmod 755 /"), "{verdict}");
+}
+
+/// The same for PEM files. One may have a key in it, and a directory that is not qmail's may be closed on purpose.
+#[test]
+fn a_pem_file_that_only_another_may_read() {
+    let certificate = Authority::new("My CA").issue(&["127.0.0.1"]);
+    for (name, closed, why) in [
+        ("cafile", "my.pem", "Permission denied for {who}: chmod 644 {}"),
+        ("clientcert", "my.pem", "Permission denied for {who}: chown root:qmail {}; chmod 640 {}"),
+        ("clientkey", "my.pem", "Permission denied for {who}: chown root:qmail {}; chmod 640 {}"),
+        ("cafile", "", "Permission denied for {who}, who may not enter {}: put the file where this user can read it"),
+    ] {
+        let server = Server::start(Rules::over_tls(Tls::of(&certificate)));
+        let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+        let outside = tempfile::tempdir().unwrap();
+        let pem = outside.path().join("my.pem");
+        fs::write(&pem, certificate.pem.clone() + &certificate.key_pem).unwrap();
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let relay = |name: &str, path: &Path| home.control(&format!("relays/127.0.0.1/{name}"), path.to_str().unwrap());
+        if name.starts_with("client") {
+            let copy = outside.path().join("copy.pem");
+            fs::copy(&pem, &copy).unwrap();
+            relay("clientcert", &copy);
+            relay("clientkey", &copy);
+        }
+        relay(name, &pem);
+        home.control("relays/127.0.0.1/tls", "verify");
+        let closed = if closed.is_empty() { outside.path().to_owned() } else { pem.clone() };
+        let (who, verdict) = as_nobody(&home, &closed);
+        let why = why.replace("{who}", &who).replace("{}", closed.to_str().unwrap());
+        let expected = format!("{} (of control/relays/127.0.0.1/{name}): {why}. (#4.7.5)", pem.display());
+        assert!(verdict.starts_with('Z') && verdict.contains(&expected), "{verdict}");
+        server.finish();
+    }
 }
 
 /// A mail by a user to whom this file or directory is closed: who that is, and the report.

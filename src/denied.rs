@@ -1,7 +1,6 @@
-//! A control file that this process is not permitted to read: who it is, and which command permits it.
+//! A file that this process is not permitted to read: who it is, and which command permits it.
 
-use super::{routes, senders};
-use crate::cause::ControlCause;
+use crate::cause::FileError;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,16 +8,21 @@ use std::path::{Path, PathBuf};
 /// Symlinks that are followed to find a directory; more are a circle.
 const LINKS: usize = 8;
 
-/// The cause for a file of the control directory, by its name there.
-pub fn cause(control: &Path, name: &str) -> ControlCause {
-    let path = control.join(name);
-    let may_hold_secret = [routes::FILE, senders::FILE].contains(&name) || name.starts_with("relays/");
-    let fix = match closed_directory(&path, LINKS) {
-        Some(directory) => format!("chmod 755 {}", directory.display()),
+/// The error for this file. Everybody may read it unless it may have a secret in it, and enter the directories of `home`. Others, such
+/// as /etc/ssl/private, may be closed on purpose.
+pub fn error(path: &Path, may_hold_secret: bool, home: Option<&Path>) -> FileError {
+    let who = who();
+    let fix = match closed_directory(path, LINKS) {
+        Some(directory) if home.is_some_and(|home| directory.starts_with(home)) => {
+            format!("chmod 755 {}", directory.display())
+        }
+        Some(directory) => {
+            return FileError::DeniedBehind { who, directory: directory.display().to_string() };
+        }
         None if may_hold_secret => format!("chown root:qmail {0}; chmod 640 {0}", path.display()),
         None => format!("chmod 644 {}", path.display()),
     };
-    ControlCause::Denied { who: who(), fix }
+    FileError::Denied { who, fix }
 }
 
 /// The directory on the way that this process may not enter. None: it can reach the file.
