@@ -48,7 +48,7 @@ pub struct Fact {
 pub enum What {
     /// This mechanism logged in last time.
     Good(String),
-    /// The relay refuses this mechanism before any challenge, and takes the login by another one.
+    /// The relay refuses this mechanism before any challenge, and takes the login by another one or has no hash for it.
     No(String),
     /// The login failed for something that a person must fix.
     Refused(Failure),

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 pub struct Past {
     /// The mechanism of the last login. It is tried first, and 535 to it ends the login: the password is wrong now.
     pub good: Option<&'static Mechanism>,
-    /// Mechanisms that the relay has refused before any challenge, though it took the login by another one. They are tried last.
+    /// Mechanisms that the relay has refused before any challenge, though it took the login by another one, or as it has no hash for them.
+    /// They are tried last.
     pub refused: Vec<&'static Mechanism>,
     /// How many tries the message has, if that is fewer than usual.
     pub tries: Option<usize>,

@@ -19,7 +19,10 @@ impl Client {
         self.no_login(match (self.permission, self.channel != Channel::Clear) {
             _ if self.is_distrusted => Cause::NotProven,
             (Permission::Any, _) if self.hides_password() => self.refused(Limit::BoundRefused),
-            (Permission::Any, _) if !self.tries.is_empty() => self.refused(Limit::None),
+            // With another mechanism left, which the next delivery may try, the permission is not what was missing.
+            _ if !self.tries.is_empty() && (self.permission == Permission::Any || self.candidate().is_some()) => {
+                self.refused(Limit::None)
+            }
             (Permission::ChallengeOnly, true) if !self.tries.is_empty() => self.refused(Limit::NotVerified),
             (Permission::ChallengeOnly, false) if !self.tries.is_empty() => self.refused(Limit::InClear),
             _ if !self.offer.offered => Cause::NoAuth,
