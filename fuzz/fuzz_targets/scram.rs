@@ -56,7 +56,7 @@ struct Dialogue {
 }
 
 impl Dialogue {
-    /// Says something to the client. False: that would take too long.
+    /// Says something to the client. False: that would take too long, or the server cannot follow.
     fn reply(&mut self, piece: &[u8]) -> bool {
         let [code, what, place, text @ ..] = piece else { return true };
         let code = match code {
@@ -83,7 +83,11 @@ impl Dialogue {
         let is_right = message.split(|c| *c == b',').next() == Some(&self.right[..]);
         self.proven |= self.answered && is_right && (code == 334 || code == 235);
         if let Some(server) = self.server.as_mut().filter(|_| code == 334 && !self.answered) {
-            server.first = String::from_utf8_lossy(&message).into_owned();
+            let Ok(first) = String::from_utf8(message.clone()) else {
+                self.client.step(code, &said);
+                return false; // the server's side is text
+            };
+            server.first = first;
         }
         let is_final = code == 334 && self.answered;
         let step = self.client.step(code, &said);
