@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 /// What is known of earlier logins with the same user and password at the same relay.
 #[derive(Default)]
 pub struct Past {
-    /// The mechanism of the last login. It is tried first, and 535 to it ends the login: the password is wrong now.
+    /// The mechanism of the last login. It is tried first, and 535 to it ends the login: the password is wrong now, unless it is SCRAM
+    /// and no challenge has come.
     pub good: Option<&'static Mechanism>,
     /// Mechanisms that the relay has refused before any challenge, though it took the login by another one, or as it has no hash for them.
     /// They are tried last.
@@ -98,9 +99,10 @@ impl Client {
         }
     }
 
-    /// The mechanism of the last login is refused for the password, so another one would be refused, too.
+    /// The mechanism of the last login is refused for the password, so another one would be refused, too. (That is not so where the
+    /// relay has no hash for it any more.)
     pub(super) fn is_refused_again(&self) -> bool {
-        let is_it = |t: &Try| t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good;
+        let is_it = |t: &Try| t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good && !t.has_no_hash();
         self.tries.last().is_some_and(is_it)
     }
 }

@@ -60,7 +60,7 @@ impl Try {
     /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash. So it refuses
     /// the same hash with or without -PLUS, too.
     pub(super) fn has_no_hash(&self) -> bool {
-        self.mechanism.is_scram() && self.answers == 0 && !self.cancelled && self.end == Some(End::Code(535))
+        self.mechanism.is_scram() && self.rounds.is_none() && !self.cancelled && self.end == Some(End::Code(535))
     }
 
     /// The relay has seen a proof that is bound to the TLS connection, and refused it. Either the password is wrong, or the relay's end

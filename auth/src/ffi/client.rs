@@ -185,7 +185,8 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
 /// Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
 /// auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
 /// permitted, and if the server answers 535 to it, no other is tried: the password is wrong now. So a mail is one failed login and
-/// not two. 0, or a bit of no usable mechanism, changes nothing.
+/// not two. (To SCRAM, 535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no
+/// usable mechanism, changes nothing.
 ///
 /// # Safety
 /// `auth` is NULL or a live client.

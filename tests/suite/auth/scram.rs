@@ -3,6 +3,7 @@
 use crate::support::server::scram::Scram;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::client::{Channel, Client, Permission, Step};
 use qmail_auth::detect::Offer;
 use qmail_auth::{Login, PasswordLogin, mechanisms};
@@ -24,13 +25,18 @@ struct Relay {
 
 impl Relay {
     fn new(offered: &str, configured: Option<&str>, permission: Permission, channel: Channel) -> Relay {
+        let mut relay = Relay::before(offered, configured, permission, channel);
+        relay.connect();
+        relay
+    }
+
+    /// Before the first connection.
+    fn before(offered: &str, configured: Option<&str>, permission: Permission, channel: Channel) -> Relay {
         let login = PasswordLogin { user: b"u".to_vec(), password: b"p".to_vec().into(), clear_allowed: true };
         let configured = configured.map(|names| names.split(' ').filter_map(mechanisms::usable).collect());
         let offer = Offer { offered: true, names: offered.split(' ').map(str::to_owned).collect() };
         let client = Client::new(Login::Password(login), Some("here".to_owned()), configured);
-        let mut relay = Relay { client, offer, permission, channel, said: Vec::new(), why: String::new() };
-        relay.connect();
-        relay
+        Relay { client, offer, permission, channel, said: Vec::new(), why: String::new() }
     }
 
     fn connect(&mut self) {
@@ -275,12 +281,46 @@ fn refused_before_a_challenge() {
     assert!(relay.why.ends_with("tried SCRAM-SHA-256 (535); check user and password in here"), "{}", relay.why);
 }
 
+/// What earlier logins have shown: the hash that worked may be gone, and one that is missing is so with and without -PLUS.
+#[test]
+fn after_other_logins() {
+    let past = |good: Option<&str>, refused: &[&str]| Past {
+        good: good.and_then(mechanisms::usable),
+        refused: refused.iter().filter_map(|name| mechanisms::usable(name)).collect(),
+        tries: Some(2),
+    };
+    let tried = |past: Past, permission: Permission, challenged: bool| {
+        let mut relay = Relay::before(ALL, None, permission, Channel::Tls13);
+        relay.client.remember(past);
+        relay.connect();
+        while !["failed", "reconnect"].contains(&relay.last()) {
+            let server = relay.server();
+            if challenged {
+                relay.reply(334, &base64(server.first));
+            }
+            relay.reply(535, "5.7.8 no");
+        }
+        (relay.tried().join(" "), relay.client.conclusion())
+    };
+    const HIDING: Permission = Permission::ChallengeOnly;
+    let good = || past(Some("SCRAM-SHA-512"), &[]);
+    let (names, conclusion) = tried(good(), HIDING, false);
+    assert!(names == "SCRAM-SHA-512 SCRAM-SHA-256-PLUS" && conclusion == Conclusion::NoHash, "{names}");
+    let (names, conclusion) = tried(good(), HIDING, true);
+    assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
+    let (names, conclusion) = tried(past(None, &["SCRAM-SHA-256"]), HIDING, false);
+    assert!(names == "SCRAM-SHA-1-PLUS SCRAM-SHA-512" && conclusion == Conclusion::NoHash, "{names}");
+}
+
 #[test]
 fn without_initial_response() {
     let mut relay = Relay::new("SCRAM-SHA-256", None, Permission::Any, Channel::Tls);
     let first = relay.last().split(' ').nth(2).unwrap().to_owned();
     assert_eq!(relay.reply(501, "syntax"), "AUTH SCRAM-SHA-256");
     assert_eq!(relay.reply(334, ""), first);
+    // An empty challenge is none.
+    assert_eq!(relay.reply(535, "5.7.8 no"), "failed");
+    assert!(relay.why.contains("; the relay knows no such user, or "), "{}", relay.why);
     // A refusal of what was cancelled is none of the form.
     let mut relay = Relay::new("SCRAM-SHA-256", None, Permission::Any, Channel::Tls);
     relay.reply(334, "?");
