@@ -11,7 +11,7 @@ pub mod login_refusals;
 use crate::cause::Cause;
 use crate::smtp_command::Command;
 use account_refusals::Trouble;
-use login_refusals::{demands_login, demands_tls};
+use login_refusals::{Demand, demands_login, demands_tls};
 use qmail_auth::reply::Reply;
 
 /// What becomes of a mail.
@@ -63,6 +63,8 @@ impl RecipientFate {
 pub enum LoginState {
     /// None is configured.
     None,
+    /// None is configured for the relay of a route, which offers AUTH.
+    OnlyOffered,
     /// It has accepted one.
     Accepted,
     /// It has seen a client certificate, and nothing says whether it takes that for a login.
@@ -76,6 +78,8 @@ pub enum About {
     Mail,
     /// The login: the server demands one, or another.
     Login,
+    /// The login, perhaps: the relay does not relay for those who have not logged in.
+    Relaying,
     /// TLS, which the server demands.
     Tls,
     /// The login, perhaps, as the client certificate may be none to the server.
@@ -165,12 +169,19 @@ fn about(command: Command, reply: &Reply, login: LoginState) -> About {
     if demands_login(reply) {
         return if demands_tls(reply) { About::Tls } else { About::Login };
     }
-    // When the message was sent, MAIL and RCPT had been accepted, and so had the certificate.
+    // When the message was sent, MAIL and RCPT had been accepted, without a login or with the certificate.
+    if login == LoginState::OnlyOffered && command != Command::EndOfData {
+        match login_refusals::for_want_of_login(reply) {
+            Some(Demand::Login) => return About::Login,
+            Some(Demand::ToRelay) => return About::Relaying,
+            None => {}
+        }
+    }
     if login == LoginState::CertificateShown && command != Command::EndOfData && may_be_about_login(reply) {
         return About::Certificate;
     }
     match (login, account_refusals::trouble(reply)) {
-        (LoginState::None, _) | (_, None) => About::Mail,
+        (LoginState::None | LoginState::OnlyOffered, _) | (_, None) => About::Mail,
         (_, Some(trouble)) => About::Account(trouble),
     }
 }
@@ -220,7 +231,8 @@ mod tests {
     use crate::cause::{AddressError, Because, Duplicate, LookupCause, Refusal, Target, User, tls::NoTls};
     use std::net::IpAddr;
 
-    const LOGINS: [LoginState; 3] = [LoginState::None, LoginState::Accepted, LoginState::CertificateShown];
+    const LOGINS: [LoginState; 4] =
+        [LoginState::None, LoginState::OnlyOffered, LoginState::Accepted, LoginState::CertificateShown];
     const BEFORE_MAIL: [Command; 4] = [Command::Greeting, Command::Ehlo, Command::Helo, Command::StartTls];
     const OF_MAIL: [Command; 3] = [Command::Mail, Command::Data, Command::EndOfData];
 
@@ -268,7 +280,7 @@ mod tests {
     /// docs/dev/design.md, "Nothing is lost": for MAIL, DATA and the message, and for RCPT.
     #[test]
     fn refusals() {
-        use LoginState::{Accepted, CertificateShown, None};
+        use LoginState::{Accepted, CertificateShown, None, OnlyOffered};
         for (text, login, at_mail, at_data, at_message, at_rcpt) in [
             // The server takes it.
             ("250 ok", None, '-', 'Z', 'K', 'r'),
@@ -293,6 +305,15 @@ mod tests {
             ("530 5.7.0 Must issue a STARTTLS command first", None, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.30 basic authentication is not supported", None, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.300 something else", None, 'D', 'D', 'D', 'h'),
+            // The same in other words, where none is configured for a relay that offers one. Elsewhere they are about the mail.
+            ("553 5.7.1 <a@b>: Sender address rejected: not logged in", OnlyOffered, 'Z', 'Z', 'D', 's'),
+            ("553 5.7.1 <a@b>: Sender address rejected: not logged in", None, 'D', 'D', 'D', 'h'),
+            ("553 authentication is required", OnlyOffered, 'Z', 'Z', 'D', 's'),
+            ("554 5.7.1 <c@d>: Relay access denied", OnlyOffered, 'Z', 'Z', 'D', 's'),
+            ("554 5.7.1 <c@d>: Relay access denied", None, 'D', 'D', 'D', 'h'),
+            ("554 5.7.1 <c@d>: Relay access denied", Accepted, 'D', 'D', 'D', 'h'),
+            ("554 5.7.1 spam", OnlyOffered, 'D', 'D', 'D', 'h'),
+            ("550 5.4.5 daily quota exceeded", OnlyOffered, 'D', 'D', 'D', 'h'),
             // A client certificate that the relay perhaps does not take for a login. The message comes after it has taken MAIL.
             ("554 5.7.1 relay access denied", CertificateShown, 'Z', 'Z', 'D', 's'),
             ("550 no status", CertificateShown, 'Z', 'Z', 'D', 's'),

@@ -20,6 +20,34 @@ pub fn demands_tls(reply: &Reply) -> bool {
     reply.code == 538 || reply.code == 530 && (says(&["STARTTLS"]) || in_other_words())
 }
 
+/// What a refusal demands, where no login is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// A login.
+    Login,
+    /// A login, or permission by address, to relay mail to others.
+    ToRelay,
+}
+
+/// How relays refuse mail without a login by other codes than those of RFC 4954, in lower case.
+const WITHOUT_LOGIN: [(&str, Demand); 8] = [
+    ("not logged in", Demand::Login), // Postfix, reject_sender_login_mismatch: 553 5.7.1 <...>: Sender address rejected: not logged in
+    ("authentication is required", Demand::Login), // NetEase: 553 authentication is required,smtp13,...
+    ("authentication required", Demand::Login), // as 530 of RFC 4954, by 550, 553 or 554
+    ("relay access denied", Demand::ToRelay), // Postfix: 554 5.7.1 <...>: Relay access denied
+    ("relaying denied", Demand::ToRelay), // sendmail: 550 5.7.1 <...>... Relaying denied
+    ("relay not permitted", Demand::ToRelay), // Exim's configuration as it comes: 550 relay not permitted
+    ("unable to relay", Demand::ToRelay), // Exchange: 550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain
+    ("allowed rcpthosts", Demand::ToRelay), // qmail: 553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)
+];
+
+/// Whether a refusal is for want of a login, which the relay offers.
+pub fn for_want_of_login(reply: &Reply) -> Option<Demand> {
+    let text = reply.text.to_ascii_lowercase();
+    let found = WITHOUT_LOGIN.iter().find(|(words, _)| memchr::memmem::find(&text, words.as_bytes()).is_some());
+    found.map(|(_, demand)| *demand)
+}
+
 /// The password may be wrong all the same, so the advice to check it stays.
 const IN_DOUBT: bool = true;
 const CERTAIN: bool = false;

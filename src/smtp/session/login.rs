@@ -12,11 +12,11 @@ use qmail_auth::reply::Reply;
 impl Session {
     /// Logs in, or sends the mail where no login is configured.
     pub(super) fn begin_login(&mut self, permission: Permission) {
-        let offer = std::mem::take(&mut self.capabilities.auth);
         let over_tls = self.channel.tls().is_some();
         match &mut self.auth {
             None => self.send_mail(),
             Some(auth) => {
+                let offer = std::mem::take(&mut self.capabilities.auth);
                 let step = auth.begin(offer, permission, over_tls);
                 self.envelope.log.notify(&Event::Mechanisms(auth.choice()));
                 match step {
