@@ -1,7 +1,7 @@
 //! Refusals that are about the login: which replies count as one, and what they mean at the provider that sends them.
 
 use crate::cause::login::Meaning;
-use qmail_auth::reply::Reply;
+use qmail_auth::reply::{self, Reply};
 
 /// RFC 4954 section 6; 5.7.30 is Microsoft 365's for a login by password, which it no longer takes.
 pub fn demands_login(reply: &Reply) -> bool {
@@ -107,6 +107,13 @@ pub fn meaning(reply: &Reply) -> Option<(Meaning, bool)> {
             && memchr::memmem::find(&text, words.as_bytes()).is_some()
     });
     found.map(|(.., meaning, in_doubt)| (*meaning, *in_doubt))
+}
+
+/// Whether a reply is of more use for a report than the refusal before it, of another mechanism. The last one often says only that
+/// the relay has had enough.
+pub fn tells_more(reply: &Reply, before: &[u8]) -> bool {
+    let before = reply::code_of(before).and_then(|code| meaning(&Reply { code, text: before.to_vec() }));
+    before.is_none_or(|(_, in_doubt)| in_doubt && meaning(reply).is_some())
 }
 
 #[cfg(test)]

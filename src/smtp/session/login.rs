@@ -5,6 +5,7 @@ use super::{Ending, Outcome, Session};
 use crate::event::Event;
 use crate::smtp::envelope::Goal;
 use crate::smtp_command::Command;
+use crate::verdict::login_refusals;
 use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::mask;
 use qmail_auth::reply::Reply;
@@ -30,7 +31,7 @@ impl Session {
     /// A reply to AUTH or to a line of the login.
     pub(super) fn auth_reply(&mut self, reply: &Reply) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
-        if reply.class() == 5 {
+        if reply.class() == 5 && login_refusals::tells_more(reply, auth.refusal()) {
             auth.keep_refusal(&reply.text);
         }
         let step = auth.step(reply.code, reply.last_text());

@@ -227,13 +227,16 @@ impl Reporter<'_> {
 
     /// The AUTH client has not logged in. `reply` is the last one, if it is the reason.
     pub fn not_logged_in(&self, attempts: Attempts, reply: Option<&Reply>) -> Verdict {
+        let reply =
+            reply.filter(|reply| self.auth.is_none_or(|auth| login_refusals::tells_more(reply, auth.refusal())));
         let why = attempts.explained(|cause| self.explanation(cause, reply));
         self.login_failed(&why, reply)
     }
 
     /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
     fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
-        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr, Deferred, InClear, NoAuth};
+        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr};
+        use auth::Cause::{Closed, Deferred, InClear, NoAuth};
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
@@ -246,7 +249,12 @@ impl Reporter<'_> {
         }
         if !matches!(
             cause,
-            AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | CheckPasswordWithCr { .. } | Deferred
+            AllRefused { .. }
+                | CheckPassword { .. }
+                | CheckPasswordIn { .. }
+                | CheckPasswordWithCr { .. }
+                | Closed
+                | Deferred
         ) {
             return None;
         }
