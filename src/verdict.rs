@@ -328,6 +328,8 @@ mod tests {
             ("550 5.4.5 daily quota exceeded", CertificateShown, 'Z', 'Z', 'Z', 's'),
             ("550 5.4.5 daily quota exceeded", None, 'D', 'D', 'D', 'h'),
             ("554 5.2.252 SendAsDenied", Accepted, 'Z', 'Z', 'Z', 's'),
+            ("550 5.7.60 SMTP; Client does not have permissions to send as this sender", Accepted, 'Z', 'Z', 'Z', 's'),
+            ("550 5.1.1 <too many messages. try again@b> unknown", Accepted, 'D', 'D', 'D', 'h'),
             ("454 Throttling failure", Accepted, 'Z', 'Z', 'Z', 's'),
             // Nothing that has a place there.
             ("150 ?", Accepted, 'Z', 'Z', 'Z', 's'),

@@ -86,7 +86,7 @@ fn explain_keyless(source: &str, line: &Keyless, notes: &mut Notes) {
 
 /// The logins that the other one of the two files has for mail whose own line has none.
 enum Elsewhere {
-    /// authsenders has one for the relay of the route, whoever the sender is.
+    /// authsenders has a line for all senders, with a login or another relay.
     ForAllSenders(bool),
     /// smtproutes has one for these relays.
     ForRelays(HashSet<Relay>),
@@ -94,8 +94,8 @@ enum Elsewhere {
 
 impl Elsewhere {
     fn in_senders(lines: &Lines) -> Elsewhere {
-        let is_login = |line: &Line| line.key.is_empty() && matches!(line.meaning, Ok(Some(Sender::Login(_))));
-        Elsewhere::ForAllSenders(lines.effective().any(is_login))
+        let is_for_all = |line: &Line| line.key.is_empty() && matches!(line.meaning, Ok(Some(_)));
+        Elsewhere::ForAllSenders(lines.effective().any(is_for_all))
     }
 
     fn in_routes(lines: &Lines) -> Elsewhere {

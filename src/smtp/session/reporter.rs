@@ -127,7 +127,8 @@ impl Reporter<'_> {
 
     fn login_cause(&self, about: About, reply: &Reply) -> LoginCause {
         let relay = self.relay.shown.clone();
-        if about == About::Tls {
+        // A 530 over TLS is about a login, whatever it says about TLS.
+        if about == About::Tls && (self.tls.is_none() || reply.code == 538) {
             return LoginCause::Tls { demand: TlsDemand::OfRelay { why: self.why_in_clear() }, relay };
         }
         if let (About::Login, Some(auth), Some((meaning, _))) = (about, self.auth, login_refusals::meaning(reply)) {
