@@ -44,22 +44,23 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     }
 }
 
-/// Fails if a line with a login names a number as its relay. The line was meant for all mail: without the colon that begins it, no
-/// mail finds it. Mail that has no other line must not go out without that login.
+/// Fails if a line was perhaps meant for all mail. Mail that has no other line must not go out without its login.
 fn not_hidden(content: &[u8]) -> Result<(), ControlError> {
     for (line, number) in lines(content) {
-        let Some((_, value, _)) = entry(line, number) else { continue };
-        if is_for_all(value) {
+        let Some((key, value, _)) = entry(line, number) else { continue };
+        if lacks_colon(key, value) {
             understand(value, number)?;
         }
     }
     Ok(())
 }
 
-/// Whether the value of a line has a login and a number for its relay.
-pub fn is_for_all(value: &[u8]) -> bool {
+/// Whether the colon that begins a line for all mail was perhaps forgotten, so that no mail finds it: `relay:587 user password`. A
+/// key of several words is no relay, but a note.
+pub fn lacks_colon(key: &[u8], value: &[u8]) -> bool {
     let (relay, login) = value.split_at(relay_end(value));
-    !login.is_empty() && is_number(std::str::from_utf8(relay).unwrap_or_default())
+    let is_one_word = !key.trim_ascii().iter().any(|c| b" \t|".contains(c));
+    is_one_word && !login.is_empty() && is_number(std::str::from_utf8(relay).unwrap_or_default())
 }
 
 /// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There

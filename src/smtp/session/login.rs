@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::smtp::envelope::Goal;
 use crate::smtp_command::Command;
 use crate::tls;
+use crate::verdict::login_refusals;
 use crate::want::{Happened, out_of_turn};
 use qmail_auth::client::{Channel, Client, Permission, Step};
 use qmail_auth::mask;
@@ -18,7 +19,6 @@ impl Session {
         if self.waits_for_lock(permission) {
             return;
         }
-        let offer = std::mem::take(&mut self.capabilities.auth);
         let channel = match self.channel.tls() {
             None => Channel::Clear,
             Some(session) if session.can_bind() => Channel::Tls13,
@@ -27,6 +27,7 @@ impl Session {
         match &mut self.auth {
             None => self.send_mail(),
             Some(auth) => {
+                let offer = std::mem::take(&mut self.capabilities.auth);
                 let step = auth.begin(offer, permission, channel);
                 self.envelope.log.notify(&Event::Mechanisms(auth.choice()));
                 match step {
@@ -42,7 +43,7 @@ impl Session {
     /// A reply to AUTH or to a line of the login.
     pub(super) fn auth_reply(&mut self, reply: &Reply) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
-        if reply.class() == 5 {
+        if reply.class() == 5 && login_refusals::tells_more(reply, auth.refusal()) {
             auth.keep_refusal(&reply.text);
         }
         if let Some(account) = &mut self.account {

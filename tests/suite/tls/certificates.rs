@@ -209,8 +209,8 @@ fn a_certificate_that_stands_in_a_cafile() {
         let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
         check("one that issues others", &outcome, "it is issued by CN=other.example, whose certificate in ");
         let says = "has names of servers (subjectAltName), so it is trusted for itself alone and not as a CA; put one of the CA there \
-                    without such names; or, if the relay's certificate is known to be its own, save that one as a PEM file and \
-                    write the path of that into control/relays/relay.example/cafile. ";
+                    without such names; or, if the relay's certificate is known to be its own, save that one as a PEM file and write the path of that \
+                    into control/relays/relay.example/cafile. ";
         check("one that issues others", &outcome, says);
     }
     // Another certificate for the same name and by the same name is another one.
