@@ -290,7 +290,7 @@ mod tests {
             (302, "", "SetUp([\"token\"]): HTTP 302, a redirect, which is not followed: the URL must be that of the endpoint itself"),
             (400, r#"{"error":["x"],"error_description":1}"#, "SetUp([\"client\", \"token\"]): HTTP 400"),
             (400, r#"{"error":"invalid_grant","error_description":"\u001b[2J0.AXkArefreshtoken, clientsecret"}"#,
-             "Consent: HTTP 400 invalid_grant ?[2J<secret>, <secret>"),
+             "Consent: HTTP 400 invalid_grant ?[2J0.<secret>, <secret>"),
         ] {
             assert_eq!(outcome(code, body), expected, "{body}");
         }

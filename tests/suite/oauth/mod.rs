@@ -1,0 +1,7 @@
+//! qmail-remote-oauth: tokens that are there, that are renewed, and consents, against a provider on a thread.
+
+mod consent;
+mod hostile;
+mod interrupted;
+mod secrets;
+mod token;
