@@ -60,9 +60,8 @@ impl Store {
 
     /// The refresh token.
     pub fn refresh(&self) -> Option<Secret> {
-        let content = self.content(REFRESH)?;
-        let token = content.strip_suffix(b"\n").unwrap_or(&content);
-        is_token(token).then(|| Secret::from(token))
+        let content = directory::content(&self.path(REFRESH), self.uid, ROOM)?;
+        whole(&content).map(Secret::from)
     }
 
     /// Whether there is a refresh token.
@@ -73,7 +72,7 @@ impl Store {
     /// Takes over a refresh token that was written and not renamed. The lock must be held.
     pub fn adopt(&self) {
         let new = self.path(&[REFRESH, NEW].concat());
-        if directory::content(&new, self.uid, ROOM).is_some_and(|content| is_whole(&content)) {
+        if directory::content(&new, self.uid, ROOM).is_some_and(|content| whole(&content).is_some()) {
             let _ = fs::rename(new, self.path(REFRESH)); // where that fails, so will the next steps
         }
     }
@@ -108,11 +107,12 @@ pub fn refresh_content(token: &[u8]) -> Secret {
     content
 }
 
-/// Whether a new file was written to its end. What was prepared is NULs, so its line has no end where octets are missing.
-fn is_whole(content: &[u8]) -> bool {
+/// The token in a file that was written to its end. What was prepared is NULs: they may still be behind the line, and the line has no end
+/// where octets are missing.
+fn whole(content: &[u8]) -> Option<&[u8]> {
     let length = content.iter().position(|c| *c == 0).unwrap_or(content.len());
     let (text, room) = content.split_at(length);
-    text.strip_suffix(b"\n").is_some_and(is_token) && room.iter().all(|c| *c == 0)
+    text.strip_suffix(b"\n").filter(|token| is_token(token) && room.iter().all(|c| *c == 0))
 }
 
 impl Trouble {
@@ -183,7 +183,7 @@ mod tests {
     fn whole_files() {
         let room = "\0".repeat(100);
         for whole in ["token\n".to_owned(), format!("token\n{room}")] {
-            assert!(is_whole(whole.as_bytes()), "{whole:?}");
+            assert_eq!(super::whole(whole.as_bytes()), Some(&b"token"[..]), "{whole:?}");
         }
         for part in [
             String::new(),
@@ -196,7 +196,7 @@ mod tests {
             "token\nmore\n".into(),
             "\n".into(),
         ] {
-            assert!(!is_whole(part.as_bytes()), "{part:?}");
+            assert_eq!(whole(part.as_bytes()), None, "{part:?}");
         }
     }
 

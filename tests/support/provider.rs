@@ -9,10 +9,11 @@ use rustls::{ServerConnection, StreamOwned};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -75,6 +76,8 @@ pub struct Provider {
     address: SocketAddr,
     pub ca: String,
     pub state: Arc<Mutex<State>>,
+    /// Connections that are served now.
+    active: Arc<AtomicUsize>,
 }
 
 impl Provider {
@@ -94,14 +97,31 @@ impl Provider {
             hook: Box::new(|_| Reply::Ordinary),
             requests: Vec::new(),
         }));
-        let provider = Provider { address: listener.local_addr().unwrap(), ca: ca.pem, state: state.clone() };
+        let active = Arc::new(AtomicUsize::new(0));
+        let address = listener.local_addr().unwrap();
+        let provider = Provider { address, ca: ca.pem, state: state.clone(), active: active.clone() };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (Ok(stream), tls, state) = (stream, tls.clone(), state.clone()) else { return };
-                thread::spawn(move || serve(stream, &tls, &state));
+                let (Ok(stream), tls, state, active) = (stream, tls.clone(), state.clone(), active.clone()) else { return };
+                active.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    serve(stream, &tls, &state);
+                    active.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         provider
+    }
+
+    /// Returns once all is over that others have begun: a client may be killed while the provider has its request.
+    pub fn settle(&self) {
+        // Connections are taken in turn, so this one comes behind all others.
+        let mut last = TcpStream::connect(self.address).unwrap();
+        last.shutdown(Shutdown::Write).unwrap();
+        let _ = last.read_to_end(&mut Vec::new());
+        while self.active.load(Ordering::SeqCst) > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// From now on each request goes through this first.

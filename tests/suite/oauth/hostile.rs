@@ -26,7 +26,10 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 fn replies() {
     let provider = Provider::start(false);
     let raw = |head: &'static str, body: Vec<u8>| move || Reply::Raw([OK, head.as_bytes(), b"\r\n\r\n", &body].concat());
-    says(&provider, 75, "the reply is too long, or has no end", || Reply::Endless(OK.into(), b"X: y\r\n".repeat(1000)));
+    says(&provider, 75, "the reply is too long, or has no end", || {
+        Reply::Endless([OK, b"X: "].concat(), b"y".repeat(10_000))
+    });
+    says(&provider, 75, "what came is no HTTP reply", || Reply::Endless(OK.into(), b"X: y\r\n".repeat(1000)));
     says(&provider, 75, "the reply is too long, or has no end", || {
         Reply::Endless([OK, b"Transfer-Encoding: chunked\r\n\r\n"].concat(), b"4\r\n    \r\n".repeat(1000))
     });
