@@ -6,7 +6,7 @@
 use super::http::Reply;
 use crate::account::token::is_token;
 use crate::cause::oauth::ProviderCause;
-use qmail_auth::mask::Mask;
+use super::hidden::Hidden;
 use qmail_auth::secret::Secret;
 use serde_json::{Map, Value};
 
@@ -21,8 +21,9 @@ const INTERVAL: u64 = 5;
 const LONGEST_INTERVAL: u64 = 120;
 const LONGEST_WAIT: u64 = 3600;
 
-/// The most characters of a provider's words that are shown.
+/// The most characters of a provider's words that are shown, and that are looked at.
 const WORDS: usize = 300;
+const MOST: usize = 4000;
 
 /// What the token endpoint says.
 pub enum Outcome {
@@ -84,14 +85,14 @@ pub struct Device {
     pub life: u64,
 }
 
-/// Reads a reply of the token endpoint. `mask` has what was sent to it.
-pub fn tokens(reply: &Reply, mask: &Mask) -> Outcome {
+/// Reads a reply of the token endpoint. `hidden` has what was sent to it.
+pub fn tokens(reply: &Reply, hidden: &Hidden) -> Outcome {
     let refused = |why| Outcome::Refused(Refused { remedy: Remedy::SetUp(&["token"]), why });
     let mut json = match object(reply) {
         Some(json) if reply.code == 200 => json,
-        Some(json) => return refusal(reply.code, &json, mask),
+        Some(json) => return refusal(reply.code, &json, hidden),
         None if reply.code == 200 => return refused(ProviderCause::NoJson { code: 200 }),
-        None => return refusal(reply.code, &Map::new(), mask),
+        None => return refusal(reply.code, &Map::new(), hidden),
     };
     let is_bearer =
         json.get("token_type").is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")));
@@ -107,12 +108,12 @@ pub fn tokens(reply: &Reply, mask: &Mask) -> Outcome {
 }
 
 /// Reads a reply of the device authorization endpoint.
-pub fn device(reply: &Reply, mask: &Mask) -> Result<Device, Refused> {
+pub fn device(reply: &Reply, hidden: &Hidden) -> Result<Device, Refused> {
     let json = object(reply);
     if reply.code != 200 {
-        return Err(match refusal(reply.code, &json.unwrap_or_default(), mask) {
+        return Err(match refusal(reply.code, &json.unwrap_or_default(), hidden) {
             Outcome::Refused(refused) => refused,
-            _ => Refused { remedy: Remedy::SetUp(&["device"]), why: words(reply.code, &Map::new(), mask) },
+            _ => Refused { remedy: Remedy::SetUp(&["device"]), why: words(reply.code, &Map::new(), hidden) },
         });
     }
     let refused = |why| Refused { remedy: Remedy::SetUp(&["device"]), why };
@@ -161,7 +162,7 @@ fn number(json: &Map<String, Value>, name: &str) -> Option<u64> {
     }
 }
 
-fn refusal(code: u16, json: &Map<String, Value>, mask: &Mask) -> Outcome {
+fn refusal(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> Outcome {
     let error = json.get("error").and_then(Value::as_str).unwrap_or_default();
     let remedy = match (code, error) {
         (300..400, _) => {
@@ -180,14 +181,15 @@ fn refusal(code: u16, json: &Map<String, Value>, mask: &Mask) -> Outcome {
         // glewlwyd refuses a refresh token that is no good so, without a word.
         _ => Remedy::SetUp(&["client", "token"]),
     };
-    Outcome::Refused(Refused { remedy, why: words(code, json, mask) })
+    Outcome::Refused(Refused { remedy, why: words(code, json, hidden) })
 }
 
 /// The provider's words: the first line of them, without secrets.
-fn words(code: u16, json: &Map<String, Value>, mask: &Mask) -> ProviderCause {
+fn words(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> ProviderCause {
     let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let said = [text("error"), " ", text("error_description")].concat();
-    let said = mask.apply(said.trim().as_bytes()); // whole, since a secret may be divided by lines
+    let end = said.char_indices().nth(MOST).map_or(said.len(), |(end, _)| end);
+    let said = hidden.hide(said[..end].trim().as_bytes()); // whole, since a secret may be divided by lines
     let blank = if said.is_empty() { "" } else { " " };
     ProviderCause::Refused { code, words: [blank, &printable(first_line(&said), WORDS)].concat() }
 }
@@ -211,8 +213,9 @@ mod tests {
     }
 
     fn outcome(code: u16, body: &str) -> String {
-        let mut mask = Mask::new(b"", b"clientsecret");
-        mask.add_sent(Secret::from(&b"0.AXkArefreshtoken"[..]), 0);
+        let mut mask = Hidden::default();
+        mask.add(b"clientsecret");
+        mask.add(b"0.AXkArefreshtoken");
         let text = |secret: &Secret| String::from_utf8(secret.to_vec()).unwrap();
         match tokens(&reply(code, body), &mask) {
             Outcome::Granted(Granted { access, life, refresh }) => {
@@ -290,7 +293,7 @@ mod tests {
             (302, "", "SetUp([\"token\"]): HTTP 302, a redirect, which is not followed: the URL must be that of the endpoint itself"),
             (400, r#"{"error":["x"],"error_description":1}"#, "SetUp([\"client\", \"token\"]): HTTP 400"),
             (400, r#"{"error":"invalid_grant","error_description":"\u001b[2J0.AXkArefreshtoken, clientsecret"}"#,
-             "Consent: HTTP 400 invalid_grant ?[2J0.<secret>, <secret>"),
+             "Consent: HTTP 400 invalid_grant ?[2J<secret>, <secret>"),
         ] {
             assert_eq!(outcome(code, body), expected, "{body}");
         }
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn devices() {
-        let read = |code, body: &str| device(&reply(code, body), &Mask::default());
+        let read = |code, body: &str| device(&reply(code, body), &Hidden::default());
         let text = r#"{"device_code":"dc","user_code":"FQQV-MCSM","verification_uri":"https://a/","interval":"7","expires_in":600}"#;
         let Ok(found) = read(200, text) else { panic!() };
         assert_eq!((*found.code == *b"dc", &found.user_code[..], &found.address[..]), (true, "FQQV-MCSM", "https://a/"));

@@ -3,15 +3,15 @@
 
 use super::answer::{self, Device, Granted, Outcome, Refused, Remedy};
 use super::exchange::{Answer, Exchange, Failed};
+use super::hidden::Hidden;
 use super::http::form;
 use super::redirect::{Brought, Challenge, page, target};
-use super::renewal::{Account, Ending, ending_of, mask, with_client};
+use super::renewal::{Account, Ending, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
 use crate::account::token::{ACCESS, Access};
 use crate::cause::oauth::{ConsentCause, ProviderCause, TokenCause};
 use crate::report::os_error;
-use qmail_auth::mask::Mask;
 use qmail_auth::secret::Secret;
 use std::io;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ pub struct Consent {
     stage: Stage,
     /// Lines for the person.
     said: String,
-    mask: Mask,
+    hidden: Hidden,
     path: PathBuf,
     challenge: Option<Challenge>,
     redirect: String,
@@ -87,13 +87,13 @@ impl Consent {
             (_, Some(_)) => Way::Browser,
             _ => return Err(ConsentCause::NoWay),
         };
-        let (mask, path) = (mask(&account.provider), account.store.path(LOCK));
+        let (hidden, path) = (hidden(&account.provider), account.store.path(LOCK));
         Ok(Consent {
             account,
             way,
             stage: Stage::TryLock,
             said: String::new(),
-            mask,
+            hidden,
             path,
             challenge: None,
             redirect: String::new(),
@@ -216,12 +216,12 @@ impl Consent {
         let Some(result) = exchange.result() else { return Stage::AskDevice(exchange) };
         let device = match result {
             Err(failed) => return self.failed(failed),
-            Ok(Answer { reply, .. }) => match answer::device(&reply, &self.mask) {
+            Ok(Answer { reply, .. }) => match answer::device(&reply, &self.hidden) {
                 Err(refused) => return self.refused(refused),
                 Ok(device) => device,
             },
         };
-        self.mask.add_sent(Secret::from(&device.code[..]), 0);
+        self.hidden.add(&device.code);
         let user = answer::printable(self.account.user.as_bytes(), 200);
         self.said += &format!(
             "In a browser on any machine open {} and enter  {}\n\
@@ -258,7 +258,7 @@ impl Consent {
                 return Stage::Wait(device, None, end);
             }
         };
-        match answer::tokens(&reply, &self.mask) {
+        match answer::tokens(&reply, &self.hidden) {
             Outcome::Granted(granted) => self.granted(granted, unix),
             Outcome::Pending | Outcome::Refused(Refused { remedy: Remedy::Later, .. }) => Stage::Wait(device, None, end),
             Outcome::SlowDown => {
@@ -332,8 +332,8 @@ impl Consent {
             Brought::Refused(words) => no(&[&ConsentCause::Denied.to_string(), ": ", &words].concat()),
             Brought::Code(code) => {
                 let Some(Challenge { verifier, .. }) = self.challenge.take() else { unreachable!("it was made before") };
-                self.mask.add_sent(Secret::from(&code[..]), 0);
-                self.mask.add_sent(Secret::from(&verifier[..]), 0);
+                self.hidden.add(&code);
+                self.hidden.add(&verifier);
                 let redirect = self.redirect.clone();
                 Stage::AskCode(self.ask(&[
                     ("grant_type", b"authorization_code"),
@@ -350,7 +350,7 @@ impl Consent {
             Ok(answer) => answer,
             Err(failed) => return self.failed(failed),
         };
-        match answer::tokens(&reply, &self.mask) {
+        match answer::tokens(&reply, &self.hidden) {
             Outcome::Granted(granted) => self.granted(granted, unix),
             Outcome::Refused(refused) => self.refused(refused),
             Outcome::Denied | Outcome::Expired | Outcome::Pending | Outcome::SlowDown => no(&ConsentCause::Denied),

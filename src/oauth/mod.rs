@@ -3,12 +3,13 @@
 //!
 //! `consent` asks a user once, `renewal` has a new token where one is needed, both by an `exchange` with the provider (`http`, and `answer`
 //! for what it says) and with the files of `store`. `redirect` is what a browser brings back. `set_up` writes control files. `status` is a
-//! list, `arguments` are those of main, `want` is the border to c-glue.
+//! list, `hidden` keeps secrets out of a provider's words, `arguments` are those of main, `want` is the border to c-glue.
 
 pub mod answer;
 mod arguments;
 mod consent;
 mod exchange;
+mod hidden;
 pub mod http;
 mod login;
 pub mod redirect;

@@ -6,6 +6,7 @@
 
 use super::answer::{self, Granted, Outcome, Refused, Remedy};
 use super::exchange::{Answer, Exchange, Failed};
+use super::hidden::Hidden;
 use super::http::form;
 use super::store::{LOCK, REFRESH, Store, TROUBLE, Trouble, refresh_content};
 use super::want::{Happened, Want, out_of_turn};
@@ -14,7 +15,6 @@ use crate::account::token::{ACCESS, Access, Fitness};
 use crate::cause::oauth::{ProviderCause, TokenCause};
 use crate::control::tokens::{Grant, Provider};
 use crate::report::os_error;
-use qmail_auth::mask::Mask;
 use qmail_auth::secret::Secret;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ pub struct Renewal {
     /// The one that was there at first.
     seen: Option<Secret>,
     refresh: Option<Secret>,
-    mask: Mask,
+    hidden: Hidden,
     /// Unix time when the lock was taken.
     unix: u64,
     path: PathBuf,
@@ -107,8 +107,8 @@ impl Renewal {
                 }
             }
         }
-        let mask = Mask::default();
-        Renewal { account, purpose, stage, old, seen, refresh: None, mask, unix, path }
+        let hidden = hidden(&account.provider);
+        Renewal { account, purpose, stage, old, seen, refresh: None, hidden, unix, path }
     }
 
     /// What to do now. None: it is over.
@@ -221,10 +221,9 @@ impl Renewal {
             return Stage::Prepare(ACCESS);
         }
         let provider = &self.account.provider;
-        self.mask = mask(provider);
         let form = match &self.refresh {
             Some(refresh) => {
-                self.mask.add_sent(Secret::from(&refresh[..]), 0);
+                self.hidden.add(refresh);
                 form(&with_client(provider, &[("grant_type", b"refresh_token"), ("refresh_token", refresh)]))
             }
             None => {
@@ -244,7 +243,7 @@ impl Renewal {
                 return self.refused(Refused { remedy, why });
             }
         };
-        let refused = match answer::tokens(&reply, &self.mask) {
+        let refused = match answer::tokens(&reply, &self.hidden) {
             Outcome::Granted(granted) => return self.granted(granted, unix),
             Outcome::Refused(refused) => refused,
             // Answers to a consent, which nobody has asked for.
@@ -330,8 +329,10 @@ fn files(provider: &Provider, names: &[&str]) -> String {
 }
 
 /// What hides the provider's secret in its words.
-pub fn mask(provider: &Provider) -> Mask {
-    provider.secret.as_ref().map_or_else(Mask::default, |secret| Mask::new(b"", secret))
+pub fn hidden(provider: &Provider) -> Hidden {
+    let mut hidden = Hidden::default();
+    provider.secret.iter().for_each(|secret| hidden.add(secret));
+    hidden
 }
 
 /// The fields of a form, and those that say who we are. A public client sends no secret.

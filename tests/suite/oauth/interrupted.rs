@@ -63,7 +63,9 @@ fn killed_anywhere(rotates: bool) {
         let before = over(&provider, &home);
         let output = traced(&home, &trace, Some(&format!("inject={name}:signal=KILL:when={number}")));
         let case = format!("{name} {number}: {output:?}");
-        assert!(output.status.signal() == Some(9) || output.status.code() == Some(137), "{case}");
+        // Octets of the network come in more pieces or in fewer.
+        let may_be_fewer = ["poll", "recvfrom", "sendto", "setsockopt"].contains(&&name[..]);
+        assert!(output.status.signal() == Some(9) || may_be_fewer && output.status.success(), "{case}");
         provider.settle();
         let now = provider.state.lock().unwrap().refresh.clone();
         let is_known = is_stored(&home, &now);

@@ -3,5 +3,6 @@
 mod consent;
 mod hostile;
 mod interrupted;
+mod root;
 mod secrets;
 mod token;
