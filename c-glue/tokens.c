@@ -22,15 +22,26 @@ static int open_ours(const char *name, int flags)
     return open(name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 }
 
-/* Sets `to`, which has room for PATH_MAX, to the name of the new file. Returns 0 or -1. */
-static int new_name(char *to, const char *name)
-{
-    int len = snprintf(to, PATH_MAX, "%s.new", name);
+/* The name of the file with `.new` behind it, or that of its directory. */
+static char path[PATH_MAX];
 
-    if (len > 0 && len < PATH_MAX)
-        return 0;
-    errno = ENAMETOOLONG;
-    return -1;
+/* Sets `path` to the first `len` octets of a name and what is to be behind them. Returns 0 or -1. */
+static int set_path(const char *name, size_t len, const char *end)
+{
+    size_t more = strlen(end) + 1;
+
+    if (len > sizeof path - more) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(path, name, len);
+    memcpy(path + len, end, more);
+    return 0;
+}
+
+static int set_new(const char *name)
+{
+    return set_path(name, strlen(name), ".new");
 }
 
 /* Returns 0 or the errno of the failure. */
@@ -98,15 +109,14 @@ static int fill(const char *name, int flags, const char *octets, size_t len)
 /* Waits until the names in the directory of this file are on the disk. Returns 0 or -1. */
 static int sync_directory(const char *name)
 {
-    char directory[PATH_MAX];
     const char *end = strrchr(name, '/');
     int fd, failed;
 
     if (end == NULL)
         return 0;
-    if (snprintf(directory, sizeof directory, "%.*s/", (int)(end - name), name) >= (int)sizeof directory)
+    if (set_path(name, (size_t)(end - name), "/") == -1)
         return -1;
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1)
         return -1;
     failed = fsync(fd);
@@ -118,8 +128,7 @@ static int sync_directory(const char *name)
 void tokens_prepare(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want)
 {
     static const char room[16 * 1024];
-    char name[PATH_MAX];
-    int failed = new_name(name, want->name) == -1 || fill(name, O_TRUNC, room, sizeof room) == -1;
+    int failed = set_new(want->name) == -1 || fill(path, O_TRUNC, room, sizeof room) == -1;
 
     qmail_auth_oauth_stored(oauth, failed ? errno : 0);
 }
@@ -127,9 +136,8 @@ void tokens_prepare(struct qmail_auth_delivery *oauth, const struct qmail_auth_w
 /* Without O_TRUNC, so that the room which was made is used. */
 void tokens_replace(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want)
 {
-    char name[PATH_MAX];
-    int failed = new_name(name, want->name) == -1 || fill(name, 0, want->octets, want->len) == -1
-                 || rename(name, want->name) == -1 || sync_directory(want->name) == -1;
+    int failed = set_new(want->name) == -1 || fill(path, 0, want->octets, want->len) == -1
+                 || rename(path, want->name) == -1 || sync_directory(want->name) == -1;
 
     qmail_auth_oauth_stored(oauth, failed ? errno : 0);
 }

@@ -180,8 +180,19 @@ impl FromStr for Url {
                 None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
             };
             let port = match port {
-                "" => if is_https { 443 } else { 80 },
-                port => port.strip_prefix(':').filter(|port| !port.starts_with('+'))?.parse().ok().filter(|port| *port > 0)?,
+                "" => {
+                    if is_https {
+                        443
+                    } else {
+                        80
+                    }
+                }
+                port => port
+                    .strip_prefix(':')
+                    .filter(|port| !port.starts_with('+'))?
+                    .parse()
+                    .ok()
+                    .filter(|port| *port > 0)?,
             };
             let slash = if target.starts_with('/') { "" } else { "/" };
             let is_known = is_https || scheme.eq_ignore_ascii_case("http");
@@ -227,13 +238,30 @@ mod tests {
             assert_eq!((&url.host[..], url.port, &url.target[..]), (host, port, target));
         }
         for text in [
-            "", "login.example.jp", "https://", "ftp://h/", "https://u:p@h/", "https://u@h/", "https://h/#x", "https://h/a b",
-            "https://h:0/", "https://h:+1/", "https://h:65536/", "https://h:/", "https://[::1/", "https://[h]/", "https://h..x/", "https://h_x/",
-            "https://::1/", "https://h/\u{e9}",
+            "",
+            "login.example.jp",
+            "https://",
+            "ftp://h/",
+            "https://u:p@h/",
+            "https://u@h/",
+            "https://h/#x",
+            "https://h/a b",
+            "https://h:0/",
+            "https://h:+1/",
+            "https://h:65536/",
+            "https://h:/",
+            "https://[::1/",
+            "https://[h]/",
+            "https://h..x/",
+            "https://h_x/",
+            "https://::1/",
+            "https://h/\u{e9}",
         ] {
             assert_eq!(text.parse::<Url>(), Err(ControlCause::NoUrl), "{text}");
         }
-        for text in ["http://login.example.jp/", "http://localhost.example/", "http://127.0.0.1.example/", "http://10.0.0.1/"] {
+        for text in
+            ["http://login.example.jp/", "http://localhost.example/", "http://127.0.0.1.example/", "http://10.0.0.1/"]
+        {
             assert_eq!(text.parse::<Url>(), Err(ControlCause::UrlInClear), "{text}");
         }
     }

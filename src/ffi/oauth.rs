@@ -1,6 +1,8 @@
 //! c-glue/delivery.h: how qmail-remote-oauth starts and ends, and what happens to it alone.
 
-use super::delivery::{Job, arguments, keep, of_delivery, paths, qmail_auth_delivery, qmail_auth_want, qmail_auth_what};
+use super::delivery::{
+    Job, arguments, keep, of_delivery, paths, qmail_auth_delivery, qmail_auth_want, qmail_auth_what,
+};
 use super::octets;
 use crate::control::home::Surroundings;
 use crate::oauth::want::{Happened, Machine, Want};

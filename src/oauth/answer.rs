@@ -3,10 +3,10 @@
 //! Refusals are told apart by `error` alone. Descriptions are for people: Microsoft says of its AADSTS numbers that nobody must depend
 //! on them.
 
+use super::hidden::Hidden;
 use super::http::Reply;
 use crate::account::token::is_token;
 use crate::cause::oauth::ProviderCause;
-use super::hidden::Hidden;
 use qmail_auth::secret::Secret;
 use serde_json::{Map, Value};
 
@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn refused() {
-        let error = |error: &str| format!(r#"{{"error":"{error}","error_description":"AADSTS1: why.\r\nTrace ID: 1"}}"#);
+        let error =
+            |error: &str| format!(r#"{{"error":"{error}","error_description":"AADSTS1: why.\r\nTrace ID: 1"}}"#);
         for (code, name, expected) in [
             (400, "invalid_grant", "Consent: HTTP 400 invalid_grant AADSTS1: why."),
             (400, "interaction_required", "Consent: HTTP 400 interaction_required AADSTS1: why."),
@@ -290,10 +291,17 @@ mod tests {
             (400, "", "SetUp([\"client\", \"token\"]): HTTP 400"),
             (429, "slower", "Later: HTTP 429"),
             (500, "<html>", "Later: HTTP 500"),
-            (302, "", "SetUp([\"token\"]): HTTP 302, a redirect, which is not followed: the URL must be that of the endpoint itself"),
+            (
+                302,
+                "",
+                "SetUp([\"token\"]): HTTP 302, a redirect, which is not followed: the URL must be that of the endpoint itself",
+            ),
             (400, r#"{"error":["x"],"error_description":1}"#, "SetUp([\"client\", \"token\"]): HTTP 400"),
-            (400, r#"{"error":"invalid_grant","error_description":"\u001b[2J0.AXkArefreshtoken, clientsecret"}"#,
-             "Consent: HTTP 400 invalid_grant ?[2J<secret>, <secret>"),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"\u001b[2J0.AXkArefreshtoken, clientsecret"}"#,
+                "Consent: HTTP 400 invalid_grant ?[2J<secret>, <secret>",
+            ),
         ] {
             assert_eq!(outcome(code, body), expected, "{body}");
         }
@@ -304,9 +312,14 @@ mod tests {
         let read = |code, body: &str| device(&reply(code, body), &Hidden::default());
         let text = r#"{"device_code":"dc","user_code":"FQQV-MCSM","verification_uri":"https://a/","interval":"7","expires_in":600}"#;
         let Ok(found) = read(200, text) else { panic!() };
-        assert_eq!((*found.code == *b"dc", &found.user_code[..], &found.address[..]), (true, "FQQV-MCSM", "https://a/"));
+        assert_eq!(
+            (*found.code == *b"dc", &found.user_code[..], &found.address[..]),
+            (true, "FQQV-MCSM", "https://a/")
+        );
         assert_eq!((found.interval, found.life), (7, 600));
-        let Ok(found) = read(200, r#"{"device_code":"dc","user_code":"F","verification_url":"https://b/"}"#) else { panic!() };
+        let Ok(found) = read(200, r#"{"device_code":"dc","user_code":"F","verification_url":"https://b/"}"#) else {
+            panic!()
+        };
         assert_eq!((&found.address[..], found.interval, found.life), ("https://b/", 5, 900));
         for (code, body) in [(200, "{}"), (200, ""), (400, r#"{"error":"slow_down"}"#), (404, "")] {
             assert!(read(code, body).is_err(), "{code} {body}");

@@ -40,7 +40,11 @@ pub enum Command {
     /// Ask for the consent of a user.
     Consent(Box<Wanted>),
     /// Print a token.
-    Token { host: String, user: Vec<u8>, is_refused: bool },
+    Token {
+        host: String,
+        user: Vec<u8>,
+        is_refused: bool,
+    },
     /// Renew what would die.
     Renew,
     /// Tell of each account.
@@ -211,7 +215,7 @@ impl Options {
 
 fn value(parser: &mut lexopt::Parser) -> Result<String, String> {
     let value = parser.value().map_err(|error| error.to_string())?;
-    value.into_string().map_err(|value| format!("{} is no text", value.display()))
+    value.into_string().map_err(|value| format!("{} is no text", value.to_string_lossy()))
 }
 
 fn url(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
@@ -223,5 +227,5 @@ fn url(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
 /// As an absolute path: in a control file, a relative one begins at qmail's home.
 fn path(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
     let path = parser.value().map_err(|error| error.to_string())?;
-    std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))
+    std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.to_string_lossy()))
 }

@@ -1,11 +1,14 @@
-//! The consent of a user: by a code that is entered at any browser (RFC 8628), or by one that comes back to this machine, or whose last
-//! address is pasted (RFC 8252). What comes of it is stored as a renewal does it.
+//! The consent of a user: by a code (`device`), or in a browser that comes back (`browser`). What comes of it is stored as a renewal does
+//! it.
 
-use super::answer::{self, Device, Granted, Outcome, Refused, Remedy};
-use super::exchange::{Answer, Exchange, Failed};
+mod browser;
+mod device;
+
+use super::answer::{Device, Granted, Refused, Remedy};
+use super::exchange::{Exchange, Failed};
 use super::hidden::Hidden;
 use super::http::form;
-use super::redirect::{Brought, Challenge, page, target};
+use super::redirect::{Brought, Challenge};
 use super::renewal::{Account, Ending, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
@@ -152,7 +155,11 @@ impl Consent {
             (Stage::TryUnlock(Some(why)), Happened::Stored(_)) => no(&why),
             (Stage::AskDevice(exchange), Happened::Net(event)) => self.device(exchange, event),
             (Stage::Wait(device, _, end), Happened::TimedOut(now)) => {
-                if end.is_some_and(|end| now >= end) { no(&ConsentCause::Expired) } else { self.poll(device, end) }
+                if end.is_some_and(|end| now >= end) {
+                    no(&ConsentCause::Expired)
+                } else {
+                    self.poll(device, end)
+                }
             }
             (Stage::Poll(device, exchange, end), Happened::Net(event)) => self.polled(device, exchange, end, event),
             (Stage::Listen, Happened::Listening(Ok(port))) => self.listening(port),
@@ -211,152 +218,6 @@ impl Consent {
         }
     }
 
-    fn device(&mut self, mut exchange: Box<Exchange>, event: crate::want::Happened) -> Stage {
-        exchange.happened(event);
-        let Some(result) = exchange.result() else { return Stage::AskDevice(exchange) };
-        let device = match result {
-            Err(failed) => return self.failed(failed),
-            Ok(Answer { reply, .. }) => match answer::device(&reply, &self.hidden) {
-                Err(refused) => return self.refused(refused),
-                Ok(device) => device,
-            },
-        };
-        self.hidden.add(&device.code);
-        let user = answer::printable(self.account.user.as_bytes(), 200);
-        self.said += &format!(
-            "In a browser on any machine open {} and enter  {}\n\
-             Sign in as {user}, not as an administrator. The code is good for {} minutes.\nwaiting ...\n",
-            device.address,
-            device.user_code,
-            device.life / 60
-        );
-        Stage::Wait(device, None, None)
-    }
-
-    fn poll(&mut self, device: Device, end: Option<u64>) -> Stage {
-        let fields =
-            [("grant_type", &b"urn:ietf:params:oauth:grant-type:device_code"[..]), ("device_code", &device.code[..])];
-        let exchange = self.ask(&fields);
-        Stage::Poll(device, exchange, end)
-    }
-
-    fn polled(
-        &mut self,
-        mut device: Device,
-        mut exchange: Box<Exchange>,
-        end: Option<u64>,
-        event: crate::want::Happened,
-    ) -> Stage {
-        exchange.happened(event);
-        let Some(result) = exchange.result() else { return Stage::Poll(device, exchange, end) };
-        let (reply, unix) = match result {
-            Ok(Answer { reply, unix }) => (reply, unix),
-            Err(failed) if failed.is_set_up => return self.failed(failed),
-            Err(_) => {
-                // RFC 8628 section 3.5: after a connection that failed it is asked less often.
-                device.interval = (device.interval * 2).min(PAUSE / 1000);
-                return Stage::Wait(device, None, end);
-            }
-        };
-        match answer::tokens(&reply, &self.hidden) {
-            Outcome::Granted(granted) => self.granted(granted, unix),
-            Outcome::Pending | Outcome::Refused(Refused { remedy: Remedy::Later, .. }) => Stage::Wait(device, None, end),
-            Outcome::SlowDown => {
-                device.interval += 5; // the same section
-                Stage::Wait(device, None, end)
-            }
-            Outcome::Denied => no(&ConsentCause::Denied),
-            Outcome::Expired => no(&ConsentCause::Expired),
-            Outcome::Refused(refused) => self.refused(refused),
-        }
-    }
-
-    fn listening(&mut self, port: u16) -> Stage {
-        let provider = &self.account.provider;
-        let authorize = provider.authorize.as_ref().expect("the way");
-        let Some(challenge) = Challenge::new() else {
-            let why = "no random numbers".to_owned();
-            return no(&ConsentCause::NoListener { why });
-        };
-        self.redirect = Challenge::redirect(authorize, port);
-        let user = answer::printable(self.account.user.as_bytes(), 200);
-        self.said += &format!(
-            "Open this in a browser:\n\n{}\n\nSign in as {user}, not as an administrator.\n\
-             If that browser is on another machine, the last page will not load: paste its address here.\n",
-            challenge.address(provider, authorize, &self.account.user, &self.redirect)
-        );
-        self.challenge = Some(challenge);
-        Stage::Hear(None)
-    }
-
-    fn line(&mut self, octets: &[u8], until: Option<u64>) -> Stage {
-        self.line.add(octets);
-        let is_whole = self.line.contains(&b'\n') || octets.is_empty();
-        if self.line.len() > MOST || !is_whole || self.line.trim_ascii().is_empty() {
-            if self.line.len() > MOST || is_whole {
-                self.line = Secret::default();
-            }
-            return Stage::Hear(until);
-        }
-        let line = std::mem::take(&mut self.line);
-        match self.challenge.as_ref().expect("it was made before").brought(line.trim_ascii()) {
-            Brought::Nothing => {
-                self.said += "That is no answer to this consent; paste the whole address.\n";
-                Stage::Hear(until)
-            }
-            brought => self.brought(brought, 0),
-        }
-    }
-
-    fn browser(&mut self, number: usize, octets: &[u8], until: Option<u64>) -> Stage {
-        let request = &mut self.browsers[number];
-        if octets.is_empty() {
-            *request = Secret::default();
-            return Stage::Hear(until);
-        }
-        request.add(octets);
-        let challenge = self.challenge.as_ref().expect("it was made before");
-        let brought = match target(request) {
-            None if request.len() <= MOST => return Stage::Hear(until),
-            None | Some(None) => Brought::Nothing,
-            Some(Some(target)) => challenge.brought(target),
-        };
-        *request = Secret::default();
-        self.page = page(!matches!(brought, Brought::Nothing));
-        Stage::Page(brought, until.expect("it was waited for"))
-    }
-
-    fn brought(&mut self, brought: Brought, until: u64) -> Stage {
-        match brought {
-            Brought::Nothing => Stage::Hear(Some(until)),
-            Brought::Refused(words) => no(&[&ConsentCause::Denied.to_string(), ": ", &words].concat()),
-            Brought::Code(code) => {
-                let Some(Challenge { verifier, .. }) = self.challenge.take() else { unreachable!("it was made before") };
-                self.hidden.add(&code);
-                self.hidden.add(&verifier);
-                let redirect = self.redirect.clone();
-                Stage::AskCode(self.ask(&[
-                    ("grant_type", b"authorization_code"),
-                    ("code", &code),
-                    ("redirect_uri", redirect.as_bytes()),
-                    ("code_verifier", &verifier),
-                ]))
-            }
-        }
-    }
-
-    fn code_answered(&mut self, result: Result<Answer, Failed>) -> Stage {
-        let Answer { reply, unix } = match result {
-            Ok(answer) => answer,
-            Err(failed) => return self.failed(failed),
-        };
-        match answer::tokens(&reply, &self.hidden) {
-            Outcome::Granted(granted) => self.granted(granted, unix),
-            Outcome::Refused(refused) => self.refused(refused),
-            Outcome::Denied | Outcome::Expired | Outcome::Pending | Outcome::SlowDown => no(&ConsentCause::Denied),
-        }
-    }
-
     /// Asks the token endpoint.
     fn ask(&self, fields: &[(&'static str, &[u8])]) -> Box<Exchange> {
         let provider = &self.account.provider;
@@ -398,7 +259,8 @@ impl Consent {
 
     fn refused(&self, refused: Refused) -> Stage {
         // It is being consented to, so that is no advice.
-        let remedy = if refused.remedy == Remedy::Consent { Remedy::SetUp(&["client", "scope"]) } else { refused.remedy };
+        let remedy =
+            if refused.remedy == Remedy::Consent { Remedy::SetUp(&["client", "scope"]) } else { refused.remedy };
         match ending_of(&self.account, Refused { remedy, ..refused }) {
             Ending::SetUp(cause) | Ending::Later(cause) => no(&cause),
             Ending::Token(..) => unreachable!("it is refused"),

@@ -78,8 +78,7 @@ impl From<ProviderCause> for Failed {
 impl Exchange {
     /// Posts this form. `place` is the directory of the control file `cafile`, to name it in advice.
     pub fn new(url: &Url, cafile: Option<&PemFile>, place: &str, form: &[u8]) -> Exchange {
-        let addresses: VecDeque<Address> =
-            known(&url.host).into_iter().map(|ip| Address { ip, scope: 0 }).collect();
+        let addresses: VecDeque<Address> = known(&url.host).into_iter().map(|ip| Address { ip, scope: 0 }).collect();
         let security = Security {
             policy: TlsPolicy::Verify,
             cafile: cafile.cloned(),
@@ -142,7 +141,9 @@ impl Exchange {
                 }
             }
             (Stage::Close(_), Happened::Disconnected(_)) => {
-                let Stage::Close(result) = std::mem::replace(&mut self.stage, Stage::Done(None)) else { unreachable!() };
+                let Stage::Close(result) = std::mem::replace(&mut self.stage, Stage::Done(None)) else {
+                    unreachable!()
+                };
                 self.stage = Stage::Done(Some(result));
             }
             (_, event) => out_of_turn(&event),

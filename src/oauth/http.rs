@@ -297,6 +297,8 @@ mod tests {
         let request = post(&"https://login.example.jp:8443/t?v=2".parse().unwrap(), &form);
         let request = String::from_utf8(request.to_vec()).unwrap();
         assert!(request.starts_with("POST /t?v=2 HTTP/1.1\r\nHost: login.example.jp:8443\r\n"), "{request}");
-        assert!(request.contains("\r\nContent-Length: 39\r\n") && request.contains("\r\nConnection: close\r\n\r\na=x&"));
+        assert!(
+            request.contains("\r\nContent-Length: 39\r\n") && request.contains("\r\nConnection: close\r\n\r\na=x&")
+        );
     }
 }

@@ -25,8 +25,8 @@ use crate::check::file_readers::Ids;
 use crate::check::user::RunsAs;
 use crate::control::files::Control;
 use crate::control::home::{self, Surroundings};
-use crate::control::tokens::{self, DIRECTORY, Provider};
 use crate::control::relays;
+use crate::control::tokens::{self, DIRECTORY, Provider};
 use crate::event::Log;
 use crate::report::os_error;
 use answer::printable;
@@ -107,7 +107,8 @@ impl Prepared {
     pub fn start(self, unix: u64) -> Box<dyn Machine> {
         let Prepared { command, home, user, written } = self;
         let uid = user.uid;
-        let mut program = Program { job: Job::Done, out: Secret::default(), printed: Secret::default(), status: 0, unix };
+        let mut program =
+            Program { job: Job::Done, out: Secret::default(), printed: Secret::default(), status: 0, unix };
         match command {
             Command::Token { host, user, is_refused } => {
                 let purpose = if is_refused { Purpose::Refused } else { Purpose::Login };
@@ -218,7 +219,8 @@ impl Program {
     }
 
     fn renew(&mut self, renewal: Option<Renewal>, mut rest: VecDeque<Account>) {
-        let Some(mut renewal) = renewal.or_else(|| Some(Renewal::new(rest.pop_front()?, Purpose::Test, self.unix))) else {
+        let Some(mut renewal) = renewal.or_else(|| Some(Renewal::new(rest.pop_front()?, Purpose::Test, self.unix)))
+        else {
             return;
         };
         if let Some(ending) = renewal.ending() {
@@ -287,8 +289,8 @@ fn control(home: &Path) -> Control {
 
 /// Writes what a consent needs. Answers the control files that are new.
 fn set_up(home: &Path, wanted: &Wanted, ids: Option<Ids>, uid: u32) -> Result<Vec<String>, String> {
-    let relay = relays::directory(&wanted.host)
-        .ok_or_else(|| TokenCause::NoRelay { host: wanted.host.clone() }.to_string())?;
+    let relay =
+        relays::directory(&wanted.host).ok_or_else(|| TokenCause::NoRelay { host: wanted.host.clone() }.to_string())?;
     let relay = relay.trim_start_matches("control/");
     let written = set_up::write(&control(home), relay, wanted, ids.map(|(_, gid)| gid))?;
     let made = if uid == 0 || ids.is_none() { set_up::make_accounts(home, ids) } else { Ok(()) };

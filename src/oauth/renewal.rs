@@ -311,9 +311,7 @@ pub fn ending_of(account: &Account, refused: Refused) -> Ending {
     let (host, user) = (account.host.clone(), account.user.clone());
     match (remedy, account.provider.grant) {
         (Remedy::Later, _) => Ending::Later(TokenCause::Later { endpoint, why }),
-        (Remedy::Consent, Grant::User) => {
-            Ending::SetUp(TokenCause::ConsentAnew { endpoint, why, host, user })
-        }
+        (Remedy::Consent, Grant::User) => Ending::SetUp(TokenCause::ConsentAnew { endpoint, why, host, user }),
         (Remedy::Consent, Grant::App) => {
             Ending::SetUp(TokenCause::SetUp { endpoint, why, see: files(&account.provider, &["client", "secret"]) })
         }

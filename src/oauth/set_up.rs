@@ -41,7 +41,8 @@ pub fn write(control: &Control, relay: &str, wanted: &Wanted, group: Option<u32>
     add("user", &wanted.user, true)?;
     for name in ["oauth/client", "oauth/token"] {
         let name = format!("{relay}/{name}");
-        let is_there = missing.iter().any(|(other, _)| *other == name) || control.exists(&name).map_err(control_error)?;
+        let is_there =
+            missing.iter().any(|(other, _)| *other == name) || control.exists(&name).map_err(control_error)?;
         if !is_there {
             return Err(ConsentCause::Missing { what: format!("control/{name}") }.to_string());
         }
@@ -106,7 +107,9 @@ fn make(
         put(&root.join(name), content, name.ends_with("/secret"), group).map_err(|error| (name.clone(), error))?;
     }
     for name in directories {
-        File::open(root.join(name)).and_then(|directory| directory.sync_all()).map_err(|error| (name.clone(), error))?;
+        File::open(root.join(name))
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| (name.clone(), error))?;
     }
     Ok(())
 }

@@ -50,7 +50,8 @@ fn of_account(account: &Account, unix: u64) -> (String, bool) {
     };
     let trouble = account.store.trouble(account.stamp);
     let is_good = is_renewable && trouble.is_none();
-    let trouble = trouble.map_or_else(String::new, |Trouble { at, words, .. }| format!("; at {} UTC: {words}", time(at)));
+    let trouble =
+        trouble.map_or_else(String::new, |Trouble { at, words, .. }| format!("; at {} UTC: {words}", time(at)));
     (format!("{token}, {renewable}{trouble}"), is_good)
 }
 

@@ -102,7 +102,9 @@ impl Provider {
         let provider = Provider { address, ca: ca.pem, state: state.clone(), active: active.clone() };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (Ok(stream), tls, state, active) = (stream, tls.clone(), state.clone(), active.clone()) else { return };
+                let (Ok(stream), tls, state, active) = (stream, tls.clone(), state.clone(), active.clone()) else {
+                    return;
+                };
                 active.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
                     serve(stream, &tls, &state);
@@ -184,7 +186,10 @@ fn serve(stream: TcpStream, tls: &Tls, state: &Mutex<State>) {
     let _ = match reply {
         Reply::Ordinary => unreachable!(),
         Reply::Json(code, body) => {
-            let head = format!("HTTP/1.1 {code} x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {code} x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             stream.write_all((head + &body).as_bytes()).and_then(|()| stream.flush())
         }
         Reply::Raw(octets) => stream.write_all(&octets).and_then(|()| stream.flush()),
@@ -295,7 +300,12 @@ impl State {
             refresh = format!(",\"refresh_token\":\"{}\"", self.refresh);
         }
         let (number, life) = (self.count, self.life);
-        (200, format!("{{\"access_token\":\"access-token-number-{number}\",\"token_type\":\"bearer\",\"expires_in\":{life}{refresh}}}"))
+        (
+            200,
+            format!(
+                "{{\"access_token\":\"access-token-number-{number}\",\"token_type\":\"bearer\",\"expires_in\":{life}{refresh}}}"
+            ),
+        )
     }
 }
 

@@ -42,7 +42,8 @@ impl Consent {
 fn fields(address: &str) -> (impl Fn(&str) -> String + use<>, String) {
     let query = address.split_once('?').unwrap().1.to_owned();
     let field = move |name: &str| {
-        let found: Vec<&str> = query.split('&').filter_map(|field| field.strip_prefix(name)?.strip_prefix('=')).collect();
+        let found: Vec<&str> =
+            query.split('&').filter_map(|field| field.strip_prefix(name)?.strip_prefix('=')).collect();
         let [value] = found[..] else { panic!("{name} in {query}") };
         decoded(value)
     };
@@ -100,7 +101,11 @@ fn by_a_code() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "In a browser on any machine open https://example.org/devicelogin and enter  FQQV-MCSM");
     assert_eq!(lines[1], "Sign in as me@example.org, not as an administrator. The code is good for 10 minutes.");
-    assert!(lines[3].starts_with("consented     scope smtp offline_access, until ") && lines[3].ends_with(" UTC, renewable"), "{text}");
+    assert!(
+        lines[3].starts_with("consented     scope smtp offline_access, until ")
+            && lines[3].ends_with(" UTC, renewable"),
+        "{text}"
+    );
     assert_eq!(lines[4], format!("written       {}", account(&home).display()));
     let requests = provider.requests();
     assert_eq!((requests[0].field("scope"), requests[0].field("client_id")), ("smtp offline_access", CLIENT));
@@ -157,8 +162,10 @@ fn by_a_browser() {
     provider.state.lock().unwrap().challenge = Some(("the+code".into(), field("code_challenge")));
     let state = field("state");
     assert!(state.len() == 43 && field("code_challenge").len() == 43);
-    let _silent: Vec<TcpStream> = (0..6).map(|_| TcpStream::connect(&redirect[7..redirect.len() - 1]).unwrap()).collect();
-    for target in ["/favicon.ico", "/?code=the%2Bcode", "/?code=the%2Bcode&state=another", &format!("/?state={state}")] {
+    let _silent: Vec<TcpStream> =
+        (0..6).map(|_| TcpStream::connect(&redirect[7..redirect.len() - 1]).unwrap()).collect();
+    for target in ["/favicon.ico", "/?code=the%2Bcode", "/?code=the%2Bcode&state=another", &format!("/?state={state}")]
+    {
         assert_eq!(browse(&redirect, target), "HTTP/1.1 404 Not Found", "{target}");
     }
     assert_eq!(browse(&redirect, &format!("/?state={state}&code=the%2Bcode")), "HTTP/1.1 200 OK");
@@ -222,8 +229,21 @@ fn a_home_without_anything() {
     let (pem, secret) = (pem.to_str().unwrap(), secret.to_str().unwrap());
     provider.state.lock().unwrap().device = Some("granted");
     let arguments = [
-        "consent", "SMTP.example.jp.", USER, "--token", &tokens, "--device", &device, "--client", CLIENT, "--secret-file", secret,
-        "--scope", "smtp offline_access", "--cafile", pem,
+        "consent",
+        "SMTP.example.jp.",
+        USER,
+        "--token",
+        &tokens,
+        "--device",
+        &device,
+        "--client",
+        CLIENT,
+        "--secret-file",
+        secret,
+        "--scope",
+        "smtp offline_access",
+        "--cafile",
+        pem,
     ];
     let (status, text) = run(&home, &arguments);
     assert_eq!(status, Some(0), "{text}");
@@ -246,7 +266,10 @@ fn a_home_without_anything() {
     // Once more, as it stands; another user at the same relay has tokens of its own.
     assert_eq!(run(&home, &arguments).0, Some(0));
     let (status, text) = run(&home, &["consent", HOST, "other@example.org"]);
-    assert!(status == Some(0) && text.contains(&format!("note          control/relays/{HOST}/user has {USER}")), "{text}");
+    assert!(
+        status == Some(0) && text.contains(&format!("note          control/relays/{HOST}/user has {USER}")),
+        "{text}"
+    );
     assert!(home.path().join("accounts").join(HOST).join("other@example.org/refresh").exists());
     // Another value.
     let (status, text) = run(&home, &["consent", HOST, USER, "--client", "another"]);
@@ -259,7 +282,10 @@ fn what_is_refused_before_anything_is_asked() {
     let home = device_home(&provider);
     home.control(&format!("relays/{HOST}/password"), "x\n");
     let (status, text) = run(&home, &["consent", HOST, USER]);
-    assert!(status == Some(1) && text.contains("/password is there, and a relay has a password or tokens, not both"), "{text}");
+    assert!(
+        status == Some(1) && text.contains("/password is there, and a relay has a password or tokens, not both"),
+        "{text}"
+    );
     let (status, text) = run(&Home::new(), &["consent", HOST, USER]);
     assert!(status == Some(1) && text.contains("/oauth/client is not known: give it with the command"), "{text}");
     let (status, text) = run(&provider.home(), &["consent", HOST, USER]);
@@ -285,22 +311,31 @@ fn what_is_refused_before_anything_is_asked() {
 #[test]
 fn providers() {
     for (arguments, files) in [
-        (&["--microsoft", "contoso.onmicrosoft.com"][..], &[
-            ("token", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token"),
-            ("device", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/devicecode"),
-            ("authorize", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/authorize"),
-            ("scope", "https://outlook.office.com/SMTP.Send offline_access"),
-        ][..]),
-        (&["--microsoft", "contoso.onmicrosoft.com", "--app"], &[
-            ("token", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token"),
-            ("scope", "https://outlook.office365.com/.default"),
-            ("grant", "app"),
-        ]),
-        (&["--google"], &[
-            ("token", "https://oauth2.googleapis.com/token"),
-            ("authorize", "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent"),
-            ("scope", "https://mail.google.com/"),
-        ]),
+        (
+            &["--microsoft", "contoso.onmicrosoft.com"][..],
+            &[
+                ("token", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token"),
+                ("device", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/devicecode"),
+                ("authorize", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/authorize"),
+                ("scope", "https://outlook.office.com/SMTP.Send offline_access"),
+            ][..],
+        ),
+        (
+            &["--microsoft", "contoso.onmicrosoft.com", "--app"],
+            &[
+                ("token", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token"),
+                ("scope", "https://outlook.office365.com/.default"),
+                ("grant", "app"),
+            ],
+        ),
+        (
+            &["--google"],
+            &[
+                ("token", "https://oauth2.googleapis.com/token"),
+                ("authorize", "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent"),
+                ("scope", "https://mail.google.com/"),
+            ],
+        ),
     ] {
         let home = Home::new();
         fs::write(home.path().join("accounts"), "").unwrap();
@@ -328,5 +363,9 @@ fn an_application() {
     assert!(status == Some(0) && text.contains(" UTC, of the application\n"), "{text}");
     provider.says(401, r#"{"error":"invalid_client","error_description":"AADSTS7000222: expired."}"#);
     let (status, text) = run(&home, &["consent", HOST, USER]);
-    assert!(status == Some(1) && text.contains("NOT DONE: no token: 127.0.0.1: HTTP 401 invalid_client AADSTS7000222: expired.; see "), "{text}");
+    assert!(
+        status == Some(1)
+            && text.contains("NOT DONE: no token: 127.0.0.1: HTTP 401 invalid_client AADSTS7000222: expired.; see "),
+        "{text}"
+    );
 }

@@ -14,7 +14,10 @@ fn says(provider: &Provider, status: i32, words: &str, reply: impl FnMut() -> Re
     let (ended, text) = token(&home);
     assert!(start.elapsed() < Duration::from_secs(15), "{words}: {:?}", start.elapsed());
     assert!(ended == Some(status) && text.contains(words), "{words}: {ended:?} {text}");
-    assert!(text.lines().count() == 1 && text.len() < 2100 && text.trim_end().bytes().all(|c| matches!(c, b' '..=b'~')), "{text:?}");
+    assert!(
+        text.lines().count() == 1 && text.len() < 2100 && text.trim_end().bytes().all(|c| matches!(c, b' '..=b'~')),
+        "{text:?}"
+    );
     assert_eq!(provider.requests().len(), 1, "{words}");
     assert!(fs::read_to_string(account(&home).join("access")).unwrap().starts_with("access-token-of-old\n"));
     assert_eq!(fs::read_to_string(account(&home).join("refresh")).unwrap(), "refresh-token-number-0\n");
@@ -25,7 +28,8 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 #[test]
 fn replies() {
     let provider = Provider::start(false);
-    let raw = |head: &'static str, body: Vec<u8>| move || Reply::Raw([OK, head.as_bytes(), b"\r\n\r\n", &body].concat());
+    let raw =
+        |head: &'static str, body: Vec<u8>| move || Reply::Raw([OK, head.as_bytes(), b"\r\n\r\n", &body].concat());
     says(&provider, 75, "the reply is too long, or has no end", || {
         Reply::Endless([OK, b"X: "].concat(), b"y".repeat(10_000))
     });
@@ -33,7 +37,9 @@ fn replies() {
     says(&provider, 75, "the reply is too long, or has no end", || {
         Reply::Endless([OK, b"Transfer-Encoding: chunked\r\n\r\n"].concat(), b"4\r\n    \r\n".repeat(1000))
     });
-    says(&provider, 75, "the reply is too long, or has no end", || Reply::Endless([OK, b"\r\n"].concat(), vec![b' '; 10_000]));
+    says(&provider, 75, "the reply is too long, or has no end", || {
+        Reply::Endless([OK, b"\r\n"].concat(), vec![b' '; 10_000])
+    });
     says(&provider, 75, "the reply is too long, or has no end", || {
         Reply::Endless(b"HTTP/1.1 100 x\r\n\r\n".into(), b"HTTP/1.1 100 x\r\n\r\n".repeat(1000))
     });
@@ -48,9 +54,14 @@ fn replies() {
     says(&provider, 78, "its reply is no JSON object", || Reply::Json(200, "{\"a\":".repeat(10_000)));
     for token in ["a\\r\\nb", "a b", "", "\\u0000", &"t".repeat(8001)] {
         let body = format!("{{\"access_token\":\"{token}\"}}");
-        says(&provider, 78, "a token that is too long, or has other than visible ASCII", move || Reply::Json(200, body.clone()));
+        says(&provider, 78, "a token that is too long, or has other than visible ASCII", move || {
+            Reply::Json(200, body.clone())
+        });
     }
-    let words = format!("{{\"error\":\"{0}\",\"error_description\":\"\\u001b]0;x\\u0007\\u202e\\r\\n{0}\"}}", "x".repeat(20_000));
+    let words = format!(
+        "{{\"error\":\"{0}\",\"error_description\":\"\\u001b]0;x\\u0007\\u202e\\r\\n{0}\"}}",
+        "x".repeat(20_000)
+    );
     says(&provider, 78, "HTTP 400 xxx", move || Reply::Json(400, words.clone()));
 }
 
@@ -97,7 +108,9 @@ fn tls() {
         match change {
             "another CA" => home.control("provider.pem", &Provider::start(false).ca),
             "no file" => home.control(&format!("relays/{HOST}/oauth/cafile"), "/nonexistent\n"),
-            "another name" => home.control(&place, format!("{}\n", provider.url("/token").replace("127.0.0.1", "localhost"))),
+            "another name" => {
+                home.control(&place, format!("{}\n", provider.url("/token").replace("127.0.0.1", "localhost")))
+            }
             _ => home.control(&place, "https://127.0.0.1:1/token\n"),
         };
         let (status, text) = token(&home);

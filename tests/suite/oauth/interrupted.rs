@@ -25,7 +25,9 @@ fn calls(trace: &Path) -> Vec<(String, usize)> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut calls = Vec::new();
     for line in text.lines() {
-        let Some((name, _)) = line.split_once('(').filter(|(name, _)| name.bytes().all(|c| c != b' ')) else { continue };
+        let Some((name, _)) = line.split_once('(').filter(|(name, _)| name.bytes().all(|c| c != b' ')) else {
+            continue;
+        };
         let number = counts.entry(name.to_owned()).or_default();
         *number += 1;
         calls.push((name.to_owned(), *number));
@@ -79,8 +81,10 @@ fn killed_anywhere(rotates: bool) {
             assert!(status == Some(78) && text.contains("consent anew"), "{case}: {text}");
             provider.state.lock().unwrap().is_revoked = false;
         }
-        let mut names: Vec<String> =
-            fs::read_dir(account(&home)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(account(&home))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert!(!is_known || names == ["access", "lock", "refresh"], "{case}: {names:?}");
     }
@@ -162,9 +166,37 @@ fn in_this_order() {
     let text = fs::read_to_string(&trace).unwrap();
     let mut rest = &text[..];
     for step in [
-        "/lock\", ", "flock(", "/refresh.new\", ", "pwrite64(", "\\0", "16384", "fsync(", "/access.new\", ", "pwrite64(", "16384", "fsync(", "connect(",
-        "/refresh.new\", ", "pwrite64(", "\"refresh-token-number-", "ftruncate(", "fsync(", "rename(", "/refresh\")", "O_DIRECTORY", "fsync(",
-        "/access.new\", ", "pwrite64(", "\"access-token-number-", "ftruncate(", "fsync(", "rename(", "/access\")", "O_DIRECTORY", "fsync(", "write(1, ",
+        "/lock\", ",
+        "flock(",
+        "/refresh.new\", ",
+        "pwrite64(",
+        "\\0",
+        "16384",
+        "fsync(",
+        "/access.new\", ",
+        "pwrite64(",
+        "16384",
+        "fsync(",
+        "connect(",
+        "/refresh.new\", ",
+        "pwrite64(",
+        "\"refresh-token-number-",
+        "ftruncate(",
+        "fsync(",
+        "rename(",
+        "/refresh\")",
+        "O_DIRECTORY",
+        "fsync(",
+        "/access.new\", ",
+        "pwrite64(",
+        "\"access-token-number-",
+        "ftruncate(",
+        "fsync(",
+        "rename(",
+        "/access\")",
+        "O_DIRECTORY",
+        "fsync(",
+        "write(1, ",
     ] {
         let (_, behind) = rest.split_once(step).unwrap_or_else(|| panic!("no {step} in {rest}"));
         rest = behind;
@@ -196,7 +228,9 @@ fn what_a_killed_process_leaves() {
     let new = format!("refresh-token-number-0\n{}", "\0".repeat(16_000));
     fs::write(account(&home).join("refresh.new"), new).unwrap();
     assert_eq!(token(&home).0, Some(0));
-    for part in [String::new(), "\0".repeat(16_384), "refresh-tok".to_owned(), format!("refresh-tok{}", "\0".repeat(100))] {
+    for part in
+        [String::new(), "\0".repeat(16_384), "refresh-tok".to_owned(), format!("refresh-tok{}", "\0".repeat(100))]
+    {
         over(&provider, &home);
         fs::write(account(&home).join("refresh.new"), part).unwrap();
         assert_eq!(token(&home).0, Some(0));

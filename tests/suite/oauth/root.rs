@@ -48,8 +48,19 @@ fn tokens_are_qmailrs() {
     });
     let (tokens, device) = (provider.url("/token"), provider.url("/device"));
     let arguments = [
-        "consent", HOST, USER, "--token", &tokens, "--device", &device, "--client", CLIENT, "--cafile", pem.to_str().unwrap(),
-        "--secret-file", secret.to_str().unwrap(),
+        "consent",
+        HOST,
+        USER,
+        "--token",
+        &tokens,
+        "--device",
+        &device,
+        "--client",
+        CLIENT,
+        "--cafile",
+        pem.to_str().unwrap(),
+        "--secret-file",
+        secret.to_str().unwrap(),
     ];
     let (status, text) = run(&home, &arguments);
     assert_eq!(status, Some(0), "{text}");

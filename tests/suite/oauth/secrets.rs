@@ -14,7 +14,11 @@ fn forms(secret: &str) -> [String; 3] {
     let encoded: String = secret
         .bytes()
         .map(|octet| {
-            if octet.is_ascii_alphanumeric() || octet == b'-' { char::from(octet).to_string() } else { format!("%{octet:02X}") }
+            if octet.is_ascii_alphanumeric() || octet == b'-' {
+                char::from(octet).to_string()
+            } else {
+                format!("%{octet:02X}")
+            }
         })
         .collect();
     [secret.to_owned(), encoded, BASE64_STANDARD.encode(secret)]
@@ -78,7 +82,11 @@ fn of_failures() {
         assert_none("trouble", &trouble);
         assert!(trouble.contains("<secret>"), "{trouble}");
         // A device code that comes back.
-        provider.hook(move |request| if request.path == "/device" { Reply::Ordinary } else { echo(request, 401, "invalid_client") });
+        provider.hook(
+            move |request| {
+                if request.path == "/device" { Reply::Ordinary } else { echo(request, 401, "invalid_client") }
+            },
+        );
         let (_, text) = run(&home, &["consent", HOST, USER]);
         assert_none("a device code", &text);
         assert!(text.contains("FQQV-MCSM") && text.contains("<secret>"), "{text}");

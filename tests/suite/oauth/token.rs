@@ -182,12 +182,34 @@ fn troubles() {
     for (code, body, status, says, pause) in [
         (503, "", 75, "no token now: 127.0.0.1: HTTP 503: it is tried again", 60),
         (429, "slower", 75, "no token now: 127.0.0.1: HTTP 429: it is tried again", 60),
-        (400, r#"{"error":"temporarily_unavailable"}"#, 75, "no token now: 127.0.0.1: HTTP 400 temporarily_unavailable: ", 60),
-        (400, r#"{"error":"invalid_grant","error_description":"AADSTS50173: why.\r\nTrace"}"#, 78,
-         "the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant AADSTS50173: why.; consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org", 900),
-        (401, r#"{"error":"invalid_client"}"#, 78,
-         "no token: 127.0.0.1: HTTP 401 invalid_client; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/secret", 900),
-        (400, r#"{"error":"invalid_scope"}"#, 78, "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/smtp.example.jp/oauth/scope", 900),
+        (
+            400,
+            r#"{"error":"temporarily_unavailable"}"#,
+            75,
+            "no token now: 127.0.0.1: HTTP 400 temporarily_unavailable: ",
+            60,
+        ),
+        (
+            400,
+            r#"{"error":"invalid_grant","error_description":"AADSTS50173: why.\r\nTrace"}"#,
+            78,
+            "the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant AADSTS50173: why.; consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org",
+            900,
+        ),
+        (
+            401,
+            r#"{"error":"invalid_client"}"#,
+            78,
+            "no token: 127.0.0.1: HTTP 401 invalid_client; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/secret",
+            900,
+        ),
+        (
+            400,
+            r#"{"error":"invalid_scope"}"#,
+            78,
+            "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/smtp.example.jp/oauth/scope",
+            900,
+        ),
         (400, "", 78, "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, ", 900),
     ] {
         let home = provider.home();
@@ -260,14 +282,22 @@ fn set_up() {
     }
     for name in ["client", "token"] {
         let text = of(&|home| remove(home, &format!("{oauth}/{name}")));
-        assert_eq!(text, format!("{place}/{name}: missing, and without it no token can be had; qmail-remote-oauth consent writes it"));
+        assert_eq!(
+            text,
+            format!(
+                "{place}/{name}: missing, and without it no token can be had; qmail-remote-oauth consent writes it"
+            )
+        );
     }
     let text = of(&|home| fs::remove_dir_all(home.path().join(&place)).unwrap());
     assert_eq!(text, format!("{place} is missing: run qmail-remote-oauth consent"));
     let text = of(&|home| fs::remove_file(account(home).join("refresh")).unwrap());
     assert_eq!(text, "no token for me@example.org yet: run qmail-remote-oauth consent smtp.example.jp me@example.org");
     let text = of(&|home| fs::set_permissions(home.path().join("accounts"), Permissions::from_mode(0o777)).unwrap());
-    assert!(text.contains("/accounts is missing, or not a directory of this user's that nobody else can write to"), "{text}");
+    assert!(
+        text.contains("/accounts is missing, or not a directory of this user's that nobody else can write to"),
+        "{text}"
+    );
     assert!(provider.requests().is_empty());
     let home = provider.home();
     assert_eq!(run(&home, &["token", "a/b", USER]), (Some(78), "a/b cannot be the name of a relay\n".to_owned()));
@@ -299,7 +329,8 @@ fn renew_and_status() {
     assert!(text.starts_with(&begin) && text.contains(" UTC (") && text.ends_with(" minutes), renewable\n"), "{text}");
     put(&home, 7 * 86_400, -1, Some("refresh-token-of-another"));
     let (status, text) = run(&home, &["renew"]);
-    let says = format!("{HOST} {USER}: the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant no; consent anew: ");
+    let says =
+        format!("{HOST} {USER}: the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant no; consent anew: ");
     assert!(status == Some(1) && text.starts_with(&says), "{text}");
     let (status, text) = run(&home, &["status"]);
     assert!(status == Some(1) && text.contains(" UTC: the token cannot be renewed: "), "{text}");
