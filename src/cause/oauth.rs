@@ -71,7 +71,6 @@ texts! {
         Denied => "the consent was refused",
         Expired => "nobody has consented in time; run this again",
         NoListener { why: String } => "no port for the browser's answer: {why}",
-        NoAnswer => "the input has ended, and no browser has answered",
         OtherUser { file: String, user: String } =>
             "{file} has {user}, so mail logs in as that user unless control/authsenders has the other one",
     }

@@ -93,12 +93,12 @@ fn killed_anywhere(rotates: bool) {
 }
 
 #[test]
-fn killed_where_the_refresh_token_stays() {
+fn killed_at_any_of_its_system_calls_where_the_refresh_token_stays() {
     killed_anywhere(false);
 }
 
 #[test]
-fn killed_where_it_is_replaced() {
+fn killed_at_any_of_its_system_calls_where_it_is_replaced() {
     killed_anywhere(true);
 }
 
@@ -119,7 +119,7 @@ const FAULTS: [(&str, &str); 11] = [
 
 /// A token comes out, or a line that says why not, and the next run has one.
 #[test]
-fn any_call_fails() {
+fn any_of_its_system_calls_fails() {
     for rotates in [false, true] {
         let provider = Provider::start(rotates);
         let home = provider.home();
@@ -157,7 +157,7 @@ fn any_call_fails() {
 
 /// What must be on the disk before the next step.
 #[test]
-fn in_this_order() {
+fn system_calls_in_this_order() {
     let provider = Provider::start(true);
     let home = provider.home();
     over(&provider, &home);
