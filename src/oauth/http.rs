@@ -166,6 +166,9 @@ impl Reader {
         if (100..200).contains(&self.code) {
             return Ok(Step::Next(length, Stage::Head)); // RFC 9110 section 15.2: the reply is still to come
         }
+        if !(200..600).contains(&self.code) {
+            return Err(HttpCause::NotUnderstood);
+        }
         let values = |name: &'static str| {
             head.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
         };
@@ -265,6 +268,7 @@ mod tests {
         for (octets, why) in [
             (String::new(), HttpCause::Closed),
             ("220 smtp.example.jp ESMTP\r\n".into(), HttpCause::NotUnderstood),
+            (format!("{}Content-Length: 0\r\n\r\n", "HTTP/1.1 002 OK\r\n"), HttpCause::NotUnderstood),
             ("HTTP/1.1 200 OK\r\n".into(), HttpCause::Cut),
             (format!("{head}Content-Length: 3\r\n\r\n{{}}"), HttpCause::Cut),
             (format!("{chunked}3\r\n{{}}"), HttpCause::Cut),

@@ -9,7 +9,7 @@ pub mod answer;
 mod arguments;
 mod consent;
 mod exchange;
-mod hidden;
+pub mod hidden;
 pub mod http;
 mod login;
 pub mod redirect;

@@ -47,6 +47,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These octets, then the second ones again and again until the client has gone.
     Endless(Vec<u8>, Vec<u8>),
+    /// One octet of these after the other, five each second.
+    Slow(Vec<u8>),
     /// Nothing until the client has gone.
     Silence,
 }
@@ -200,6 +202,10 @@ fn serve(stream: TcpStream, tls: &Tls, state: &Mutex<State>) {
             }
             written
         }
+        Reply::Slow(octets) => octets.chunks(1).try_for_each(|octet| {
+            thread::sleep(Duration::from_millis(200));
+            stream.write_all(octet).and_then(|()| stream.flush())
+        }),
         Reply::Silence => stream.read(&mut [0; 1]).map(|_| ()),
     };
     stream.conn.send_close_notify();

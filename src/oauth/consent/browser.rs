@@ -66,7 +66,10 @@ impl Consent {
     pub(super) fn brought(&mut self, brought: Brought, until: u64) -> Stage {
         match brought {
             Brought::Nothing => Stage::Hear(Some(until)),
-            Brought::Refused(words) => no(&[&ConsentCause::Denied.to_string(), ": ", &words].concat()),
+            Brought::Refused(words) => {
+                let words = String::from_utf8_lossy(&self.hidden.hide(words.as_bytes())).into_owned();
+                no(&[&ConsentCause::Denied.to_string(), ": ", &words].concat())
+            }
             Brought::Code(code) => {
                 let Some(Challenge { verifier, .. }) = self.challenge.take() else {
                     unreachable!("it was made before")

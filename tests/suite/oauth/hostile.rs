@@ -1,6 +1,6 @@
 //! A provider that is not one: whatever it says, there is an end to it, nothing of it is followed, and it is told in one line.
 
-use crate::support::provider::{HOST, Provider, Reply, USER, account, put, token};
+use crate::support::provider::{HOST, Provider, Reply, account, put, token};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -81,16 +81,25 @@ fn the_longest_token() {
 }
 
 /// One that says nothing costs 20 seconds, and one that speaks slowly no more.
-#[test]
-fn silence() {
+fn no_end_in_time(reply: impl Fn() -> Reply + Send + 'static) {
     let provider = Provider::start(false);
     let home = provider.home();
     put(&home, 4000, -1, Some("refresh-token-number-0"));
-    provider.hook(|_| Reply::Silence);
+    provider.hook(move |_| reply());
     let start = Instant::now();
     let (status, text) = token(&home);
     assert!(status == Some(75) && text.contains("nothing was said in time"), "{text}");
     assert!((Duration::from_secs(20)..Duration::from_secs(40)).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[test]
+fn silence() {
+    no_end_in_time(|| Reply::Silence);
+}
+
+#[test]
+fn octet_by_octet() {
+    no_end_in_time(|| Reply::Slow([OK, b"Content-Length: 60000\r\n\r\n", &[b' '; 60_000]].concat()));
 }
 
 #[test]
@@ -118,5 +127,4 @@ fn tls() {
         assert!(!text.contains("the relay"), "{text}");
         assert!(provider.requests().is_empty(), "{change}");
     }
-    let _ = USER;
 }
