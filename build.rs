@@ -9,7 +9,8 @@ fn main() {
     // Rust's standard library takes its unwinder, which only a backtrace needs, from libgcc_s. Linking it statically leaves one shared
     // library less that can be missing one day: then the program does not start, and qmail-rspawn bounces the queue.
     println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
-    let programs = ["qmail-remote", "qmail-remote-check"]; // the main of each is in c-glue/NAME.c
+    let programs = ["qmail-remote", "qmail-remote-check", "qmail-remote-oauth"]; // the main of each is in c-glue/NAME.c
+    let of_oauth = ["tokens.c", "browser.c"];
     let mut shared = vec![
         "loop.c",
         "report.c",
@@ -32,12 +33,14 @@ fn main() {
     }
     let mut c = cc::Build::new();
     c.files(programs.map(|name| Path::new("c-glue").join(name).with_extension("c")));
-    c.files(shared.iter().map(|name| Path::new("c-glue").join(name)));
+    c.files(of_oauth.iter().chain(&shared).map(|name| Path::new("c-glue").join(name)));
     c.flag("@c-glue/flags"); // script/check and a test use the same flags
     let objects = c.compile_intermediates(); // in the order in which the files were added
-    let (mains, shared) = objects.split_at(programs.len());
+    let (mains, objects) = objects.split_at(programs.len());
+    let (of_oauth, shared) = objects.split_at(of_oauth.len());
     for (program, main) in programs.iter().zip(mains) {
-        for object in shared.iter().chain([main]) {
+        let own = if *program == "qmail-remote-oauth" { of_oauth } else { &[] };
+        for object in shared.iter().chain(own).chain([main]) {
             println!("cargo:rustc-link-arg-bin={program}={}", object.display());
         }
     }

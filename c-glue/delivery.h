@@ -1,5 +1,5 @@
 /* The delivery machine, for c-glue alone.
-   Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs and check.rs: do not edit. */
+   Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs, check.rs and oauth.rs: do not edit. */
 
 #ifndef QMAIL_AUTH_DELIVERY_H
 #define QMAIL_AUTH_DELIVERY_H
@@ -35,8 +35,26 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_CLOSE,
   /* Write `octets` to the report pipe, whole, and exit 0. After a check there are none. */
   QMAIL_AUTH_WHAT_DONE,
-  /* Write `octets` to descriptor 1, whole. Only a check wants this. */
-  QMAIL_AUTH_WHAT_PRINT
+  /* Write `octets` to descriptor 1, whole. No delivery wants this. */
+  QMAIL_AUTH_WHAT_PRINT,
+  /* Lock the file `name`, and wait for it. */
+  QMAIL_AUTH_WHAT_LOCK,
+  /* The same if nobody else has locked it. */
+  QMAIL_AUTH_WHAT_LOCK_AT_ONCE,
+  /* Release it. */
+  QMAIL_AUTH_WHAT_UNLOCK,
+  /* Make room in `name` with `.new` behind it. */
+  QMAIL_AUTH_WHAT_PREPARE,
+  /* Write `octets` there, and rename it to `name`. */
+  QMAIL_AUTH_WHAT_REPLACE,
+  /* Listen at a port of 127.0.0.1. */
+  QMAIL_AUTH_WHAT_LISTEN,
+  /* Read from descriptor 0, and what browsers send there, until `deadline`. */
+  QMAIL_AUTH_WHAT_HEAR,
+  /* Send `octets` to the browser that was heard last, and close. */
+  QMAIL_AUTH_WHAT_ANSWER,
+  /* Do nothing until `deadline`. */
+  QMAIL_AUTH_WHAT_WAIT
 };
 
 /* Why a lookup came to nothing. */
@@ -50,9 +68,13 @@ enum qmail_auth_missing {
 /* A check that has not begun. Made by qmail_auth_check_new, freed by qmail_auth_check_start. */
 struct qmail_auth_check;
 
-/* One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
-   nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it. */
+/* One delivery, or what qmail-remote-oauth does. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other
+   function takes it and does nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed
+   call left it. */
 struct qmail_auth_delivery;
+
+/* What qmail-remote-oauth will do. Made by qmail_auth_oauth_new, freed by qmail_auth_oauth_start. */
+struct qmail_auth_oauth;
 
 /* An IP address. */
 struct qmail_auth_address {
@@ -218,6 +240,52 @@ struct qmail_auth_delivery *qmail_auth_check_start(struct qmail_auth_check *chec
 
 /* The exit status of a check that is done: 0 when the mail would go out, else 1. */
 int qmail_auth_check_status(const struct qmail_auth_delivery *check);
+
+/* Prepares it with main's arguments; the others as for qmail_auth_check_new. NULL where nothing is to be run: then `status`, which is
+   not NULL, is set to the exit status, and what there is to say is written. */
+struct qmail_auth_oauth *qmail_auth_oauth_new(int argc,
+                                              const char *const *argv,
+                                              const char *qmailhome,
+                                              const char *cwd,
+                                              const char *execfn,
+                                              uint32_t uid,
+                                              int *status);
+
+/* Whether the process must become another user before it starts. If so, sets `uid` and `gid`, which are not NULL. */
+int qmail_auth_oauth_user(const struct qmail_auth_oauth *oauth, uint32_t *uid, uint32_t *gid);
+
+/* Begins, and frees `oauth`. `unix_time` is in seconds. NULL if `error` is not 0: it is errno of a process that could not become the
+   user. Then `status`, which is not NULL, is set to the exit status, and the reason is written. Also NULL for NULL. */
+struct qmail_auth_delivery *qmail_auth_oauth_start(struct qmail_auth_oauth *oauth,
+                                                   int error,
+                                                   uint64_t unix_time,
+                                                   int *status);
+
+/* The exit status, when it is done. */
+int qmail_auth_oauth_status(const struct qmail_auth_delivery *oauth);
+
+/* The lock is held, or where `error` is not 0 it cannot be had: EWOULDBLOCK where others have it. `unix_time` is in seconds. */
+void qmail_auth_oauth_locked(struct qmail_auth_delivery *oauth,
+                             int error,
+                             uint64_t unix_time);
+
+/* The file is prepared or replaced, or the lock released; or where `error` is not 0 it is not. */
+void qmail_auth_oauth_stored(struct qmail_auth_delivery *oauth, int error);
+
+/* Browsers can connect to this port, or where `error` is not 0 they cannot. */
+void qmail_auth_oauth_listening(struct qmail_auth_delivery *oauth, int error, uint16_t port);
+
+/* The octets of descriptor 0; its end for `len` 0. */
+void qmail_auth_oauth_line(struct qmail_auth_delivery *oauth, const char *line, size_t len);
+
+/* What the browser with this number, 0 to 3, has said. A browser that has connected has said nothing. */
+void qmail_auth_oauth_browser(struct qmail_auth_delivery *oauth, size_t number, const char *said, size_t len);
+
+/* The answer to the browser is sent, as far as that could be done. */
+void qmail_auth_oauth_answered(struct qmail_auth_delivery *oauth);
+
+/* The deadline passed; `now` is in milliseconds of the monotonic clock. */
+void qmail_auth_oauth_timed_out(struct qmail_auth_delivery *oauth, uint64_t now);
 
 #ifdef __cplusplus
 }  /* extern "C" */

@@ -75,8 +75,38 @@ int write_whole(const char *octets, size_t len);
    signal, which defers the mail. */
 void write_report(const char *octets, size_t len);
 
+/* Does what only one program wants. */
+typedef void other_wants(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+
 /* Runs a delivery to its end. Writes its report, or the output of a check, to descriptor 1. Aborts when a report cannot be written
-   whole. Returns 0, or -1 when the output of a check cannot be written. */
-int run(struct qmail_auth_delivery *delivery);
+   whole. Returns 0, or -1 when the output of a check cannot be written. `others` may be NULL: then there are none. */
+int run(struct qmail_auth_delivery *delivery, other_wants *others);
+
+/* From now on lookups share 20 seconds, and not a minute. */
+void lookups_within_20_seconds(void);
+
+/* Locks the file `want->name`, with patience or at once, and tells. */
+void tokens_lock(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
+
+/* Releases the lock, and tells. */
+void tokens_unlock(struct qmail_auth_delivery *oauth);
+
+/* Makes room beside the file `want->name`, and tells. */
+void tokens_prepare(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
+
+/* Replaces the file `want->name`, and tells. */
+void tokens_replace(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
+
+/* Listens at a port of 127.0.0.1 for browsers, and tells. */
+void browser_listen(struct qmail_auth_delivery *oauth);
+
+/* Tells what a browser or the person at descriptor 0 says. */
+void browser_hear(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
+
+/* Answers the browser that was heard last, and tells. */
+void browser_answer(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
+
+/* Waits, and tells. */
+void wait_until(struct qmail_auth_delivery *oauth, uint64_t deadline);
 
 #endif

@@ -136,7 +136,7 @@ static void hang_up(struct qmail_auth_delivery *delivery, int s, const struct qm
     qmail_auth_delivery_disconnected(delivery, now());
 }
 
-int run(struct qmail_auth_delivery *delivery)
+int run(struct qmail_auth_delivery *delivery, other_wants *others)
 {
     struct qmail_auth_want want;
     int s = -1;
@@ -162,6 +162,10 @@ int run(struct qmail_auth_delivery *delivery)
                 return -1;
             break;
         case QMAIL_AUTH_WHAT_DONE: write_report(want.octets, want.len); return 0;
+        default:
+            if (others == NULL)
+                abort();
+            others(delivery, &want);
         }
     }
 }

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     delivery = start(check);
     if (delivery == NULL)
         return 1;
-    status = run(delivery) == 0 ? qmail_auth_check_status(delivery) : 1;
+    status = run(delivery, NULL) == 0 ? qmail_auth_check_status(delivery) : 1;
     qmail_auth_delivery_free(delivery);
     return status;
 }

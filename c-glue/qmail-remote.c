@@ -49,7 +49,7 @@ int main(int argc, char **argv)
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
                                        getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid(),
                                        (uint32_t)getauxval(AT_EUID), unix_time());
-    (void)run(delivery); /* only a check can fail here */
+    (void)run(delivery, NULL); /* only a check can fail here */
     qmail_auth_delivery_free(delivery);
     return 0;
 }

@@ -4,6 +4,7 @@
 //! Where stock qmail-remote has a text for it, it is stock's, since programs that analyse logs know that.
 
 pub mod login;
+pub mod oauth;
 pub mod tls;
 
 use login::{Meaning, TlsDemand};
@@ -255,6 +256,12 @@ texts! {
         NoPath => "no path of a PEM file in the first line",
         UnknownWord { words: String } => "not one of {words}",
         NoMechanism { names: String } => "none of {names} in the first line",
+
+        // control/relays/HOST/oauth.
+        NeededForToken => "missing, and without it no token can be had; qmail-remote-oauth consent writes it",
+        NoVisibleWord => "the first line is empty, or has other than visible ASCII",
+        NoUrl => "no URL such as https://HOST/PATH in the first line",
+        UrlInClear => "a URL of http, by which secrets would go out in clear: only https is allowed, or http to a loopback address",
     }
 }
 

@@ -11,6 +11,7 @@ pub mod delivery;
 pub(crate) mod denied;
 pub mod event;
 pub mod ffi;
+pub mod oauth;
 pub mod policy;
 pub mod report;
 pub mod resolve;

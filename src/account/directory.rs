@@ -3,6 +3,7 @@
 
 use super::memory::MOST;
 use crate::control::files::{FileState, state};
+use qmail_auth::secret::Secret;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::Read;
@@ -59,6 +60,22 @@ pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
     let mut content = [0; MOST + 1];
     let length = File::open(path).ok()?.read(&mut content).ok()?;
     Some((content[..length].to_vec(), state(&file)))
+}
+
+/// What is in this file of a user's directory. None: it is absent, does not count, or has more than `most` octets.
+pub fn content(path: &Path, uid: u32, most: usize) -> Option<Secret> {
+    fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let mut content = vec![0; most + 1];
+    let mut file = File::open(path).ok()?;
+    let mut length = 0;
+    while length <= most {
+        match file.read(&mut content[length..]).ok()? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    let content = Secret::from(content);
+    (length <= most).then(|| Secret::from(&content[..length]))
 }
 
 /// Whether the file still has this state.

@@ -1,6 +1,7 @@
 //! What this program remembers of a login, in `HOME/accounts/HOST/USER`: so that a wrong password is not tried for each mail.
 //!
-//! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void. An
+//! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void, `token` is the
+//! access token of OAuth. An
 //! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
 //!
 //! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
@@ -10,6 +11,7 @@
 pub mod directory;
 pub mod memory;
 pub mod stamp;
+pub mod token;
 
 use crate::cause::{Cause, EarlierLogin, User};
 use crate::control::files::{Control, FileState};

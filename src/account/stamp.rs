@@ -26,6 +26,12 @@ pub fn of(control: &Control, security: &Security) -> u64 {
     security.files().fold(stamp, |stamp, file| with(stamp, of_file(&file.path)))
 }
 
+/// The stamp of files with these names in a directory, and of the file behind them, if there is one.
+pub fn of_files(directory: &Path, names: &[&str], one_more: Option<&Path>) -> u64 {
+    let stamp = names.iter().fold(0, |stamp, name| with(stamp, of_file(&directory.join(name))));
+    one_more.into_iter().fold(stamp, |stamp, path| with(stamp, of_file(path)))
+}
+
 /// The stamp with one more file. Each step can be undone, so a change of one number is never lost in the end.
 fn with(stamp: u64, file: Option<FileState>) -> u64 {
     let add = |stamp: u64, number: &u64| (stamp.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -8,11 +8,11 @@ mod accounts;
 mod arguments;
 pub mod config;
 pub mod convert;
-mod file_readers;
+pub(crate) mod file_readers;
 mod lines;
 mod program;
 mod steps;
-mod user;
+pub(crate) mod user;
 
 use crate::control::home::{self, Surroundings};
 use crate::delivery::Delivery;

@@ -5,6 +5,7 @@ pub mod home;
 pub mod relays;
 pub mod routes;
 pub mod senders;
+pub mod tokens;
 
 use crate::cause::ControlCause;
 use crate::policy::Security;

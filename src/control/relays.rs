@@ -59,7 +59,7 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
 }
 
 /// The PEM file whose path is the first line of a control file.
-fn pem_file(control: &Control, name: &str) -> Result<Option<PemFile>, ControlError> {
+pub(super) fn pem_file(control: &Control, name: &str) -> Result<Option<PemFile>, ControlError> {
     let Some(line) = control.first_line(name)? else { return Ok(None) };
     let source = format!("control/{name}");
     if line.is_empty() || line.iter().any(u8::is_ascii_control) {
@@ -89,7 +89,7 @@ fn normal(host: &str) -> String {
 }
 
 /// Whether a name may become part of a path: an IP address, or labels of letters, digits and hyphens, none of them empty.
-fn is_legal(name: &str) -> bool {
+pub(super) fn is_legal(name: &str) -> bool {
     let label = |label: &str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
     name.parse::<IpAddr>().is_ok() || name.split('.').all(label)
 }

@@ -1,6 +1,6 @@
 //! c-glue/delivery.h: how qmail-remote-check starts and ends a delivery.
 
-use super::delivery::{arguments, paths, qmail_auth_delivery};
+use super::delivery::{Job, arguments, paths, qmail_auth_delivery};
 use crate::check::{self, Check};
 use crate::control::home::Surroundings;
 use std::ffi::{OsStr, c_char, c_int};
@@ -68,11 +68,12 @@ pub extern "C" fn qmail_auth_check_start(
         check.cannot_change_user(&io::Error::from_raw_os_error(error));
         return None;
     }
-    Some(qmail_auth_delivery::boxed(check.start()))
+    Some(qmail_auth_delivery::boxed(Job::Delivery(check.start())))
 }
 
 /// The exit status of a check that is done: 0 when the mail would go out, else 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_check_status(check: Option<&qmail_auth_delivery>) -> c_int {
-    c_int::from(!check.is_some_and(|check| check.delivery.log().is_good()))
+    let is_good = check.is_some_and(|check| matches!(&check.job, Job::Delivery(check) if check.log().is_good()));
+    c_int::from(!is_good)
 }

@@ -4,6 +4,7 @@ use super::address::{from_address, qmail_auth_address};
 use super::text;
 use crate::control::home::Surroundings;
 use crate::delivery::Delivery;
+use crate::oauth::want::Machine;
 use crate::want::{Address, Want};
 use qmail_auth::secret::{KEEP, keep_secrets};
 use std::ffi::{CString, OsStr, c_char, c_int};
@@ -11,11 +12,12 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// One delivery. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other function takes it and does
-/// nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed call left it.
+/// One delivery, or what qmail-remote-oauth does. Made by qmail_auth_delivery_new, freed by qmail_auth_delivery_free. Every other
+/// function takes it and does nothing for NULL, but for qmail_auth_delivery_want. Where an errno is asked for it is errno as the failed
+/// call left it.
 #[allow(non_camel_case_types)] // the C name
 pub struct qmail_auth_delivery {
-    pub(super) delivery: Delivery,
+    pub(super) job: Job,
     /// The name last wanted, as a C string.
     name: CString,
     /// What was last to be printed.
@@ -24,10 +26,25 @@ pub struct qmail_auth_delivery {
     pub(super) memory: String,
 }
 
+/// What c-glue runs.
+pub(super) enum Job {
+    Delivery(Delivery),
+    /// Behind a pointer, so that qmail-remote is linked without it.
+    Machine(Box<dyn Machine>),
+}
+
 impl qmail_auth_delivery {
     /// For C, which frees it.
-    pub(super) fn boxed(delivery: Delivery) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new(), memory: String::new() })
+    pub(super) fn boxed(job: Job) -> Box<qmail_auth_delivery> {
+        Box::new(qmail_auth_delivery { job, name: CString::default(), printed: Vec::new(), memory: String::new() })
+    }
+
+    /// The delivery, if it is one.
+    pub(super) fn mail(&mut self) -> Option<&mut Delivery> {
+        match &mut self.job {
+            Job::Delivery(delivery) => Some(delivery),
+            Job::Machine(_) => None,
+        }
     }
 }
 
@@ -62,8 +79,27 @@ pub enum qmail_auth_what {
     Close,
     /// Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
     Done,
-    /// Write `octets` to descriptor 1, whole. Only a check wants this.
+    /// Write `octets` to descriptor 1, whole. No delivery wants this.
     Print,
+    // qmail-remote-oauth alone wants these.
+    /// Lock the file `name`, and wait for it.
+    Lock,
+    /// The same if nobody else has locked it.
+    LockAtOnce,
+    /// Release it.
+    Unlock,
+    /// Make room in `name` with `.new` behind it.
+    Prepare,
+    /// Write `octets` there, and rename it to `name`.
+    Replace,
+    /// Listen at a port of 127.0.0.1.
+    Listen,
+    /// Read from descriptor 0, and what browsers send there, until `deadline`.
+    Hear,
+    /// Send `octets` to the browser that was heard last, and close.
+    Answer,
+    /// Do nothing until `deadline`.
+    Wait,
 }
 
 /// What is wanted. Pointers are good until the next call with the same delivery.
@@ -114,7 +150,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_new(
     let (arguments, [qmailhome, cwd, execfn]) =
         unsafe { (self::arguments(argc, argv), paths([qmailhome, cwd, execfn])) };
     let surroundings = Surroundings { qmailhome, cwd, execfn, pid, uid, unix: unix_time };
-    qmail_auth_delivery::boxed(Delivery::new(&arguments, &surroundings))
+    qmail_auth_delivery::boxed(Job::Delivery(Delivery::new(&arguments, &surroundings)))
 }
 
 /// The arguments of main without the program's name.
@@ -146,27 +182,52 @@ pub extern "C" fn qmail_auth_delivery_want(
     now: u64,
     want: Option<&mut MaybeUninit<qmail_auth_want>>,
 ) {
-    let qmail_auth_delivery { delivery, name, printed, .. } = delivery.expect("a delivery");
-    let mut wanted = qmail_auth_want {
-        what: qmail_auth_what::Done,
-        port: 0,
-        locks: 0,
-        address: qmail_auth_address::default(),
-        source: qmail_auth_address::default(),
-        name: c"".as_ptr(),
-        octets: c"".as_ptr(),
-        len: 0,
-        deadline: 0,
-    };
-    *printed = delivery.log().output(now);
-    let is_check = delivery.log().is_on();
-    let mut c_name = |octets: &[u8]| {
-        if name.as_bytes() != octets {
-            *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+    let qmail_auth_delivery { job, name, printed, .. } = delivery.expect("a delivery");
+    let wanted = match job {
+        Job::Machine(machine) => super::oauth::wanted(machine.want(now), name),
+        Job::Delivery(delivery) => {
+            *printed = delivery.log().output(now);
+            let is_check = delivery.log().is_on();
+            match delivery.want(now) {
+                _ if !printed.is_empty() => qmail_auth_want::of(qmail_auth_what::Print, printed, name),
+                Want::Done(_) if is_check => qmail_auth_want::of(qmail_auth_what::Done, b"", name), // it has printed all
+                other => of_delivery(other, name),
+            }
         }
     };
-    let (what, octets): (_, &[u8]) = match delivery.want(now) {
-        _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
+    if let Some(want) = want {
+        want.write(wanted);
+    }
+}
+
+impl qmail_auth_want {
+    pub(super) fn of(what: qmail_auth_what, octets: &[u8], name: &CString) -> qmail_auth_want {
+        qmail_auth_want {
+            what,
+            port: 0,
+            locks: 0,
+            address: qmail_auth_address::default(),
+            source: qmail_auth_address::default(),
+            name: name.as_ptr(),
+            octets: octets.as_ptr().cast(),
+            len: octets.len(),
+            deadline: 0,
+        }
+    }
+}
+
+/// Keeps a name as a C string.
+pub(super) fn keep(name: &mut CString, octets: &[u8]) {
+    if name.as_bytes() != octets {
+        *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
+    }
+}
+
+/// What a delivery wants, in C.
+pub(super) fn of_delivery(want: Want, name: &mut CString) -> qmail_auth_want {
+    let mut wanted = qmail_auth_want::of(qmail_auth_what::Done, b"", name);
+    let mut c_name = |octets: &[u8]| keep(name, octets);
+    let (what, octets): (_, &[u8]) = match want {
         Want::Mx(host) => {
             c_name(host.as_bytes());
             (qmail_auth_what::Mx, b"")
@@ -205,13 +266,10 @@ pub extern "C" fn qmail_auth_delivery_want(
         }
         Want::Random => (qmail_auth_what::Random, b""),
         Want::Close(octets) => (qmail_auth_what::Close, octets),
-        Want::Done(_) if is_check => (qmail_auth_what::Done, b""), // it has printed what there is to say
         Want::Done(octets) => (qmail_auth_what::Done, octets),
     };
     (wanted.what, wanted.octets, wanted.len, wanted.name) = (what, octets.as_ptr().cast(), octets.len(), name.as_ptr());
-    if let Some(want) = want {
-        want.write(wanted);
-    }
+    wanted
 }
 
 /// Frees a delivery, and clears its secrets. Does nothing for NULL.

@@ -1,7 +1,7 @@
 //! c-glue/delivery.h: what happened, function by function: each is one event of [`Happened`]. And what C asks about an answer.
 
 use super::address::{qmail_auth_address, to_address};
-use super::delivery::qmail_auth_delivery;
+use super::delivery::{Job, qmail_auth_delivery};
 use super::{octets, text};
 use crate::resolve::mx;
 use crate::resolve::tcpto::Change;
@@ -35,8 +35,10 @@ pub struct qmail_auth_change {
 }
 
 fn happened(delivery: Option<&mut qmail_auth_delivery>, event: Happened) {
-    if let Some(delivery) = delivery {
-        delivery.delivery.happened(event);
+    match delivery.map(|delivery| &mut delivery.job) {
+        Some(Job::Delivery(delivery)) => delivery.happened(event),
+        Some(Job::Machine(machine)) => super::oauth::happened_on_the_network(&mut **machine, event),
+        None => {}
     }
 }
 
@@ -133,7 +135,7 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
 ) {
     // SAFETY: the contract of this function.
     let file = unsafe { self::octets(octets, len) }.unwrap_or_default();
-    let wanted = delivery.and_then(|delivery| delivery.delivery.tcpto(file, unix_time));
+    let wanted = delivery.and_then(|delivery| delivery.mail()?.tcpto(file, unix_time));
     if let Some(change) = change {
         change.write(wanted.map_or_else(Default::default, |Change { offset, record }| qmail_auth_change {
             len: record.len(),
@@ -163,7 +165,7 @@ pub extern "C" fn qmail_auth_delivery_release(
     len: Option<&mut MaybeUninit<usize>>,
 ) -> *const c_char {
     let memory = delivery.map_or("", |delivery| {
-        delivery.memory = delivery.delivery.release(unix_time).unwrap_or_default();
+        delivery.memory = delivery.mail().and_then(|mail| mail.release(unix_time)).unwrap_or_default();
         &delivery.memory
     });
     len.expect("a place for the length").write(memory.len());

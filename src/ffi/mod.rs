@@ -8,5 +8,6 @@ pub mod address;
 pub mod check;
 pub mod delivery;
 pub mod happened;
+pub mod oauth;
 
 use qmail_auth::ffi::{octets, text};

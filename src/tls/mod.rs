@@ -12,6 +12,7 @@ mod library;
 mod oid;
 mod pem;
 pub mod pem_check;
+pub mod primitives;
 mod session;
 pub mod session_view;
 mod trust;

@@ -12,6 +12,7 @@ mod control;
 mod delivery;
 mod documents;
 mod library;
+mod oauth;
 mod one_of_each;
 mod resolve;
 mod tls;

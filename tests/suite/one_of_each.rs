@@ -1,9 +1,10 @@
-//! One delivery of each kind, and one check: what is looked at closely where each run is slow (script/sanitize).
+//! One delivery of each kind, one check, and one token: what is looked at closely where each run is slow (script/sanitize).
 
 use crate::support::certificate::Authority;
 use crate::support::login::MESSAGE;
 use crate::support::names::Names;
 use crate::support::namespace::{WITH_A_NAME_SERVER, inside_with};
+use crate::support::provider::{self, Provider};
 use crate::support::server::{Log, Rules, Server, Tls};
 use crate::support::{Home, check, program, run};
 use std::fs;
@@ -63,6 +64,11 @@ fn over_tls() {
     assert_eq!(deliver(("127.0.0.1", 465), implicit, LOGIN, &ca.pem, "rrK").messages.len(), 1);
     assert!(!deliver(HERE, rules(), LOGIN, &Authority::new("Other CA").pem, "Z").saw("AUTH"));
     check(rules(), &ca.pem);
+    let provider = Provider::start(true);
+    let home = provider.home();
+    provider::put(&home, 4000, -1, Some("refresh-token-number-0"));
+    let (status, text) = provider::token(&home);
+    assert!(status == Some(0) && text.starts_with("access-token-number-"), "{text}");
 }
 
 /// qmail-remote-check finds this relay good.

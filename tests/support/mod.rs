@@ -20,6 +20,7 @@ pub mod names;
 #[macro_use]
 pub mod namespace;
 pub mod postfix;
+pub mod provider;
 pub mod receivers;
 pub mod relay;
 pub mod reports;

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const PROGRAMS: [&str; 2] = ["usr/libexec/qmail-remote-auth/qmail-remote", "usr/bin/qmail-remote-check"];
+const PROGRAMS: [&str; 3] =
+    ["usr/libexec/qmail-remote-auth/qmail-remote", "usr/bin/qmail-remote-check", "usr/bin/qmail-remote-oauth"];
 
-/// The package, unpacked, and its two programs in one directory, with the CAs of Debian.
+/// The package, unpacked, and its programs in one directory, with the CAs of Debian.
 fn shipped() -> &'static Path {
     static SHIPPED: OnceLock<PathBuf> = OnceLock::new();
     SHIPPED.get_or_init(|| {
@@ -55,7 +56,7 @@ fn readelf(option: &str, program: &Path) -> String {
 
 #[test]
 fn static_and_hardened() {
-    for name in ["qmail-remote", "qmail-remote-check"] {
+    for name in ["qmail-remote", "qmail-remote-check", "qmail-remote-oauth"] {
         let program = shipped().join(name);
         let segments = readelf("--segments", &program);
         assert!(segments.contains("Elf file type is DYN") && !segments.contains("INTERP"), "{name}: {segments}");
@@ -94,7 +95,7 @@ fn flags_of_c() {
             protected.insert(file.file_name().unwrap().to_owned());
         }
     }
-    for file in ["connect.c", "core.c", "loop.c", "resolve.c", "tcpto.c"] {
+    for file in ["browser.c", "connect.c", "core.c", "loop.c", "resolve.c", "tcpto.c"] {
         assert!(protected.contains(file.as_ref() as &OsStr), "{file} has something on the stack, and no guard");
     }
 }

@@ -75,10 +75,10 @@ fn groff_has_nothing_to_say() {
     }
 }
 
-/// A name of a control file is a string of small letters in src/control, alone or behind the directory of a relay.
+/// A name of a control file is a string of small letters in src/control, alone or behind the directory of a relay. The others are values.
 #[test]
 fn every_control_file_has_its_place() {
-    let page = read("debian/qmail-remote-auth.8");
+    let page = read("debian/qmail-remote-auth.8") + &read("debian/qmail-remote-oauth.8");
     let items: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix(".It Pa control/")).collect();
     let mut names = BTreeSet::new();
     let sources = sources(&source("src/control"), &[]).concat();
@@ -87,11 +87,12 @@ fn every_control_file_has_its_place() {
         let bare = strings.map(|string| string.strip_prefix("{directory}/").unwrap_or(string));
         names.extend(bare.filter(|name| !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase())));
     }
-    for directory in ["control", "relays"] {
-        assert!(names.remove(directory), "src/control has other strings than this test thinks: {names:?}");
+    for other in ["control", "relays", "oauth", "app", "http", "https", "localhost"] {
+        assert!(names.remove(other), "src/control has other strings than this test thinks: {names:?}");
     }
     for name in names {
-        let has = items.contains(name) || items.contains(&format!("relays/HOST/{name}")[..]);
+        let of_relay = ["relays/HOST", "relays/HOST/oauth"].map(|directory| format!("{directory}/{name}"));
+        let has = items.contains(name) || of_relay.iter().any(|name| items.contains(&name[..]));
         assert!(has, "control file {name} has no item in qmail-remote-auth.8");
     }
 }

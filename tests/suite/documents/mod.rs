@@ -1,5 +1,6 @@
 //! The manual pages and README say what the program does.
 
 mod manual;
+mod oauth;
 mod readme;
 mod transcripts;

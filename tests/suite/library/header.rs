@@ -121,13 +121,13 @@ fn the_header_of_c_glue() {
     let mut private = config("cbindgen.toml");
     private.header = Some(
         "/* The delivery machine, for c-glue alone.\n   \
-         Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs and check.rs: do not edit. */"
+         Made by cbindgen from src/ffi/address.rs, delivery.rs, happened.rs, check.rs and oauth.rs: do not edit. */"
             .to_owned(),
     );
     private.include_guard = Some("QMAIL_AUTH_DELIVERY_H".to_owned());
     check(
         "c-glue/delivery.h",
-        &["src/ffi/address.rs", "src/ffi/delivery.rs", "src/ffi/happened.rs", "src/ffi/check.rs"],
+        &["src/ffi/address.rs", "src/ffi/delivery.rs", "src/ffi/happened.rs", "src/ffi/check.rs", "src/ffi/oauth.rs"],
         private,
     );
 }

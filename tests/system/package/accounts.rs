@@ -38,6 +38,9 @@ fn made_for_the_owner_of_tcpto() {
     debian.run("dpkg", &["--remove", "qmail-remote-auth"]);
     assert!(accounts.join("smtp.example.jp/myuser").is_dir());
     let (_, words) = debian.attempt("dpkg", &["--purge", "qmail-remote-auth"]);
-    assert!(words.contains("removing /var/qmail/accounts, which has what was remembered of logins."), "{words}");
+    assert!(
+        words.contains("removing /var/qmail/accounts, which has what was remembered of logins, and their tokens."),
+        "{words}"
+    );
     assert!(!accounts.exists() && tcpto.exists());
 }

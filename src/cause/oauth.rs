@@ -1,0 +1,82 @@
+//! The texts of qmail-remote-oauth: why there is no token, and what to do about it. Deliveries show its first line in their reports.
+
+use qmail_auth::texts;
+
+texts! {
+    /// Why there is no token.
+    #[derive(Debug)]
+    pub enum TokenCause {
+        // Nothing was asked.
+        NoHome => "no home of qmail: neither /var/qmail nor /var/lib/qmail has a directory control; QMAILHOME can name another",
+        NoRelay { host: String } => "{host} cannot be the name of a relay",
+        NoOauth { directory: String } => "{directory}/oauth is missing: run qmail-remote-oauth consent",
+        ByCommand { directory: String } => "{directory}/oauth/command is there, so tokens come from that program",
+        NoAccounts { path: String } =>
+            "{path} is missing, or not a directory of this user's that nobody else can write to: run qmail-remote-oauth consent",
+        NoConsent { host: String, user: String } =>
+            "no token for {user} yet: run qmail-remote-oauth consent {host} {user}",
+        Locked => "another process asks for the token, and that takes too long: it is tried again",
+        File { file: String, why: String } => "{file}: {why}",
+        Control { why: String } => "{why}",
+
+        // The provider was asked.
+        Later { endpoint: String, why: String } => "no token now: {endpoint}: {why}: it is tried again",
+        ConsentAnew { endpoint: String, why: String, host: String, user: String } =>
+            "the token cannot be renewed: {endpoint}: {why}; consent anew: qmail-remote-oauth consent {host} {user}",
+        SetUp { endpoint: String, why: String, see: String } => "no token: {endpoint}: {why}; see {see}",
+        SaidBefore { why: String, at: String, until: String } => "{why} (since {at} UTC; asked again from {until} UTC on)",
+    }
+}
+
+texts! {
+    /// How asking a provider failed.
+    #[derive(Debug)]
+    pub enum ProviderCause {
+        NoAddress { why: String } => "no address: {why}",
+        NoConnection { failures: String } => "no connection: {failures}",
+        Tls { why: String } => "TLS failed: {why}",
+        Silent => "nothing was said in time",
+        Http { why: HttpCause } => "{why}",
+        Refused { code: u16, words: String } => "HTTP {code}{words}",
+        Redirect { code: u16 } => "HTTP {code}, a redirect, which is not followed: the URL must be that of the endpoint itself",
+        NoJson { code: u16 } => "HTTP {code}, and its reply is no JSON object",
+        NoBearerToken => "its reply has no bearer token",
+        BadToken => "its reply has a token that is too long, or has other than visible ASCII",
+        NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope?",
+        NoCode => "its reply has no code for the user, or no address to enter it at",
+    }
+}
+
+texts! {
+    /// What is wrong with an HTTP reply.
+    #[derive(Debug)]
+    pub enum HttpCause {
+        Closed => "the connection was closed without a reply",
+        Cut => "the connection was closed within the reply",
+        NotUnderstood => "what came is no HTTP reply",
+        TooLong => "the reply is too long, or has no end",
+        Compressed => "the reply is compressed, although that was not asked for",
+    }
+}
+
+texts! {
+    /// Why a consent has come to nothing.
+    #[derive(Debug)]
+    pub enum ConsentCause {
+        Root => "files in control are missing: run this as root, which writes them",
+        Missing { what: String } => "{what} is not known: give it with the command, or write it into that file",
+        Other { file: String } => "{file} has another value than the command; change it there, or leave the option out",
+        Password { file: String } => "{file} is there, and a relay has a password or tokens, not both: move it away first",
+        NoWay => "neither the device nor the authorize endpoint is known, so nobody can consent",
+        Denied => "the consent was refused",
+        Expired => "nobody has consented in time; run this again",
+        NoListener { why: String } => "no port for the browser's answer: {why}",
+        OtherUser { file: String, user: String } =>
+            "{file} has {user}, so mail logs in as that user unless control/authsenders has the other one",
+    }
+}
+
+/// All texts, each with its `{fields}`.
+pub fn texts() -> Vec<&'static str> {
+    [TokenCause::TEXTS, ProviderCause::TEXTS, HttpCause::TEXTS, ConsentCause::TEXTS].concat()
+}

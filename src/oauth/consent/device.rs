@@ -1,0 +1,71 @@
+//! A consent by a code that is entered at any browser (RFC 8628).
+
+use super::{Consent, PAUSE, Stage, no};
+use crate::cause::oauth::ConsentCause;
+use crate::oauth::answer::{self, Device, Outcome, Refused, Remedy};
+use crate::oauth::exchange::{Answer, Exchange};
+use crate::want;
+
+impl Consent {
+    pub(super) fn device(&mut self, mut exchange: Box<Exchange>, event: want::Happened) -> Stage {
+        exchange.happened(event);
+        let Some(result) = exchange.result() else { return Stage::AskDevice(exchange) };
+        let device = match result {
+            Err(failed) => return self.failed(failed),
+            Ok(Answer { reply, .. }) => match answer::device(&reply, &self.hidden) {
+                Err(refused) => return self.refused(refused),
+                Ok(device) => device,
+            },
+        };
+        self.hidden.add(&device.code);
+        let user = answer::printable(self.account.user.as_bytes(), 200);
+        self.said += &format!(
+            "In a browser on any machine open {} and enter  {}\n\
+             Sign in as {user}, not as an administrator. The code is good for {} minutes.\nwaiting ...\n",
+            device.address,
+            device.user_code,
+            device.life / 60
+        );
+        Stage::Wait(device, None, None)
+    }
+
+    pub(super) fn poll(&mut self, device: Device, end: Option<u64>) -> Stage {
+        let fields =
+            [("grant_type", &b"urn:ietf:params:oauth:grant-type:device_code"[..]), ("device_code", &device.code[..])];
+        let exchange = self.ask(&fields);
+        Stage::Poll(device, exchange, end)
+    }
+
+    pub(super) fn polled(
+        &mut self,
+        mut device: Device,
+        mut exchange: Box<Exchange>,
+        end: Option<u64>,
+        event: want::Happened,
+    ) -> Stage {
+        exchange.happened(event);
+        let Some(result) = exchange.result() else { return Stage::Poll(device, exchange, end) };
+        let (reply, unix) = match result {
+            Ok(Answer { reply, unix }) => (reply, unix),
+            Err(failed) if failed.is_set_up => return self.failed(failed),
+            Err(_) => {
+                // RFC 8628 section 3.5: after a connection that failed it is asked less often.
+                device.interval = (device.interval * 2).min(PAUSE / 1000);
+                return Stage::Wait(device, None, end);
+            }
+        };
+        match answer::tokens(&reply, &self.hidden) {
+            Outcome::Granted(granted) => self.granted(granted, unix),
+            Outcome::Pending | Outcome::Refused(Refused { remedy: Remedy::Later, .. }) => {
+                Stage::Wait(device, None, end)
+            }
+            Outcome::SlowDown => {
+                device.interval += 5; // the same section
+                Stage::Wait(device, None, end)
+            }
+            Outcome::Denied => no(&ConsentCause::Denied),
+            Outcome::Expired => no(&ConsentCause::Expired),
+            Outcome::Refused(refused) => self.refused(refused),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! qmail-remote-oauth: tokens that are there, that are renewed, and consents, against a provider on a thread.
+
+mod consent;
+mod hostile;
+mod interrupted;
+mod root;
+mod secrets;
+mod token;
