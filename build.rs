@@ -18,6 +18,7 @@ fn main() {
         "resolve.c",
         "tcpto.c",
         "account.c",
+        "run.c",
         "lock.c",
         "time_limit.c",
         "clock.c",

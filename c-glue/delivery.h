@@ -31,6 +31,8 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_MESSAGE,
   /* Tell random octets. */
   QMAIL_AUTH_WHAT_RANDOM,
+  /* Run the program of qmail_auth_delivery_program until `deadline`. */
+  QMAIL_AUTH_WHAT_RUN,
   /* Send `octets` if the kernel takes them at once, and close. */
   QMAIL_AUTH_WHAT_CLOSE,
   /* Write `octets` to the report pipe, whole, and exit 0. After a check there are none. */
@@ -137,6 +139,9 @@ struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
 /* What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal. */
 void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
 
+const char *const *qmail_auth_delivery_program(struct qmail_auth_delivery *delivery, const char *const **environment);
+void qmail_auth_delivery_ran(struct qmail_auth_delivery *delivery, int status, const char *printed, size_t len, uint64_t unix_time);
+void qmail_auth_delivery_not_run(struct qmail_auth_delivery *delivery, int error, uint64_t unix_time);
 /* Frees a delivery, and clears its secrets. Does nothing for NULL. */
 void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
 

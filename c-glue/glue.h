@@ -65,6 +65,9 @@ void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_
 /* Writes what the delivery wants into the memory of that account, and releases the lock. */
 void account_release(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
+/* Runs the program that the delivery wants, and tells it what that printed. */
+void run_program(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 

@@ -156,6 +156,7 @@ int run(struct qmail_auth_delivery *delivery, other_wants *others)
         case QMAIL_AUTH_WHAT_PRESCAN: prescan(delivery); break;
         case QMAIL_AUTH_WHAT_MESSAGE: in_message = 1; read_message(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_RANDOM: random_octets(delivery); break;
+        case QMAIL_AUTH_WHAT_RUN: run_program(delivery, &want); break;
         case QMAIL_AUTH_WHAT_CLOSE: hang_up(delivery, s, &want); break;
         case QMAIL_AUTH_WHAT_PRINT:
             if (write_whole(want.octets, want.len) == -1)

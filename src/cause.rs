@@ -7,7 +7,7 @@ pub mod login;
 pub mod oauth;
 pub mod tls;
 
-use login::{Meaning, TlsDemand};
+use login::{Meaning, NoToken, TlsDemand};
 use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
 use std::error::Error;
@@ -63,6 +63,8 @@ texts! {
             "Connected to {peer} but login failed as {user} at {relay}: {why}. (#4.7.8){notes}",
         LoginRefusedBefore { relay: String, user: User, at: String, words: String, until: String, file: String } =>
             "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check.",
+        NoToken { relay: String, user: User, why: NoToken } =>
+            "No token to log in with. (#4.7.8) Relay {relay} as {user}: {why}.",
         LoginWanted { peer: IpAddr, what: LoginCause, notes: String } => "Connected to {peer} but {what}{notes}",
 
         // The mail.
@@ -82,6 +84,7 @@ texts! {
     /// What a report says beside its cause: at the end of the first line, or in another one.
     pub enum Note {
         How { tls: &'static str, certificate: &'static str, auth: LoggedIn } => "tls={tls} cert={certificate} auth={auth}",
+        NoOtherToken { why: NoToken } => "No other token: {why}.",
         NotInLocals => "it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)",
         OtherAddresses { failures: String } => "Other addresses: {failures}",
         Certificate { why: String } => " The relay's certificate: {why}.",
@@ -258,6 +261,9 @@ texts! {
         NoMechanism { names: String } => "none of {names} in the first line",
 
         // control/relays/HOST/oauth.
+        PasswordAndTokens => "it has both password and oauth, and a login is by one of them: move the other one away",
+        NoUserForToken =>
+            "missing, and the tokens of oauth are for a user: write it there, or give each sender one in control/authsenders",
         NeededForToken => "missing, and without it no token can be had; qmail-remote-oauth consent writes it",
         NoVisibleWord => "the first line is empty, or has other than visible ASCII",
         NoUrl => "no URL such as https://HOST/PATH in the first line",
@@ -315,6 +321,8 @@ pub fn texts() -> Vec<&'static str> {
         Because::TEXTS,
         login::TlsDemand::TEXTS,
         login::WhyInClear::TEXTS,
+        login::NoToken::TEXTS,
+        login::Advice::TEXTS,
         login::Meaning::TEXTS,
         tls::NoTls::TEXTS,
         tls::Instead::TEXTS,

@@ -7,6 +7,7 @@
 //! masks them ([`View`], [`Choice`]).
 
 use crate::account::Account;
+use crate::account::supply::Supply;
 use crate::policy::Security;
 use crate::report::Verdict;
 use crate::resolve::addresses::Candidate;
@@ -53,6 +54,10 @@ pub enum Event<'a> {
     NoCredentials,
     /// What is remembered of that login, and the Unix time.
     Remembered(&'a Account, u64),
+    /// The token of that login as it is now, and the Unix time.
+    Token(&'a Supply, u64),
+    /// The relay says why it refuses the token.
+    TokenRefused(&'a str),
     /// The addresses to try, in this order.
     Addresses(&'a [Candidate]),
     /// A connection was made.
@@ -99,6 +104,8 @@ pub enum Event<'a> {
 pub enum Next {
     /// Another connection to the same address.
     Connection,
+    /// The same with another token.
+    Token,
     /// The next address.
     Address,
 }

@@ -124,7 +124,7 @@ impl TlsPolicy {
                 Self::May     => Row(Clear::Mail,          Off,         StartTls::Tried),
                 Self::None    => Row(Clear::Mail,          Off,         StartTls::Never),
             },
-            Some(LoginKind::Password) => match self {
+            Some(LoginKind::Password | LoginKind::Token) => match self {
                 Self::Unset   => Row(Clear::Loopback,      Required,    StartTls::Binding),
                 Self::Verify  => Row(Clear::Never,         Required,    StartTls::Binding),
                 Self::Encrypt => Row(Clear::Never,         Off,         StartTls::Binding),

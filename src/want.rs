@@ -6,6 +6,7 @@ use qmail_auth::mechanisms::NONCE;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::ExitStatus;
 
 /// The one thing to do next. Deadlines are in milliseconds of the monotonic clock.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Want<'a> {
     Message(u64),
     /// Tell random octets: [`Happened::Random`].
     Random,
+    /// Run the program that `Delivery::program` tells, until the deadline: [`Happened::Ran`].
+    Run(u64),
     /// Send this if the kernel takes it at once, close the connection: [`Happened::Disconnected`].
     Close(&'a [u8]),
     /// Write this report, whole, and exit 0.
@@ -127,8 +130,21 @@ pub enum Happened<'a> {
     NotPrescanned,
     /// Random octets, as many as a login by SCRAM needs. None: the system has none to give.
     Random(Option<[u8; NONCE]>),
+    /// The program has run, or not; and Unix time.
+    Ran(Ran<'a>, u64),
     /// The connection is closed on our side.
     Disconnected(u64),
+}
+
+/// What became of a program.
+#[derive(Debug)]
+pub enum Ran<'a> {
+    /// It ended so, and printed this.
+    Done(ExitStatus, &'a [u8]),
+    /// It has not ended in time, and goes on alone.
+    Silent,
+    /// It cannot be run.
+    Not(&'a io::Error),
 }
 
 /// Ends the process by a signal, which qmail-rspawn takes for a deferral: the caller did something else than what was wanted, so

@@ -32,6 +32,7 @@ texts! {
         CheckPasswordIn { source: String, limit: Limit } => "check user and password in {source}{limit}",
         CheckPasswordWithCr { source: String, limit: Limit } =>
             "check user and password in {source}, whose password ends in a CR{limit}",
+        CheckToken => "the relay refused the access token; is it for this user, and for sending mail here (scope)?",
         CheckCertificate => "check the client certificate, and which user the relay knows it for",
         AllRefused { limit: Limit } => "the relay refused each way to log in{limit}",
         NoAuth => "the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS",
@@ -64,6 +65,7 @@ texts! {
     /// How a try ended. It stands in brackets after the name of the mechanism.
     pub enum Outcome {
         Code { code: u16 } => "{code}",
+        Said { said: String, code: u16 } => "it said {said}; {code}",
         Closed => "connection closed",
         NoAnswer => "no answer",
         Cancelled { why: Unanswerable } => "{why}",
@@ -96,7 +98,10 @@ texts! {
         NotOffered => "the relay does not offer it",
         Unknown => "this program does not know it",
         NoPassword => "there is no password",
+        NoToken => "there is no token",
         NoCertificate => "the login is a password",
+        NoPasswordButToken => "the login is a token",
+        OneForToken { mechanism: &'static str } => "a token is shown once, and {mechanism} is tried",
         NotConfigured => "the file mechanisms of the relay does not name it",
         NotBindable => "it needs TLS 1.3",
         NotNeeded => "it is for relays to which the password must not be shown, and where the file mechanisms names it",

@@ -10,6 +10,7 @@
 
 pub mod choice;
 pub mod past;
+mod token;
 mod tries;
 mod why;
 
@@ -99,10 +100,12 @@ impl Client {
     /// A client for this login. It tries the `configured` mechanisms in their order and no others; None: all that are usable, in
     /// the order of the table. `source` is for reports and says where the login is written: `control/smtproutes line 1`.
     pub fn new(login: Login, source: Option<String>, configured: Option<Vec<&'static Mechanism>>) -> Client {
-        let mask = match &login {
-            Login::Password(login) => Mask::new(&login.user, &login.password),
-            Login::Certificate { .. } => Mask::default(),
-        };
+        let mut mask = Mask::default();
+        match &login {
+            Login::Password(login) => mask = Mask::new(&login.user, &login.password),
+            Login::Token(login) => mask.add_token(&login.token),
+            Login::Certificate { .. } => {}
+        }
         Client {
             login,
             source,
@@ -182,7 +185,10 @@ impl Client {
             334 => return self.answer(text),
             235 => return self.conclude(text),
             221 | 421 if self.is_good_bye() => return self.hang_up(End::Code(code)),
-            _ => self.end_try(End::Code(code)),
+            _ => {
+                self.note_refusal_of_token(code, text);
+                self.end_try(End::Code(code));
+            }
         }
         match code {
             400..=499 => Step::Deferred(self.no_login(Cause::Deferred)),
@@ -268,6 +274,7 @@ impl Client {
             Ok(response) => {
                 last.answers += 1;
                 last.rounds = exchange.rounds();
+                last.said = exchange.said();
                 if let Some((octets, mask_from)) = exchange.secret_of_server() {
                     self.mask.add_sent(octets, mask_from);
                 }
@@ -311,7 +318,7 @@ impl Client {
             None if mechanism.is_scram() => return Step::Random { binding: mechanism.is_bound() },
             fresh => fresh.unwrap_or(Fresh { nonce: [0; NONCE], binding: None }),
         };
-        let Some(exchange) = mechanism.exchange(&self.login, &fresh) else {
+        let Some(mut exchange) = mechanism.exchange(&self.login, &fresh) else {
             return Step::Failed(self.nothing_left());
         };
         self.tries_here += 1;
@@ -323,6 +330,7 @@ impl Client {
             exchange.initial_response().filter(|response| !mechanism.has_bare_form || !bare && fits(response));
         let initial_response = initial.is_some();
         if let Some(response) = initial {
+            exchange.sent_initial_response();
             line.add(b" ");
             match &self.encode_and_mask(response)[..] {
                 [] => line.add(b"="), // RFC 4954 section 4: this stands for an empty initial response
@@ -341,20 +349,24 @@ impl Client {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
         };
         let new =
-            self.permitted().find(|mechanism| all_tries(mechanism, |t| t.lost) && !self.is_refused_alike(mechanism));
-        let again =
-            |mechanism: &&Mechanism| mechanism.has_bare_form && all_tries(mechanism, Try::is_refused_for_its_form);
+            self.permitted().find(|mechanism| all_tries(mechanism, Try::is_void) && !self.is_refused_alike(mechanism));
+        let again = |mechanism: &&Mechanism| {
+            let is_token = mechanism.kind() == Some(LoginKind::Token); // a server may have taken the token from a line that it cut
+            !is_token && mechanism.has_bare_form && all_tries(mechanism, Try::is_refused_for_its_form)
+        };
         match new {
             Some(mechanism) => Some((mechanism, false)),
             None => Some((self.permitted().find(again)?, true)),
         }
     }
 
-    /// A try of another mechanism has shown that the relay would refuse this one: SCRAM with the same hash, which it does not have of
+    /// A try of another mechanism has shown that the relay would refuse this one: the other one for a token; SCRAM with the same hash, which it does not have of
     /// this user; or with a binding, of whatever hash, where it has refused one.
     fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
         self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(|t| {
-            if t.has_no_hash() {
+            if t.mechanism.kind() == Some(LoginKind::Token) {
+                t.mechanism != mechanism
+            } else if t.has_no_hash() {
                 t.mechanism.base() == mechanism.base()
             } else {
                 t.mechanism.is_bound() && mechanism.is_bound()
@@ -376,7 +388,8 @@ impl Client {
     /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
     fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
         let any = self.permission == Permission::Any && !self.hides_password();
-        self.usable().filter(move |mechanism| {
+        let most = if self.login.kind() == LoginKind::Token { 1 } else { usize::MAX };
+        self.usable().take(most).filter(move |mechanism| {
             (any || mechanism.shows_password.is_none()) && (self.channel == Channel::Tls13 || !mechanism.is_bound())
         })
     }

@@ -16,7 +16,7 @@ pub mod reply;
 pub mod secret;
 mod texts_macro;
 
-pub use login::{Login, LoginKind, PasswordLogin};
+pub use login::{Login, LoginKind, PasswordLogin, TokenLogin};
 pub use mechanisms::cram_md5::cram_md5;
 
 use crate::secret::Secret;

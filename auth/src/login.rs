@@ -1,6 +1,7 @@
 //! The credentials of a login at a relay.
 
 use crate::secret::Secret;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A login at one relay. Its secrets are cleared from memory when it is dropped.
@@ -12,6 +13,8 @@ pub enum Login {
         /// The authorization identity to ask for, at least one octet. None: the relay derives it from the certificate.
         identity: Option<Vec<u8>>,
     },
+    /// A user and an access token of OAuth 2.0.
+    Token(TokenLogin),
 }
 
 /// The credentials of a login by password.
@@ -24,6 +27,18 @@ pub struct PasswordLogin {
     pub clear_allowed: bool,
 }
 
+/// The credentials of a login by an access token (RFC 6750). Whoever has the token can use it, so it is guarded like a password.
+pub struct TokenLogin {
+    /// The mailbox: at least one octet, no control character.
+    pub user: Vec<u8>,
+    /// The token: visible ASCII.
+    pub token: Secret,
+    /// The name of the server and its port, which RFC 7628 section 3.1 lets a client tell.
+    pub server: Option<(String, u16)>,
+    /// The control file has `-user`: the token may cross the network in clear.
+    pub clear_allowed: bool,
+}
+
 /// The kind of a [`Login`], for rules that depend on nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoginKind {
@@ -31,6 +46,8 @@ pub enum LoginKind {
     Password,
     /// [`Login::Certificate`].
     Certificate,
+    /// [`Login::Token`].
+    Token,
 }
 
 impl Login {
@@ -39,6 +56,7 @@ impl Login {
         match self {
             Login::Password(_) => LoginKind::Password,
             Login::Certificate { .. } => LoginKind::Certificate,
+            Login::Token(_) => LoginKind::Token,
         }
     }
 
@@ -47,11 +65,16 @@ impl Login {
         match self {
             Login::Password(login) => Some(&login.user),
             Login::Certificate { identity } => identity.as_deref(),
+            Login::Token(login) => Some(&login.user),
         }
     }
 
-    /// This is a password that may cross the network in clear. A certificate never may.
+    /// This is a password or a token that may cross the network in clear. A certificate never may.
     pub fn is_allowed_in_clear(&self) -> bool {
-        matches!(self, Login::Password(PasswordLogin { clear_allowed: true, .. }))
+        match self {
+            Login::Password(login) => login.clear_allowed,
+            Login::Certificate { .. } => false,
+            Login::Token(login) => login.clear_allowed,
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::reply::is_cut;
 use crate::secret::{self, Secret};
 use alloc::vec;
 use alloc::vec::Vec;
-use reading::{Reading, escaped, fold, is_significant};
+use reading::{Reading, escaped, is_significant};
 use runs::{Form, RUN, Runs};
 
 /// The secrets of a login, and how they are hidden in replies.
@@ -21,6 +21,8 @@ pub struct Mask {
     message: Secret,
     /// Where the password begins in `message`.
     password: usize,
+    /// Access tokens. They are masked where they stand whole: to look for parts of what is so long would cost each mail too much.
+    tokens: Vec<Secret>,
     /// The other messages sent, before base64. Each has the index from which its own octets are masked, too.
     sent: Vec<(Secret, usize)>,
 }
@@ -30,7 +32,12 @@ impl Mask {
     /// itself is masked where it stands whole. Its hexadecimal digits, and its base64 as PLAIN and LOGIN send it, are masked in
     /// parts, too.
     pub fn new(user: &[u8], password: &[u8]) -> Mask {
-        Mask { message: plain::message(user, password), password: user.len() + 2, sent: Vec::new() }
+        Mask { message: plain::message(user, password), password: user.len() + 2, ..Mask::default() }
+    }
+
+    /// Adds an access token, by whichever mechanism it is sent.
+    pub fn add_token(&mut self, token: &[u8]) {
+        self.tokens.push(Secret::from(token));
     }
 
     /// Adds a message that is sent in base64. Its base64 is masked, whole or in parts, and so are its own octets from `mask_from`
@@ -98,13 +105,8 @@ impl Mask {
     }
 
     fn mark(&self, reading: &Reading, is_cut: bool, secret: &mut [bool]) {
-        let password = self.password().iter().filter(|octet| is_significant(octet));
-        let is_longer = |octets: usize| password.clone().nth(octets).is_some(); // cheaper than a count: a token is long
-        if is_longer(0) && !is_longer(reading.octets().len()) {
-            let mut word = Secret::with_room(self.password().len());
-            password.clone().for_each(|octet| word.add(&[fold(octet)]));
-            reading.mark_all(&word, secret);
-        }
+        let words = || [self.password()].into_iter().chain(self.tokens.iter().map(|token| &token[..]));
+        words().for_each(|word| reading.mark_word(word, secret));
         let mut runs = Runs::of(reading.octets());
         for form in self.forms() {
             match form.length() {
@@ -119,8 +121,9 @@ impl Mask {
         }
         runs.secret().for_each(|start| secret[reading.place(start..start + RUN)].fill(true));
         if is_cut {
-            let longest =
-                self.forms().map(|form| form.length().min(RUN)).max().unwrap_or_default().max(password.count());
+            let runs = self.forms().map(|form| form.length().min(RUN));
+            let words = words().map(|word| word.iter().filter(|octet| is_significant(octet)).count());
+            let longest = runs.chain(words).max().unwrap_or_default();
             reading.mark_end(longest.saturating_sub(1), secret);
         }
     }

@@ -3,6 +3,7 @@
 //! A new mechanism needs its file, which says what it sends, and its row in the table. Everything else reads the table:
 //! `auth_detect` and the bits in the header, the order of tries, control/relays/HOST/mechanisms, qmail-remote-check.
 
+pub(crate) mod bearer;
 pub(crate) mod cram_md5;
 mod external;
 mod login;
@@ -12,7 +13,7 @@ mod scram;
 use crate::cause::Unanswerable;
 use crate::client::{Channel, Permission};
 use crate::hmac::{self, Hash};
-use crate::login::{Login, LoginKind, PasswordLogin};
+use crate::login::{Login, LoginKind, PasswordLogin, TokenLogin};
 use crate::secret::Secret;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -26,6 +27,9 @@ pub trait Exchange {
         None
     }
 
+    /// The initial response has been sent. Not all mechanisms need to know that.
+    fn sent_initial_response(&mut self) {}
+
     /// The answer to a challenge. That is the text of the 334, not decoded: some servers send mistyped prompts, or no base64 at
     /// all.
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel>;
@@ -38,6 +42,11 @@ pub trait Exchange {
 
     /// How often the server has had the password hashed. None: not at all so far.
     fn rounds(&self) -> Option<u64> {
+        None
+    }
+
+    /// Why the server refuses the login, if it has said so in a challenge. Once.
+    fn said(&mut self) -> Option<Vec<u8>> {
         None
     }
 
@@ -121,6 +130,8 @@ pub enum Start {
     Password(fn(&PasswordLogin) -> Box<dyn Exchange>),
     /// SCRAM with this hash function, from a user and a password.
     Scram(&'static Hash),
+    /// From a user and an access token.
+    Token(fn(&TokenLogin) -> Box<dyn Exchange>),
     /// From the authorization identity, if any. The client certificate itself is shown by TLS.
     Certificate(fn(Option<&[u8]>) -> Box<dyn Exchange>),
 }
@@ -139,6 +150,9 @@ const DETECTED: Mechanism = Mechanism {
     in_clear: None,
     hiding: None,
 };
+
+/// What the rows for a token have in common. Each try of it counts as a login, so only one of them is tried, and only once.
+const BEARER: Mechanism = Mechanism { shows_password: Some(1), has_bare_form: true, ..DETECTED };
 
 /// What the rows of SCRAM have in common.
 const SCRAM: Mechanism = Mechanism { has_bare_form: true, ..DETECTED };
@@ -162,8 +176,10 @@ pub static MECHANISMS: [Mechanism; 11] = [
         hiding: Some(2), ..SCRAM },
     Mechanism { name: "SCRAM-SHA-256-PLUS", bit: 0x080, start: Some(Start::Scram(&hmac::SHA_256)), // the same
         hiding: Some(1), ..SCRAM },
-    Mechanism { name: "XOAUTH2", bit: 0x100, ..DETECTED }, // Google's, with a bearer token
-    Mechanism { name: "OAUTHBEARER", bit: 0x200, ..DETECTED }, // RFC 7628
+    Mechanism { name: "XOAUTH2", bit: 0x100, start: Some(Start::Token(bearer::xoauth2)), // Google's
+        over_tls: Some(8), in_clear: Some(7), hiding: Some(10), ..BEARER },
+    Mechanism { name: "OAUTHBEARER", bit: 0x200, start: Some(Start::Token(bearer::oauthbearer)), // RFC 7628
+        over_tls: Some(9), in_clear: Some(8), hiding: Some(11), ..BEARER },
     Mechanism { name: "EXTERNAL", bit: 0x400, start: Some(Start::Certificate(external::start)), // RFC 4422 appendix A
         over_tls: Some(7), hiding: Some(9), ..DETECTED },
     Mechanism { name: "SCRAM-SHA-512", bit: 0x800, start: Some(Start::Scram(&hmac::SHA_512)), // draft-melnikov-scram-sha-512
@@ -176,6 +192,7 @@ impl Mechanism {
         Some(match self.start? {
             Start::Password(_) | Start::Scram(_) => LoginKind::Password,
             Start::Certificate(_) => LoginKind::Certificate,
+            Start::Token(_) => LoginKind::Token,
         })
     }
 
@@ -185,7 +202,8 @@ impl Mechanism {
             (Start::Password(start), Login::Password(login)) => Some(start(login)),
             (Start::Scram(hash), Login::Password(login)) => Some(scram::start(hash, login, fresh, self.is_bound())),
             (Start::Certificate(start), Login::Certificate { identity }) => Some(start(identity.as_deref())),
-            (Start::Password(_) | Start::Scram(_) | Start::Certificate(_), _) => None,
+            (Start::Token(start), Login::Token(login)) => Some(start(login)),
+            (Start::Password(_) | Start::Scram(_) | Start::Certificate(_) | Start::Token(_), _) => None,
         }
     }
 
@@ -274,18 +292,18 @@ mod tests {
         for channel in [Channel::Tls, Channel::Tls13] {
             assert_eq!(
                 names(channel, Permission::Any),
-                "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5 EXTERNAL"
+                "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5 EXTERNAL XOAUTH2 OAUTHBEARER"
             );
         }
         assert_eq!(
             names(Channel::Clear, Permission::Any),
-            "CRAM-MD5 PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1"
+            "CRAM-MD5 PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 XOAUTH2 OAUTHBEARER"
         );
         for channel in [Channel::Clear, Channel::Tls, Channel::Tls13] {
             assert_eq!(
                 names(channel, Permission::ChallengeOnly),
                 "SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5 \
-                 PLAIN LOGIN EXTERNAL" // these three are never permitted there
+                 PLAIN LOGIN EXTERNAL XOAUTH2 OAUTHBEARER" // these five are never permitted there
             );
         }
     }

@@ -94,6 +94,11 @@ impl Memory {
         self.stamp == stamp
     }
 
+    /// All of it counts under this stamp, too.
+    pub fn move_to(&mut self, stamp: u64) {
+        self.stamp = stamp;
+    }
+
     /// All facts.
     pub fn facts(&self) -> &[Fact] {
         &self.facts

@@ -1,7 +1,7 @@
 //! What this program remembers of a login, in `HOME/accounts/HOST/USER`: so that a wrong password is not tried for each mail.
 //!
 //! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void, `token` is the
-//! access token of OAuth. An
+//! access token of OAuth, `supply` where a login has it from. An
 //! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
 //!
 //! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
@@ -11,6 +11,7 @@
 pub mod directory;
 pub mod memory;
 pub mod stamp;
+pub mod supply;
 pub mod token;
 
 use crate::cause::{Cause, EarlierLogin, User};
@@ -36,6 +37,10 @@ pub struct Account {
     /// The file `memory` there.
     path: PathBuf,
     uid: u32,
+    /// The file of the access token, where that is the login.
+    access: Option<PathBuf>,
+    /// The stamp of all files but that one.
+    base: u64,
     stamp: u64,
     /// The place of the login, as in the file.
     source: String,
@@ -74,7 +79,9 @@ impl Account {
             port: directory::below(&directory, route.port.to_string()),
             path: directory::below(&directory, directory::MEMORY),
             uid,
-            stamp: stamp::of(control, &route.security),
+            access: route.tokens.as_ref().map(|_| directory::below(&directory, token::ACCESS)),
+            base: stamp::of(control, &route.security, route.tokens.is_some()),
+            stamp: 0,
             source: place(control, source),
             memory: Memory::default(),
             read: None,
@@ -83,8 +90,30 @@ impl Account {
             words: None,
             refusal: None,
         });
+        account.stamp = account.stamp_now();
         account.read();
         Some(account)
+    }
+
+    /// A new token makes void what is remembered of the one before: it may be taken where that was refused.
+    fn stamp_now(&self) -> u64 {
+        self.access.as_ref().map_or(self.base, |access| stamp::with_file(self.base, access))
+    }
+
+    /// This delivery has had the token replaced. What it knows of the login stays: if the relay refuses both, that counts as twice.
+    pub fn token_replaced(&mut self) {
+        self.stamp = self.stamp_now();
+        self.memory.move_to(self.stamp);
+    }
+
+    /// The directory of the account.
+    pub fn directory(&self) -> &Path {
+        self.port.parent().unwrap_or(&self.port)
+    }
+
+    /// The relay had the credentials of this login some time ago and did not take them.
+    pub fn is_doubtful(&self, unix: u64) -> bool {
+        self.obeys && self.memory.is_doubtful(&self.source, unix)
     }
 
     fn read(&mut self) {
@@ -123,6 +152,7 @@ impl Account {
             (false, _) => self.source.split(':').next().unwrap_or_default().to_owned(),
             (true, LoginKind::Password) => format!("{}/password", self.source),
             (true, LoginKind::Certificate) => format!("{}/clientcert", self.source),
+            (true, LoginKind::Token) => format!("{}/user", self.source),
         };
         home.join(name)
     }
@@ -137,7 +167,7 @@ impl Account {
                 What::Refused(_) | What::Deferred(_) => {}
             }
         }
-        if self.obeys && self.memory.is_doubtful(&self.source, unix) {
+        if self.is_doubtful(unix) {
             past.tries = Some(1);
         }
         past
@@ -158,7 +188,9 @@ impl Account {
     /// The lock is held. What others have written meanwhile counts.
     pub fn locked(&mut self) {
         self.lock = Lock::Held;
-        if !directory::is_still(&self.path, self.read) {
+        let stamp = self.stamp_now();
+        if stamp != self.stamp || !directory::is_still(&self.path, self.read) {
+            self.stamp = stamp;
             self.read();
         }
     }

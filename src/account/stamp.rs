@@ -4,7 +4,7 @@
 //! It says nothing of what is in the files.
 
 use crate::control::files::{Control, FileState, state};
-use crate::control::{relays, routes, senders};
+use crate::control::{relays, routes, senders, tokens};
 use crate::policy::Security;
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,17 @@ use std::path::Path;
 const GENERAL: [&str; 6] = ["me", "helohost", "outgoingip", routes::FILE, senders::FILE, "tlscafile"];
 
 /// The stamp of the accounts at a relay. `security` is what control/relays and control/tlscafile say of it. Files that were read
-/// for this mail are not asked about again.
-pub fn of(control: &Control, security: &Security) -> u64 {
+/// for this mail are not asked about again. `with_tokens`: the login is by a token.
+pub fn of(control: &Control, security: &Security, with_tokens: bool) -> u64 {
     let mut stamp = 0;
     GENERAL.iter().for_each(|name| stamp = with(stamp, of_control_file(control, name)));
     let directory = security.directory.as_deref().and_then(|directory| directory.strip_prefix("control/"));
     if let Some(directory) = directory.filter(|directory| is_there(control, directory)) {
-        for name in relays::NAMES {
+        for name in relays::NAMES.into_iter().filter(|name| *name != tokens::DIRECTORY) {
             stamp = with(stamp, of_control_file(control, &[directory, "/", name].concat()));
+        }
+        for name in tokens::NAMES.into_iter().filter(|_| with_tokens) {
+            stamp = with(stamp, of_control_file(control, &[directory, "/", tokens::DIRECTORY, "/", name].concat()));
         }
     }
     security.files().fold(stamp, |stamp, file| with(stamp, of_file(&file.path)))
@@ -32,7 +35,12 @@ pub fn of_files(directory: &Path, names: &[&str], one_more: Option<&Path>) -> u6
     one_more.into_iter().fold(stamp, |stamp, path| with(stamp, of_file(path)))
 }
 
-/// The stamp with one more file. Each step can be undone, so a change of one number is never lost in the end.
+/// The stamp with one more file.
+pub fn with_file(stamp: u64, file: &Path) -> u64 {
+    with(stamp, of_file(file))
+}
+
+/// The same with its state. Each step can be undone, so a change of one number is never lost in the end.
 fn with(stamp: u64, file: Option<FileState>) -> u64 {
     let add = |stamp: u64, number: &u64| (stamp.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     file.map_or(add(stamp, &1), |state| state.iter().fold(stamp, add))

@@ -28,6 +28,33 @@ texts! {
 }
 
 texts! {
+    /// Why there is no access token to log in with, or no other one.
+    #[derive(Debug)]
+    pub enum NoToken {
+        Said { words: String, advice: Advice } => "{words}{advice}",
+        NotRun { program: String, why: String, advice: Advice } => "{program} cannot be run: {why}{advice}",
+        Silent { program: String } => "{program} was not done within 60 seconds; it is tried again",
+        Failed { program: String, how: String, advice: Advice } => "{program} failed with {how}{advice}",
+        FailedAs { program: String, how: String, words: String, advice: Advice } =>
+            "{program} failed with {how}: {words}{advice}",
+        Malformed { program: String } =>
+            "what {program} printed is no token: line 1 must be the token, visible ASCII of at most 8000 characters, and line 2 its end as Unix time, or nothing",
+        Over { program: String } => "the token that {program} printed is at its end",
+        Same => "the same one came again",
+    }
+}
+
+texts! {
+    /// What to do for a token.
+    #[derive(Debug)]
+    pub enum Advice {
+        None => "",
+        Consent { host: String, user: String } => "; if that stays: qmail-remote-oauth consent {host} {user}",
+        Command { file: String } => "; see {file}",
+    }
+}
+
+texts! {
     /// What a refusal of the login means at the provider that sends it, and what to do.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Meaning {
@@ -38,7 +65,7 @@ texts! {
         Policy =>
             "a policy of the organization forbids this login, such as Conditional Access or multi-factor authentication; its administrator finds it in the sign-in log of Microsoft Entra",
         OauthAlone =>
-            "the provider takes no password for this account any more, only OAuth, which this program does not know; use another relay, or a bridge that does OAuth",
+            "the provider takes no password for this account any more; log in by OAuth: man qmail-remote-oauth",
         ExchangeRefuses =>
             "Exchange says so, too, where SMTP AUTH is disabled for the mailbox, or where it wants more than a password: ask its administrator",
         GoogleAppPassword =>

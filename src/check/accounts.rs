@@ -3,6 +3,7 @@
 use super::printable;
 use crate::account::directory::{self, MEMORY, NAME};
 use crate::account::memory::{Failure, Memory, What};
+use crate::account::token::ACCESS;
 use crate::account::{stamp, time};
 use crate::control::files::{Control, Seen};
 use crate::control::{Route, relays};
@@ -25,11 +26,14 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
     let control = Control { home: home.to_owned(), log: Log::default(), seen: Some(Seen::default()) };
     let mut lines = Vec::new();
     for host in names(&accounts) {
-        let stamp = stamp_of(&control, &host);
+        let stamps = stamps_of(&control, &host);
         for user in names(&accounts.join(&host)) {
-            let file = directory::memory(&accounts.join(&host).join(&user).join(MEMORY), uid);
+            let directory = accounts.join(&host).join(&user);
+            let file = directory::memory(&directory.join(MEMORY), uid);
+            let of_token = |stamp| stamp::with_file(stamp, &directory.join(ACCESS));
+            let stamps = stamps.map(|[plain, with_tokens]| [plain, of_token(with_tokens)]);
             let memory = file.and_then(|(content, _)| Memory::parse(&content));
-            let said = memory.map_or_else(String::new, |memory| facts(&memory, stamp, unix));
+            let said = memory.map_or_else(String::new, |memory| facts(&memory, stamps, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };
             lines.push(printable(format!("{host} {user}: {said}").as_bytes()));
         }
@@ -49,18 +53,19 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// None: the control files defer mail to this relay, so there is none.
-fn stamp_of(control: &Control, host: &str) -> Option<u64> {
+/// The stamp of a login by password, and that of a login by token, without its token. None: the control files defer mail to this relay,
+/// so there are none.
+fn stamps_of(control: &Control, host: &str) -> Option<[u64; 2]> {
     let (host, source, security) = (host.to_owned(), String::new(), Security::default());
-    let route = Route { host, port: 0, source, credentials: None, security, mechanisms: None };
+    let route = Route { host, port: 0, source, credentials: None, security, mechanisms: None, tokens: None };
     let route = relays::complete(control, route).ok()?;
-    Some(stamp::of(control, &route.security))
+    Some([false, true].map(|with_tokens| stamp::of(control, &route.security, with_tokens)))
 }
 
-fn facts(memory: &Memory, stamp: Option<u64>, unix: u64) -> String {
+fn facts(memory: &Memory, stamps: Option<[u64; 2]>, unix: u64) -> String {
     let facts = memory.facts().iter().map(|fact| format!("{} ({})", words(&fact.what, unix), fact.source));
     let facts = facts.collect::<Vec<_>>().join("; ");
-    let is_void = !facts.is_empty() && stamp.is_none_or(|stamp| !memory.is_of(stamp));
+    let is_void = !facts.is_empty() && !stamps.is_some_and(|stamps| stamps.iter().any(|stamp| memory.is_of(*stamp)));
     if is_void { facts + "; void, since a control file has changed" } else { facts }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::control::files::{Control, ControlError};
 use crate::control::senders::{self, Sender};
-use crate::control::{relays, routes};
+use crate::control::{Credentials, relays, routes};
+use qmail_auth::LoginKind;
 use qmail_auth::secret::Secret;
 
 /// The lines of one of the two files; none if the file is missing.
@@ -158,9 +159,10 @@ fn understand(file: &str, value: &[u8], number: usize) -> Result<Option<Sender>,
 fn is_commented_login(file: &str, line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"#") else { return false };
     entries(file, rest.trim_ascii()).into_iter().flatten().any(|(key, value, number)| {
+        let is_secret = |credentials: &Credentials| credentials.login.kind() == LoginKind::Password;
         let has_login = match understand(file, value, number) {
-            Ok(Some(Sender::Relay(route))) => route.credentials.is_some(),
-            Ok(Some(Sender::Login(_))) => true,
+            Ok(Some(Sender::Relay(route))) => route.credentials.is_some_and(|credentials| is_secret(&credentials)),
+            Ok(Some(Sender::Login(credentials))) => is_secret(&credentials),
             _ => false,
         };
         has_login && !key.iter().any(|c| b" \t|".contains(c))

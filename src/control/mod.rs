@@ -51,6 +51,8 @@ pub struct Route {
     pub security: Security,
     /// The mechanisms to try, in this order, from control/relays/HOST/mechanisms. None: the order of the table of mechanisms.
     pub mechanisms: Option<Vec<&'static Mechanism>>,
+    /// Where the token of the login comes from. None: the login is by something else.
+    pub tokens: Option<tokens::Source>,
 }
 
 /// Port and host, in the one form for all routes to the same relay.

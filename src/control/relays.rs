@@ -2,17 +2,18 @@
 
 use super::files::{Control, ControlError, first_line};
 use super::routes::credentials;
-use super::{Credentials, Route};
+use super::{Credentials, Route, tokens};
 use crate::cause::ControlCause;
 use crate::policy::PemFile;
-use qmail_auth::Login;
 use qmail_auth::mechanisms::{self, Mechanism};
+use qmail_auth::{Login, LoginKind};
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 
 /// The files that are read in a relay's directory.
-pub const NAMES: [&str; 7] = ["user", "password", "tls", "cafile", "mechanisms", "clientcert", "clientkey"];
+pub const NAMES: [&str; 8] =
+    ["user", "password", "tls", "cafile", "mechanisms", "clientcert", "clientkey", tokens::DIRECTORY];
 
 /// The directory of a relay, `control/relays/smtp.example.jp`, whether it exists or not. None: the relay's name cannot be the name
 /// of a directory.
@@ -22,7 +23,17 @@ pub fn directory(host: &str) -> Option<String> {
 }
 
 /// Adds to a route what control/tlscafile and control/relays say about its relay. A login that the route already has wins.
-pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlError> {
+pub fn complete(control: &Control, route: Route) -> Result<Route, ControlError> {
+    let route = completed(control, route)?;
+    match &route.credentials {
+        Some(Credentials { login: Login::Token(_), source }) if route.tokens.is_none() => {
+            Err(ControlError { place: source.clone(), why: ControlCause::NoPassword })
+        }
+        _ => Ok(route),
+    }
+}
+
+fn completed(control: &Control, mut route: Route) -> Result<Route, ControlError> {
     route.security.cafile = pem_file(control, "tlscafile")?;
     let name = normal(&route.host);
     let directory = format!("relays/{name}");
@@ -40,8 +51,13 @@ pub fn complete(control: &Control, mut route: Route) -> Result<Route, ControlErr
     if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
         route.security.cafile = Some(file);
     }
-    no_misnamed_file(control, &directory, &route)?;
-    if route.credentials.is_none() {
+    let there = control.names(&directory)?;
+    no_misnamed_file(&there, &directory, &route)?;
+    let oauth = format!("{directory}/{}", tokens::DIRECTORY);
+    let may_have_tokens = there.is_empty() || there.iter().any(|entry| entry == tokens::DIRECTORY);
+    if may_have_tokens && control.exists(&oauth)? {
+        token_login(control, &directory, name, &mut route)?;
+    } else if route.credentials.is_none() {
         route.credentials = read_login(control, &directory, route.security.client.is_some())?;
     }
     if let Some(word) = control.first_line(&format!("{directory}/tls"))? {
@@ -159,13 +175,12 @@ fn not_beside_the_directories(control: &Control, relays: &[String]) -> Result<()
 /// Fails if a file in the relay's directory has nearly one of the [`NAMES`], or if no file there has one of them: it would be
 /// ignored silently. Files that are [put aside](is_put_aside) are allowed, but not those of a login: the mail would go without it.
 /// If the route already has a login, these files are not used, so their names do not matter.
-fn no_misnamed_file(control: &Control, directory: &str, route: &Route) -> Result<(), ControlError> {
-    let there = control.names(directory)?;
+fn no_misnamed_file(there: &[String], directory: &str, route: &Route) -> Result<(), ControlError> {
     let is_pem_file = |entry: &str| route.security.files().any(|file| file.path.file_name() == Some(OsStr::new(entry)));
     let has_login = route.credentials.is_some();
     for entry in there.iter().filter(|entry| !is_pem_file(entry)) {
-        let is_of_login = |name: &str| ["user", "password"].contains(&name);
-        if let Some(name) = intended_name(entry, &NAMES, &there) {
+        let is_of_login = |name: &str| ["user", "password", tokens::DIRECTORY].contains(&name);
+        if let Some(name) = intended_name(entry, &NAMES, there) {
             if is_of_login(name) && has_login || !is_of_login(name) && is_put_aside(entry) {
                 continue;
             }
@@ -213,9 +228,33 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
     let user = user.unwrap_or_default();
     // The password is the whole line: blanks and CR at its end belong to it.
     let password = password.as_ref().map(|content| first_line(content)).unwrap_or_default();
-    credentials(&user, password, &source)
-        .map(Some)
-        .map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })
+    let found = match credentials(&user, password, &source) {
+        Ok(Credentials { login: Login::Token(_), .. }) => Err(ControlCause::NoPassword),
+        found => found.map(Some),
+    };
+    found.map_err(|why| ControlError { place: format!("control/{user_file} and control/{password_file}"), why })
+}
+
+/// The login of a relay with tokens: as the user of its directory, or as that of the route.
+fn token_login(control: &Control, directory: &str, host: String, route: &mut Route) -> Result<(), ControlError> {
+    if route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() != LoginKind::Token) {
+        return Ok(());
+    }
+    if control.exists(&format!("{directory}/password"))? {
+        return Err(ControlError::of(directory, ControlCause::PasswordAndTokens));
+    }
+    let user_file = format!("{directory}/user");
+    if route.credentials.is_none() {
+        let user = control.first_line(&user_file)?;
+        let user = user.ok_or_else(|| ControlError::of(&user_file, ControlCause::NoUserForToken))?;
+        let found = credentials(&user, &[], &format!("control/{directory}"));
+        route.credentials = Some(found.map_err(|why| ControlError::of(&user_file, why))?);
+    }
+    if let Some(Credentials { login: Login::Token(login), .. }) = &mut route.credentials {
+        login.server = Some((route.host.clone(), route.port));
+    }
+    route.tokens = Some(tokens::Source { command: tokens::command(control, directory)?, host });
+    Ok(())
 }
 
 /// The mechanisms in a list of names with blanks between them. Unknown names are skipped: another version may know them. None: no

@@ -6,7 +6,7 @@ use super::{Credentials, Route};
 use crate::cause::ControlCause;
 use crate::policy::Security;
 use qmail_auth::secret::Secret;
-use qmail_auth::{Login, PasswordLogin};
+use qmail_auth::{Login, LoginKind, PasswordLogin, TokenLogin};
 use std::net::IpAddr;
 
 /// The name of the file in the control directory.
@@ -157,12 +157,20 @@ impl<'a> BestMatch<'a> {
 
 /// Parses the value of a line: `relay[:port]`, with or without a login. `source` names the line for reports.
 pub fn parse(value: &[u8], source: &str) -> Result<Route, ControlCause> {
+    let route = parse_of_sender(value, source)?;
+    let is_user_alone =
+        route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() == LoginKind::Token);
+    if is_user_alone { Err(ControlCause::NoPassword) } else { Ok(route) }
+}
+
+/// The same for a line of control/authsenders, in which a user may stand without a password: the login is then by a token.
+pub(super) fn parse_of_sender(value: &[u8], source: &str) -> Result<Route, ControlCause> {
     check_ends(value)?;
     let end = relay_end(value);
     let (host, port) = parse_relay(&value[..end])?;
     let credentials = parse_login(&value[end..], source)?;
     let security = Security::default();
-    Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None })
+    Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None, tokens: None })
 }
 
 /// How many octets of a value are the relay and its port. A login may follow.
@@ -250,7 +258,7 @@ fn is_host_name(text: &str) -> bool {
 }
 
 /// Checks a user and a password as a file gives them. As in John Simpson's patch, `-user` says that the password may go out in
-/// clear.
+/// clear. Without a password it is a login by a token that is still to be had.
 pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credentials, ControlCause> {
     let (clear_allowed, user) = match user.strip_prefix(b"-") {
         Some(user) => (true, user),
@@ -259,16 +267,17 @@ pub fn credentials(user: &[u8], password: &[u8], source: &str) -> Result<Credent
     if user.is_empty() {
         return Err(ControlCause::NoUser);
     }
-    if password.is_empty() {
-        return Err(ControlCause::NoPassword);
-    }
     if user.iter().any(u8::is_ascii_control) {
         return Err(ControlCause::ControlInUser);
     }
     if password.contains(&0) {
         return Err(ControlCause::NulInPassword);
     }
-    let password = Secret::from(password);
-    let login = Login::Password(PasswordLogin { user: user.to_vec(), password, clear_allowed });
+    let (user, secret) = (user.to_vec(), Secret::from(password));
+    let login = if password.is_empty() {
+        Login::Token(TokenLogin { user, token: secret, server: None, clear_allowed })
+    } else {
+        Login::Password(PasswordLogin { user, password: secret, clear_allowed })
+    };
     Ok(Credentials { login, source: source.to_owned() })
 }

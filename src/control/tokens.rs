@@ -72,6 +72,14 @@ impl Provider {
     }
 }
 
+/// Where the tokens of a login come from, for a delivery.
+pub struct Source {
+    /// The name of the relay's directory.
+    pub host: String,
+    /// The words of the program in `oauth/command`. None: the one of this package.
+    pub command: Option<Vec<String>>,
+}
+
 /// The words of the program that prints a token in the place of ours. None: there is none.
 pub fn command(control: &Control, relay: &str) -> Result<Option<Vec<String>>, ControlError> {
     let Some(directory) = directory(control, relay)? else { return Ok(None) };

@@ -4,8 +4,9 @@
 //! which connection and which login is decided here and below, so that all of it can be tested without a network.
 
 mod plan;
+mod token;
 
-use crate::account::Account;
+use crate::account::{Account, supply};
 use crate::cause::{Cause, Note};
 use crate::control::home::Surroundings;
 use crate::event::{Event, Log, Next};
@@ -17,6 +18,7 @@ use crate::smtp::envelope::{Goal, Mail};
 use crate::smtp::session::{Ending, Session};
 use crate::want::{Connect, Happened, Want, out_of_turn};
 use plan::{Arguments, Plan, arguments, plan};
+use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
@@ -56,6 +58,8 @@ struct Running {
 
 /// Each stage has the mail.
 enum Stage {
+    /// A program is run for the token of the login. With a lookup: before that.
+    Token(Option<Resolution>, Mail),
     Resolve(Resolution, Mail),
     Connect(Mail),
     /// The session, and when its connection was made.
@@ -74,7 +78,7 @@ impl Delivery {
     pub fn new(argv: &[&[u8]], surroundings: &Surroundings) -> Delivery {
         let log = Log::default();
         let planned = arguments(argv).and_then(|arguments| plan(&arguments, Goal::Sent, surroundings, &log));
-        Delivery::start(planned, log)
+        Delivery::start(planned, log, surroundings.unix)
     }
 
     /// A delivery that goes as far as `goal` and sends no mail, to find out what would become of one. Its report is a K when
@@ -84,10 +88,10 @@ impl Delivery {
         let recipient = if host.is_empty() { Vec::new() } else { [b"postmaster@", host].concat() };
         let arguments = Arguments { host, sender, recipients: &[&recipient] };
         let planned = plan(&arguments, goal, surroundings, &log);
-        Delivery::start(planned, log)
+        Delivery::start(planned, log, surroundings.unix)
     }
 
-    fn start(planned: Result<(Plan, Mail, Resolution), Verdict>, log: Log) -> Delivery {
+    fn start(planned: Result<(Plan, Mail, Resolution), Verdict>, log: Log, unix: u64) -> Delivery {
         let state = match planned {
             Err(verdict) => done(&log, &verdict),
             Ok((plan, mail, resolution)) => Box::new(Running {
@@ -99,7 +103,7 @@ impl Delivery {
                 tls_failure: None,
                 log: log.clone(),
             })
-            .resolved_or_not(), // a relay that is an address needs no lookup
+            .begun(unix),
         };
         Delivery { state, log }
     }
@@ -157,10 +161,18 @@ impl Delivery {
         match &mut self.state {
             State::Running(running) => match &mut running.stage {
                 Stage::Talk(session, _) => session.release(unix),
-                Stage::Resolve(..) | Stage::Connect(_) => None,
+                Stage::Token(..) | Stage::Resolve(..) | Stage::Connect(_) => None,
             },
             State::Done { account, .. } => account.take()?.release(unix),
             State::Moving => None,
+        }
+    }
+
+    /// The program that is to be run, as words, and its environment.
+    pub fn program(&self) -> Option<(Vec<CString>, Vec<CString>)> {
+        match &self.state {
+            State::Running(running) => running.program(),
+            State::Done { .. } | State::Moving => None,
         }
     }
 
@@ -179,6 +191,7 @@ impl Running {
         }
         match &mut self.stage {
             Stage::Talk(session, _) => session.want(),
+            Stage::Token(..) => Want::Run(now.saturating_add(supply::TIME)),
             Stage::Resolve(resolution, _) => resolution.want().expect("a lookup, or the next stage"),
             Stage::Connect(_) => {
                 let candidate = self.addresses.current().expect("an address, or the report");
@@ -191,6 +204,10 @@ impl Running {
 
     fn happened(mut self: Box<Self>, event: Happened) -> State {
         match (self.stage, event) {
+            (stage @ Stage::Token(..), Happened::Ran(ran, unix)) => {
+                self.stage = stage;
+                self.ran(ran, unix)
+            }
             (Stage::Resolve(mut resolution, mail), event) => match resolution.happened(event) {
                 Err(verdict) => done(&self.log, &verdict),
                 Ok(()) => {
@@ -223,7 +240,7 @@ impl Running {
         }
     }
 
-    /// To the first address, once there is no more to look up.
+    /// To the first address, once there is no more to look up. A relay that is an address needs no lookup.
     fn resolved_or_not(mut self: Box<Self>) -> State {
         match self.stage {
             Stage::Resolve(resolution, mail) if resolution.want().is_none() => {
@@ -259,7 +276,7 @@ impl Running {
     /// After a connection that lasted so many milliseconds. `has_tried`: a login was tried in vain.
     fn ended(mut self: Box<Self>, ending: Ending, has_tried: bool, lasted: u64) -> State {
         let peer = self.addresses.current().expect("the address of the connection").address.ip;
-        if !matches!(ending, Ending::Reconnect(_)) {
+        if !matches!(ending, Ending::Reconnect(_) | Ending::RefusedToken(_)) {
             self.plan.patience = self.plan.patience.saturating_sub(lasted); // a login has its own time
         }
         match ending {
@@ -270,6 +287,7 @@ impl Running {
                 }
                 self.reconnect(verdict, peer)
             }
+            Ending::RefusedToken(verdict) => self.refused_token(verdict, peer),
             Ending::ReconnectInClear(verdict, why) => {
                 self.tls_failure = Some(why);
                 self.reconnect(verdict, peer)
@@ -325,7 +343,7 @@ impl Running {
         self.log.notify(&Event::End(verdict));
         let account = match self.stage {
             Stage::Connect(mail) => to_release(mail),
-            Stage::Resolve(..) | Stage::Talk(..) => None,
+            Stage::Token(..) | Stage::Resolve(..) | Stage::Talk(..) => None,
         };
         State::Done { report: report::output(recipients, verdict), account, tcpto: self.plan.tcpto.zip(self.tcpto) }
     }

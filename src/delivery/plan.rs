@@ -1,10 +1,11 @@
 //! What is known of a delivery before anything is sent: the arguments and the control files.
 
+use crate::account::supply::Supply;
 use crate::account::{Account, directory};
 use crate::cause::{Cause, Target};
 use crate::control::files::{Control, Seen};
 use crate::control::home::{self, Surroundings};
-use crate::control::{Credentials, Route, Settings};
+use crate::control::{Credentials, Route, Settings, tokens};
 use crate::event::{Event, Log};
 use crate::policy::Security;
 use crate::report::Verdict;
@@ -12,8 +13,9 @@ use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
 use crate::smtp::envelope::{Envelope, Facts, Goal, Mail, Relay};
 use qmail_auth::client::Client;
+use qmail_auth::{Login, TokenLogin};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const SMTP: u16 = 25;
 /// TLS from the first octet (RFC 8314 section 3.3).
@@ -81,8 +83,13 @@ pub fn plan(
     let account = accounts
         .zip(settings.route.as_ref())
         .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings.uid, goal == Goal::Sent));
+    let mut supply = None;
     let (resolution, port, target, relay, auth) = match settings.route {
-        Some(Route { host, port, source, credentials, security, mechanisms }) => {
+        Some(Route { host, port, source, credentials, security, mechanisms, tokens }) => {
+            let mut credentials = credentials;
+            if let (Some(source), Some(Credentials { login: Login::Token(login), .. })) = (tokens, &mut credentials) {
+                supply = Some(token(source, login, &control.home, account.as_deref(), surroundings));
+            }
             let client = credentials.map(|Credentials { login, source }| Client::new(login, Some(source), mechanisms));
             let (shown, implicit_tls) = (format!("{host}:{port} ({source})"), port == SUBMISSIONS);
             let resolution = Resolution::for_relay(&host, &source);
@@ -97,6 +104,9 @@ pub fn plan(
             (Resolution::for_domain(host)?, SMTP, target, relay, None)
         }
     };
+    if let Some(supply) = &supply {
+        log.notify(&Event::Token(supply, surroundings.unix));
+    }
     if let (Some(account), Some(auth)) = (&account, &auth) {
         log.notify(&Event::Remembered(account, surroundings.unix));
         if let Some(cause) = account.refused_before(auth, &relay.shown, surroundings.unix) {
@@ -123,7 +133,20 @@ pub fn plan(
         timeoutconnect: settings.timeoutconnect.saturating_mul(1000),
         patience: timeout,
     };
-    Ok((plan, Mail { envelope, auth, account }, resolution))
+    Ok((plan, Mail { envelope, auth, account, supply }, resolution))
+}
+
+/// Where the token comes from. The one that is there becomes that of the login.
+fn token(
+    source: tokens::Source,
+    login: &mut TokenLogin,
+    home: &Path,
+    account: Option<&Account>,
+    &Surroundings { uid, pid, .. }: &Surroundings,
+) -> Box<Supply> {
+    let mut supply = Box::new(Supply::new(home, account.map(Account::directory), source, &login.user, uid, pid));
+    login.token = supply.look().unwrap_or_default();
+    supply
 }
 
 fn notify_route(log: &Log, route: Option<&Route>) {

@@ -24,6 +24,8 @@ pub struct qmail_auth_delivery {
     printed: Vec<u8>,
     /// What is to be written into the memory of the account.
     pub(super) memory: String,
+    /// The program to run and its environment, and pointers to the words of both.
+    program: (Vec<CString>, Vec<*const c_char>),
 }
 
 /// What c-glue runs.
@@ -36,7 +38,13 @@ pub(super) enum Job {
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(job: Job) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { job, name: CString::default(), printed: Vec::new(), memory: String::new() })
+        Box::new(qmail_auth_delivery {
+            job,
+            name: CString::default(),
+            printed: Vec::new(),
+            memory: String::new(),
+            program: Default::default(),
+        })
     }
 
     /// The delivery, if it is one.
@@ -75,6 +83,8 @@ pub enum qmail_auth_what {
     Message,
     /// Tell random octets.
     Random,
+    /// Run the program of qmail_auth_delivery_program until `deadline`.
+    Run,
     /// Send `octets` if the kernel takes them at once, and close.
     Close,
     /// Write `octets` to the report pipe, whole, and exit 0. After a check there are none.
@@ -265,11 +275,35 @@ pub(super) fn of_delivery(want: Want, name: &mut CString) -> qmail_auth_want {
             (qmail_auth_what::Message, b"")
         }
         Want::Random => (qmail_auth_what::Random, b""),
+        Want::Run(deadline) => {
+            wanted.deadline = deadline;
+            (qmail_auth_what::Run, b"")
+        }
         Want::Close(octets) => (qmail_auth_what::Close, octets),
         Want::Done(octets) => (qmail_auth_what::Done, octets),
     };
     (wanted.what, wanted.octets, wanted.len, wanted.name) = (what, octets.as_ptr().cast(), octets.len(), name.as_ptr());
     wanted
+}
+
+/// The words of the program to run, NULL behind the last. Sets `environment`, which is not NULL, to its environment, in the same form.
+/// Both are good until the next call with the same delivery. NULL where no program is wanted.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_program(
+    delivery: Option<&mut qmail_auth_delivery>,
+    environment: Option<&mut MaybeUninit<*const *const c_char>>,
+) -> *const *const c_char {
+    let Some(delivery) = delivery else { return std::ptr::null() };
+    let Some((words, settings)) = delivery.mail().and_then(|mail| mail.program()) else { return std::ptr::null() };
+    let behind = words.len() + 1;
+    let strings: Vec<CString> = words.into_iter().chain(settings).collect();
+    let mut pointers: Vec<*const c_char> = strings.iter().map(|word| word.as_ptr()).collect();
+    pointers.insert(behind - 1, std::ptr::null());
+    pointers.push(std::ptr::null());
+    delivery.program = (strings, pointers);
+    let (words, settings) = delivery.program.1.split_at(behind);
+    environment.expect("a place for it").write(settings.as_ptr());
+    words.as_ptr()
 }
 
 /// Frees a delivery, and clears its secrets. Does nothing for NULL.

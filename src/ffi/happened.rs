@@ -5,10 +5,12 @@ use super::delivery::{Job, qmail_auth_delivery};
 use super::{octets, text};
 use crate::resolve::mx;
 use crate::resolve::tcpto::Change;
-use crate::want::{Happened, NotFound};
+use crate::want::{Happened, NotFound, Ran};
 use std::ffi::{c_char, c_int};
 use std::io::Error;
 use std::mem::MaybeUninit;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 /// Why a lookup came to nothing.
 #[allow(non_camel_case_types)] // the C name
@@ -273,6 +275,34 @@ pub unsafe extern "C" fn qmail_auth_delivery_random(
     // SAFETY: the contract of this function.
     let random = unsafe { self::octets(octets, len) }.and_then(|octets| octets.first_chunk().copied());
     happened(delivery, Happened::Random(random));
+}
+
+/// The program has ended with this status, as waitpid(2) has it, and printed this. `unix_time` is in seconds.
+///
+/// # Safety
+/// `printed` points to `len` octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmail_auth_delivery_ran(
+    delivery: Option<&mut qmail_auth_delivery>,
+    status: c_int,
+    printed: *const c_char,
+    len: usize,
+    unix_time: u64,
+) {
+    // SAFETY: the contract of this function.
+    let printed = unsafe { octets(printed, len) }.unwrap_or_default();
+    happened(delivery, Happened::Ran(Ran::Done(ExitStatus::from_raw(status), printed), unix_time));
+}
+
+/// The program cannot be run; or where `error` is 0 it has not ended in time. `unix_time` is in seconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_delivery_not_run(
+    delivery: Option<&mut qmail_auth_delivery>,
+    error: c_int,
+    unix_time: u64,
+) {
+    let why = Error::from_raw_os_error(error);
+    happened(delivery, Happened::Ran(if error == 0 { Ran::Silent } else { Ran::Not(&why) }, unix_time));
 }
 
 /// The connection is closed on our side.

@@ -2,6 +2,7 @@
 
 use super::data::MessageFacts;
 use crate::account::Account;
+use crate::account::supply::Supply;
 use crate::event::Log;
 use crate::policy::Security;
 use qmail_auth::Login;
@@ -15,6 +16,8 @@ pub struct Mail {
     pub auth: Option<Client>,
     /// What is remembered of that login.
     pub account: Option<Box<Account>>,
+    /// Where the token of that login comes from. None: it is by something else.
+    pub supply: Option<Box<Supply>>,
 }
 
 /// What is the same on all connections of a delivery.

@@ -109,6 +109,12 @@ pub fn meaning(reply: &Reply) -> Option<(Meaning, bool)> {
     found.map(|(.., meaning, in_doubt)| (*meaning, *in_doubt))
 }
 
+/// Whether this can be what a refusal of an access token means: the others are about passwords.
+pub fn is_of_tokens(meaning: Meaning) -> bool {
+    use Meaning::{ExchangeRefuses, Policy, SecurityDefaults, SentTooMuch, SmtpAuthDisabled, TooManyLogins};
+    matches!(meaning, SmtpAuthDisabled | SecurityDefaults | Policy | ExchangeRefuses | TooManyLogins | SentTooMuch)
+}
+
 /// Whether a reply is of more use for a report than the refusal before it, of another mechanism. The last one often says only that
 /// the relay has had enough.
 pub fn tells_more(reply: &Reply, before: &[u8]) -> bool {

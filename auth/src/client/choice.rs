@@ -49,9 +49,11 @@ impl Choice<'_> {
         let Some(mechanism) = mechanisms::usable(name) else { return Some(PassedOver::Unknown) };
         let kind = client.login.kind();
         if mechanism.kind() != Some(kind) {
-            return Some(match kind {
-                LoginKind::Password => PassedOver::NoCertificate,
-                LoginKind::Certificate => PassedOver::NoPassword,
+            return Some(match (kind, mechanism.kind()) {
+                (LoginKind::Password, _) => PassedOver::NoCertificate,
+                (LoginKind::Token, _) => PassedOver::NoPasswordButToken,
+                (LoginKind::Certificate, Some(LoginKind::Token)) => PassedOver::NoToken,
+                (LoginKind::Certificate, _) => PassedOver::NoPassword,
             });
         }
         let is_in_order = client.order.contains(&mechanism);
@@ -63,6 +65,9 @@ impl Choice<'_> {
         }
         if !is_in_order {
             return Some(PassedOver::NotNeeded);
+        }
+        if let Some(first) = client.usable().next().filter(|first| kind == LoginKind::Token && *first != mechanism) {
+            return Some(PassedOver::OneForToken { mechanism: first.name });
         }
         match (client.permission, client.channel) {
             _ if mechanism.shows_password.is_none() => None,

@@ -102,7 +102,9 @@ impl Client {
     /// The mechanism of the last login is refused for the password, so another one would be refused, too. (That is not so where the
     /// relay has no hash for it any more.)
     pub(super) fn is_refused_again(&self) -> bool {
-        let is_it = |t: &Try| t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good && !t.has_no_hash();
+        let is_it = |t: &Try| {
+            !t.replaced && t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good && !t.has_no_hash()
+        };
         self.tries.last().is_some_and(is_it)
     }
 }
@@ -123,6 +125,6 @@ impl Try {
     /// By a 5xx that is about more than the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6).
     fn is_refused_for_good(&self) -> bool {
         let is_about_command = matches!(self.end, Some(End::Code(500..=504 | 555)));
-        matches!(self.end, Some(End::Code(500..=599))) && !is_about_command
+        matches!(self.end, Some(End::Code(500..=599))) && (self.token_refused || !is_about_command)
     }
 }

@@ -3,6 +3,7 @@
 use crate::cause::Unanswerable;
 use crate::mechanisms::{Exchange, Mechanism};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// Some servers close the connection after three failures, so there are fewer tries on each.
 pub(super) const TRIES_ON_A_CONNECTION: usize = 2;
@@ -33,6 +34,12 @@ pub(super) struct Try {
     pub(super) cancelled: bool,
     /// Why, if a report says so.
     pub(super) why_cancelled: Option<Unanswerable>,
+    /// Why the relay refuses the token, in its own words.
+    pub(super) said: Option<Vec<u8>>,
+    /// The relay refuses the token, by whichever code.
+    pub(super) token_refused: bool,
+    /// The token was replaced since.
+    pub(super) replaced: bool,
     /// How often the password was hashed (SCRAM).
     pub(super) rounds: Option<u64>,
     /// None while the try goes on.
@@ -51,6 +58,9 @@ impl Try {
             answers: 0,
             cancelled: false,
             why_cancelled: None,
+            said: None,
+            token_refused: false,
+            replaced: false,
             rounds: None,
             end: None,
             lost: false,
@@ -67,6 +77,11 @@ impl Try {
     /// of TLS is another: somebody may be in the middle.
     pub(super) fn was_bound_and_refused(&self) -> bool {
         self.mechanism.is_bound() && self.rounds.is_some() && !matches!(self.end, None | Some(End::LoggedIn))
+    }
+
+    /// It says nothing of what a next one would come to.
+    pub(super) fn is_void(&self) -> bool {
+        self.lost || self.replaced
     }
 
     /// Whether there was no reply to the AUTH command yet.

@@ -39,13 +39,15 @@ impl Client {
 
     /// The cause when the relay has refused every permitted mechanism. 534, 535 and 553 are about the credentials.
     fn refused(&self, limit: Limit) -> Cause {
-        let is_about_password = |t: &Try| matches!(t.end, Some(End::Code(534 | 535 | 553))) && !t.has_no_hash();
+        let is_about_password =
+            |t: &Try| t.token_refused || matches!(t.end, Some(End::Code(534 | 535 | 553))) && !t.has_no_hash();
         match (&self.login, &self.source) {
             _ if !self.tries.iter().any(is_about_password) && self.tries.iter().any(Try::has_no_hash) => {
                 Cause::NoHash { limit }
             }
             _ if !self.tries.iter().any(is_about_password) => Cause::AllRefused { limit },
             (Login::Certificate { .. }, _) => Cause::CheckCertificate,
+            (Login::Token(_), _) => Cause::CheckToken,
             // It is rarely meant, and cannot be seen.
             (Login::Password(login), Some(source)) if login.password.ends_with(b"\r") => {
                 Cause::CheckPasswordWithCr { source: source.clone(), limit }
@@ -65,22 +67,48 @@ impl Client {
         Attempts::NoLogin { offered: list(&offered, self.offer.names.len()), tried: self.tried(), cause }
     }
 
+    /// Why the relay has refused the token of a try, if it has said that before its reply.
+    fn said(&self, t: &Try) -> Option<String> {
+        t.said.as_ref().map(|said| {
+            let shown = self.mask.apply(said);
+            let shown: String = shown.iter().take(SAID).map(|octet| printable(*octet)).collect();
+            if shown.len() < SAID { shown } else { shown + "..." }
+        })
+    }
+
+    /// The same of the last try.
+    pub fn last_said(&self) -> Option<String> {
+        self.tries.last().and_then(|last| self.said(last))
+    }
+
     fn tried(&self) -> String {
-        let tries: Vec<String> = self.tries.iter().map(|t| format!("{} ({})", t.mechanism, t.outcome())).collect();
+        let tries: Vec<String> =
+            self.tries.iter().map(|t| format!("{} ({})", t.mechanism, t.outcome(self.said(t)))).collect();
         list(&tries, tries.len())
     }
 }
 
 impl Try {
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, said: Option<String>) -> Outcome {
         match (self.why_cancelled, self.end) {
             (Some(why), _) => Outcome::Cancelled { why },
             (None, Some(End::LoggedIn)) => Outcome::Code { code: 235 },
-            (None, Some(End::Code(code))) => Outcome::Code { code },
+            (None, Some(End::Code(code))) => match said {
+                Some(said) => Outcome::Said { said, code },
+                None => Outcome::Code { code },
+            },
             (None, Some(End::Closed)) => Outcome::Closed,
             (None, None) => Outcome::NoAnswer,
         }
     }
+}
+
+/// How many octets a report shows of why a token is refused.
+const SAID: usize = 500;
+
+/// The octet as a character of printable ASCII.
+fn printable(octet: u8) -> char {
+    if (b' '..=b'~').contains(&octet) { char::from(octet) } else { '?' }
 }
 
 /// How many names a report shows. A server may offer thousands.

@@ -6,12 +6,12 @@ use crate::cause::CallError;
 use crate::client::past::Past;
 use crate::client::{Channel, Client, Permission, Step};
 use crate::detect;
-use crate::login::{Login, PasswordLogin};
+use crate::login::{Login, PasswordLogin, TokenLogin};
 use crate::mechanisms::{MECHANISMS, NONCE};
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::ffi::{c_char, c_int};
 
 /// For auth_begin: the connection is TLS, and the certificate was verified, its chain and its name. The password may be sent. A
@@ -38,11 +38,11 @@ pub enum auth_end {
 }
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
-/// CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5, and for a token XOAUTH2 or OAUTHBEARER; without
+/// a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
 /// password and was refused, it makes only one more.
 ///
-/// Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
+/// Made by auth_new or auth_new_token, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
 /// use one client in two threads at the same time.
 ///
 /// This is a complete login. send_octets and read_reply are functions of your program: they send octets and read a whole reply, and
@@ -70,6 +70,10 @@ pub struct auth_client {
 const CUT: &[u8] = b"*";
 
 impl auth_client {
+    fn made(login: Login) -> *mut auth_client {
+        Box::into_raw(Box::new(auth_client { client: Client::new(login, None, None), why: CString::default() }))
+    }
+
     /// A pointer is NULL where a reply should be. The reply is unknown, so the current try ends.
     fn null(&mut self) -> isize {
         self.client.closed(true);
@@ -95,8 +99,33 @@ pub unsafe extern "C" fn auth_new(user: *const c_char, password: *const c_char) 
         return core::ptr::null_mut();
     }
     let clear_allowed = false; // not used here: the flags of auth_begin decide
-    let login = Login::Password(PasswordLogin { user: user.to_vec(), password: password.into(), clear_allowed });
-    Box::into_raw(Box::new(auth_client { client: Client::new(login, None, None), why: CString::default() }))
+    auth_client::made(Login::Password(PasswordLogin { user: user.to_vec(), password: password.into(), clear_allowed }))
+}
+
+/// The same for this user and an access token of OAuth 2.0, in the place of a password. It is used by XOAUTH2, or by OAUTHBEARER where
+/// the server does not offer XOAUTH2; once, and only with a flag of auth_begin. `host` and `port` are those of the server, which
+/// OAUTHBEARER tells; `host` may be NULL. If the token is refused, AUTH_END_FAILED; auth_why has what the server says of it.
+///
+/// A token is long: auth_begin and auth_step need a buffer of 4 * ((3 * strlen(user) + strlen(host) + strlen(token) + 44) / 3) + 2
+/// octets.
+///
+/// # Safety
+/// `user`, `token` and `host` are NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auth_new_token(
+    user: *const c_char,
+    token: *const c_char,
+    host: *const c_char,
+    port: u16,
+) -> *mut auth_client {
+    // SAFETY: the contract of this function is that of text().
+    let (login, host) = unsafe { (text(user).zip(text(token)), text(host)) };
+    let Some((user, token)) = login.filter(|(user, token)| !user.is_empty() && !token.is_empty()) else {
+        return core::ptr::null_mut();
+    };
+    let server = host.map(|host| (String::from_utf8_lossy(host).into_owned(), port));
+    let clear_allowed = false; // as in auth_new
+    auth_client::made(Login::Token(TokenLogin { user: user.to_vec(), token: token.into(), server, clear_allowed }))
 }
 
 /// Starts the login on a connection. `ehlo` is the EHLO reply, in a form that auth_detect takes; over TLS, it is the one that came
@@ -224,7 +253,7 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_client) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
+/// Replaces secrets in a server's reply by `*`: the password, the token, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
 /// included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 ///
 /// `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
@@ -245,7 +274,7 @@ pub unsafe extern "C" fn auth_mask(auth: *const auth_client, text: *mut c_char, 
 /// Clears the password from memory and frees the client. NULL is allowed and does nothing.
 ///
 /// # Safety
-/// `auth` is NULL, or was made by auth_new and is not freed yet.
+/// `auth` is NULL, or was made by auth_new or auth_new_token and is not freed yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn auth_free(auth: *mut auth_client) {
     if !auth.is_null() {

@@ -3,6 +3,7 @@
 
 use super::{octets, text};
 use crate::base64_secret;
+use crate::mechanisms::bearer::{oauthbearer_message, xoauth2_message};
 use crate::mechanisms::plain::message;
 use core::ffi::c_char;
 
@@ -147,6 +148,67 @@ pub unsafe extern "C" fn auth_cram(
         Some(answer) => unsafe { write(&answer, out, size) },
         None => auth_error::Challenge as isize,
     }
+}
+
+/// Writes the base64 for AUTH XOAUTH2: the initial response after `AUTH XOAUTH2 `, or the answer to an empty 334. Whoever reads it has
+/// the access token: send it only over TLS with a verified certificate. If the reply is a 334, it says in base64 why the token is
+/// refused: send an empty line, and the server answers 535. If the reply is not 235, report Z and send no MAIL.
+///
+/// `user` and `token` end in NUL. A stralloc has none: see auth_plain.
+///
+/// Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(token) + 22) / 3), in integer arithmetic. Writes no
+/// verb, no CRLF and no NUL. Where `AUTH XOAUTH2 `, this and CRLF are more than 512 octets, send `AUTH XOAUTH2` alone and this after
+/// the 334: servers cut longer lines, and then refuse the token. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the
+/// length). The caller owns the buffer and must clear the secret in it.
+///
+///     n = auth_xoauth2("tim@example.com", "ya29.token", out, sizeof out);
+///
+/// Here n is 60, and out begins with dXNlcj10aW1AZXhhbXBsZS5jb20BYXV0aD1CZWFyZXIgeWEyOS50b2tlbgEB.
+///
+/// # Safety
+/// `user` and `token` are NULL or NUL-terminated; `out` is NULL or points to `size` writable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auth_xoauth2(
+    user: *const c_char,
+    token: *const c_char,
+    out: *mut c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: the contract of this function is that of text().
+    let Some((user, token)) = (unsafe { text(user).zip(text(token)) }) else { return auth_error::Null as isize };
+    // SAFETY: the contract of this function includes that of write().
+    unsafe { write(&base64_secret(&xoauth2_message(user, token)), out, size) }
+}
+
+/// The same for AUTH OAUTHBEARER. `host` and `port` are those of the server; where `host` is NULL they are left out. If the reply is
+/// a 334 that says why the token is refused, send `AQ==`.
+///
+/// The length depends on the user, too, in which each comma and equals sign counts as three. A buffer is large enough for
+/// 4 * ((3 * strlen(user) + strlen(host) + strlen(token) + 44) / 3). Errors: as for auth_xoauth2.
+///
+/// RFC 7628.
+///
+///     n = auth_oauthbearer("tim@example.com", "ya29.token", "smtp.example.com", 587, out, sizeof out);
+///
+/// Here n is 104, and out begins with bixhPXRpbUBleGFtcGxlLmNvbSwBaG9zdD1zbXRwLmV4YW1wbGUuY29t.
+///
+/// # Safety
+/// `user`, `token` and `host` are NULL or NUL-terminated; `out` is NULL or points to `size` writable octets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn auth_oauthbearer(
+    user: *const c_char,
+    token: *const c_char,
+    host: *const c_char,
+    port: u16,
+    out: *mut c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: the contract of this function is that of text().
+    let (login, host) = unsafe { (text(user).zip(text(token)), text(host)) };
+    let Some((user, token)) = login else { return auth_error::Null as isize };
+    let message = oauthbearer_message(user, token, host.map(|host| (host, port)));
+    // SAFETY: the contract of this function includes that of write().
+    unsafe { write(&base64_secret(&message), out, size) }
 }
 
 /// Copies octets to the caller's buffer. Returns their number, or an auth_error.

@@ -1,6 +1,7 @@
 //! A reply in the form in which it is compared with secrets. Whatever a relay may insert when it repeats a secret is left out,
 //! letter case is removed, and the place of each octet in the text is kept.
 
+use crate::secret::Secret;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -61,6 +62,17 @@ impl Reading<'_> {
     pub fn mark_end(&self, octets: usize, secret: &mut [bool]) {
         let first = self.places.get(self.places.len().saturating_sub(octets));
         secret[first.map_or(self.text.len(), |place| *place as usize)..].fill(true);
+    }
+
+    /// Marks each occurrence of a secret that stands whole.
+    pub fn mark_word(&self, octets: &[u8], secret: &mut [bool]) {
+        let significant = octets.iter().filter(|octet| is_significant(octet));
+        let is_longer = |octets: usize| significant.clone().nth(octets).is_some(); // cheaper than a count: a token is long
+        if is_longer(0) && !is_longer(self.octets.len()) {
+            let mut word = Secret::with_room(octets.len());
+            significant.for_each(|octet| word.add(&[fold(octet)]));
+            self.mark_all(&word, secret);
+        }
     }
 
     /// Marks each occurrence of a word, overlapping ones included. The word must not be empty.

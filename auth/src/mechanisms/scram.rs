@@ -4,6 +4,7 @@
 //! User and password go as they are, without SASLprep: servers compare the octets, and refuse prepared ones. The flag is `n`, never
 //! `y`: where Postfix does not list the -PLUS that Dovecot behind it has, Dovecot takes `y` for an attack.
 
+use super::bearer::saslname;
 use super::{Cancel, Exchange, Fresh, Response, decoded};
 use crate::base64_secret;
 use crate::cause::Unanswerable;
@@ -121,13 +122,7 @@ impl Scram {
     fn new(hash: &'static Hash, login: &PasswordLogin, nonce: &[u8], binding: Option<&[u8]>, is_bound: bool) -> Scram {
         let header: &[u8] = if is_bound { b"p=tls-exporter,," } else { b"n,," };
         let mut first = b"n=".to_vec();
-        for octet in &login.user {
-            match octet {
-                b',' => first.extend_from_slice(b"=2C"),
-                b'=' => first.extend_from_slice(b"=3D"),
-                _ => first.push(*octet),
-            }
-        }
+        first.extend_from_slice(&saslname(&login.user));
         first.extend_from_slice(b",r=");
         first.extend_from_slice(nonce);
         Scram {

@@ -9,6 +9,7 @@ use crate::check::lines::{Keyless, Line, Lines};
 use crate::control::files::{Control, ControlError};
 use crate::control::routes;
 use crate::control::senders::{self, Sender};
+use crate::control::tokens::Source;
 use crate::control::{Credentials, Relay, Route};
 use crate::event::Log;
 use crate::policy::TlsPolicy;
@@ -155,7 +156,11 @@ fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Contro
         Ok(None) if of_senders => notes.say(format!("{source}: {mail} goes as if there were no such file")),
         Ok(None) => notes.say(format!("{source}: {mail} goes to the domain's mail exchangers")),
         Ok(Some(Sender::Login(login))) => {
-            notes.say(format!("{source}: {mail} logs in as {} at its route's relay", user(&login.login)));
+            let by = match login.login.kind() {
+                LoginKind::Token => ", by a token: mail is deferred where that relay has no oauth",
+                LoginKind::Password | LoginKind::Certificate => "",
+            };
+            notes.say(format!("{source}: {mail} logs in as {} at its route's relay{by}", user(&login.login)));
             warn_clear(login, source, notes);
             warn_comment(login, source, notes);
         }
@@ -183,7 +188,7 @@ fn cr_in(name: &str) -> String {
 }
 
 fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut Notes) {
-    let Route { host, port, source, credentials, security, mechanisms } = route;
+    let Route { host, port, source, credentials, security, mechanisms, tokens } = route;
     let login = match credentials {
         None if matches!(elsewhere, Elsewhere::ForRelays(_)) => {
             "without a login, or with that of its route if that has the same relay".to_owned()
@@ -193,6 +198,7 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
             let from = if of == source { String::new() } else { format!(" ({of})") };
             let who = match login.kind() {
                 LoginKind::Password => user(login),
+                LoginKind::Token => format!("{} by a token", user(login)),
                 LoginKind::Certificate => "its client certificate".to_owned(),
             };
             format!("with a login as {who}{from}")
@@ -212,6 +218,9 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
     if let Some(mechanisms) = mechanisms {
         let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name).collect();
         text += &format!(", mechanisms {} ({directory}/mechanisms)", names.join(", "));
+    }
+    if let Some(Source { command: Some(words), .. }) = tokens {
+        text += &format!(", tokens by {} ({directory}/oauth/command)", words.join(" "));
     }
     notes.say(text);
     if host.bytes().all(|c| c.is_ascii_digit()) {

@@ -9,6 +9,7 @@ use super::lines::{Keyless, Line, Lines};
 use super::printable;
 use crate::control::files::{Control, ControlError, first_line, strip_blanks};
 use crate::control::senders::{self, Sender};
+use crate::control::tokens::DIRECTORY;
 use crate::control::{Credentials, relays, routes};
 use crate::event::Log;
 use crate::text_encoding;
@@ -223,6 +224,9 @@ fn plan_move<'a>(control: &Control, line: &'a Line, by_relay: &HashMap<&str, Rel
         return Err(format!("line {} has another login for the same relay", another.number));
     }
     let directory = directory.strip_prefix("control/").unwrap_or(directory);
+    if control.exists(&format!("{directory}/{DIRECTORY}")).unwrap_or(true) {
+        return Err(format!("control/{directory}/{DIRECTORY} is there, and beside it there can be no password"));
+    }
     let missing = missing(control, directory, login)?;
     if let (Some(without), false) = (relay.without, missing.is_empty()) {
         let source = &without.source;

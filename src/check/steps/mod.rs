@@ -5,7 +5,9 @@ mod json;
 pub mod recorder;
 mod text;
 
-use crate::account::Account;
+use crate::account::supply::Supply;
+use crate::account::token::Fitness;
+use crate::account::{Account, time};
 use crate::check::program::Program;
 use crate::check::{accounts, printable};
 use crate::event::{Event, Next};
@@ -104,6 +106,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
             let what = match kind {
                 LoginKind::Password => "password",
                 LoginKind::Certificate => "the client certificate is the login",
+                LoginKind::Token => "a token",
             };
             let clear = if *clear_allowed { ", which may go out in clear (-user)" } else { "" };
             let who = user.map_or_else(String::new, |user| format!("user {}, ", printable(user)));
@@ -111,11 +114,18 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
                 Fact::new("credentials", "credentials", format!("{who}{what} from {source}{clear}"))
                     .with("user", user.unwrap_or_default().into())
                     .with("by_certificate", Value::Flag(*kind == LoginKind::Certificate))
+                    .with("by_token", Value::Flag(*kind == LoginKind::Token))
                     .with("clear_allowed", Value::Flag(*clear_allowed))
                     .with("source", (*source).into()),
             ]
         }
         Event::NoCredentials => vec![Fact::new("credentials", "credentials", "none: no login")],
+        Event::Token(supply, unix) => vec![token(supply, *unix)],
+        Event::TokenRefused(said) => vec![
+            Fact::new("token_refused", "login", format!("334 {said}: the relay does not accept the token"))
+                .with("said", (*said).into())
+                .good(false),
+        ],
         Event::Remembered(account, unix) => vec![remembered(account, *unix)],
         Event::Addresses(candidates) => vec![addresses(candidates)],
         Event::Connected { host, address, port, source } => {
@@ -174,6 +184,7 @@ pub fn of(event: &Event, over_tls: bool) -> Vec<Fact> {
         Event::Next(what, verdict) => {
             let what = match what {
                 Next::Connection => "a new connection",
+                Next::Token => "another token",
                 Next::Address => "the next address",
             };
             let why = one_line(verdict.text());
@@ -252,6 +263,31 @@ fn policy(security: &Security) -> Fact {
         fact = fact.with("clientcert", certificate.path.display().to_string().into());
     }
     Fact { text, ..fact }
+}
+
+/// The token of a login: until when it is good, whether another one can be had, and from where.
+fn token(supply: &Supply, unix: u64) -> Fact {
+    let until = match (supply.end(), supply.fitness(unix), supply.command()) {
+        (None, _, None) => "none yet".to_owned(),
+        (None, _, Some(_)) => "asked for with each mail".to_owned(),
+        (Some(end), Fitness::Dead, _) => format!("until {} UTC, over", time(end)),
+        (Some(end), Fitness::Good | Fitness::NearEnd, _) => {
+            format!("until {} UTC ({} minutes)", time(end), end.saturating_sub(unix) / 60)
+        }
+    };
+    let renewable = if supply.is_renewable() { "renewable" } else { "not renewable" };
+    let account = supply.place_of_account().unwrap_or_else(|| "no directory accounts".to_owned());
+    let from = match supply.command() {
+        Some(words) => format!("by {}, kept in {account}", words.join(" ")),
+        None => format!("from {account}"),
+    };
+    let fact = Fact::new("token", "token", format!("{until}, {renewable}, {from}"))
+        .with("renewable", Value::Flag(supply.is_renewable()))
+        .with("from", account.into());
+    match supply.end() {
+        Some(end) => fact.with("until", Value::Number(end)),
+        None => fact,
+    }
 }
 
 fn remembered(account: &Account, unix: u64) -> Fact {

@@ -50,6 +50,9 @@ impl Session {
             account.answered(reply, auth.mask());
         }
         let step = auth.step(reply.code, reply.last_text());
+        if let (334, Some(said)) = (reply.code, auth.last_said().filter(|_| self.envelope.log.is_on())) {
+            self.envelope.log.notify(&Event::TokenRefused(&said));
+        }
         self.login(step, Some(reply));
     }
 
@@ -91,8 +94,17 @@ impl Session {
                 self.login_concluded();
                 self.send_mail(); // without EHLO or RSET before it: on some servers either drops the login
             }
+            Step::Failed(why) if self.is_worth_another_token() => {
+                self.end(Ending::RefusedToken(self.reporter().not_logged_in(why, reply)));
+            }
             Step::Reconnect(why) => self.end(Ending::Reconnect(self.reporter().not_logged_in(why, reply))),
             Step::Deferred(why) | Step::Failed(why) => self.finish(self.reporter().not_logged_in(why, reply)),
         }
+    }
+
+    /// The relay refuses the token, and that may be for its age.
+    fn is_worth_another_token(&self) -> bool {
+        let is_refused = self.auth.as_ref().is_some_and(Client::wants_new_token);
+        is_refused && self.supply.as_ref().is_some_and(|supply| supply.is_worth_another(self.unix))
     }
 }

@@ -19,6 +19,7 @@ use super::data::{DotStuffer, Prescan};
 use super::ehlo::Capabilities;
 use super::envelope::{Envelope, Facts, Mail};
 use crate::account::Account;
+use crate::account::supply::Supply;
 use crate::cause::AddressFailure;
 use crate::event::Event;
 use crate::policy::TlsPolicy;
@@ -49,6 +50,8 @@ pub enum Ending {
     /// TLS failed, and the mail may go out in clear over a new connection to the same address. With the verdict if that cannot be
     /// made, and why TLS failed.
     ReconnectInClear(Verdict, String),
+    /// The relay refuses the access token, and the login goes on with another one, if it is to be had. With the verdict if it is not.
+    RefusedToken(Verdict),
 }
 
 /// How far the message is.
@@ -90,6 +93,7 @@ pub struct Session {
     envelope: Envelope,
     auth: Option<Client>,
     account: Option<Box<Account>>,
+    supply: Option<Box<Supply>>,
     /// A login that waits for the lock of its account.
     opening: Option<Permission>,
     peer: IpAddr,
@@ -127,7 +131,7 @@ impl Session {
     /// failed on the connection before, so that this one stays in clear. `patience`: how many milliseconds the server may be silent
     /// before AUTH or MAIL.
     pub fn new(
-        Mail { envelope, auth, account }: Mail,
+        Mail { envelope, auth, account, supply }: Mail,
         peer: IpAddr,
         tls_failure: Option<String>,
         patience: u64,
@@ -143,6 +147,7 @@ impl Session {
             envelope,
             auth,
             account,
+            supply,
             opening: None,
             peer,
             unix,
@@ -204,7 +209,7 @@ impl Session {
     /// The ending, after [`Want::Close`], and what the next connection needs.
     pub fn into_ending(self) -> (Ending, Mail) {
         let Outcome::Ended(ending) = self.outcome else { unreachable!("nobody closes before the end") };
-        (ending, Mail { envelope: self.envelope, auth: self.auth, account: self.account })
+        (ending, Mail { envelope: self.envelope, auth: self.auth, account: self.account, supply: self.supply })
     }
 
     fn is_over(&self) -> bool {

@@ -31,6 +31,9 @@ impl Session {
         self.account = self.account.take().filter(|_| locked);
         if let (Some(account), Some(auth)) = (&mut self.account, &mut self.auth) {
             account.locked();
+            if let Some(token) = self.supply.as_mut().and_then(|supply| supply.look_again()) {
+                auth.set_token(&token); // the delivery before this one has had it replaced
+            }
             if let Some(cause) = account.refused_before(auth, &self.envelope.relay.shown, unix) {
                 return self.finish(cause.into());
             }

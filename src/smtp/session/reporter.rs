@@ -237,7 +237,7 @@ impl Reporter<'_> {
     /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
     fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
         use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr};
-        use auth::Cause::{Closed, Deferred, InClear, NoAuth, NoHash};
+        use auth::Cause::{CheckToken, Closed, Deferred, InClear, NoAuth, NoHash};
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
@@ -254,6 +254,7 @@ impl Reporter<'_> {
                 | CheckPassword { .. }
                 | CheckPasswordIn { .. }
                 | CheckPasswordWithCr { .. }
+                | CheckToken
                 | Closed
                 | NoHash { .. }
                 | Deferred
@@ -265,7 +266,9 @@ impl Reporter<'_> {
         if login_refusals::demands_tls(&reply) {
             return Some(TlsDemand::OfRelay { why: self.why_in_clear() }.to_string());
         }
-        let (meaning, in_doubt) = login_refusals::meaning(&reply)?;
+        let is_token = auth.login().kind() == LoginKind::Token;
+        let (meaning, in_doubt) = login_refusals::meaning(&reply)
+            .filter(|(meaning, _)| !is_token || login_refusals::is_of_tokens(*meaning))?;
         Some(if in_doubt { format!("{cause}; {meaning}") } else { meaning.to_string() })
     }
 

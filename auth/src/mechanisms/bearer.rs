@@ -1,0 +1,170 @@
+//! XOAUTH2 (Google's) and OAUTHBEARER (RFC 7628): user and access token in one message. A server that refuses the token first says why, in
+//! JSON, and the exchange must be ended before it refuses the login.
+
+use super::{Cancel, Exchange, Response, decoded};
+use crate::login::TokenLogin;
+use crate::secret::Secret;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// The octet between the parts of a message.
+const SEPARATOR: &[u8] = b"\x01";
+
+/// One exchange by either mechanism.
+struct Bearer {
+    message: Secret,
+    /// What ends the exchange once the server has said why it refuses the token.
+    end: &'static [u8],
+    state: State,
+    said: Option<Vec<u8>>,
+}
+
+#[derive(PartialEq)]
+enum State {
+    /// The message has not been sent.
+    Waiting,
+    /// It was sent as the initial response, which the server may have ignored.
+    SentAtOnce,
+    /// It was sent.
+    Sent,
+    /// The exchange is ended.
+    Ended,
+}
+
+pub(super) fn xoauth2(login: &TokenLogin) -> Box<dyn Exchange> {
+    Bearer::boxed(xoauth2_message(&login.user, &login.token), b"")
+}
+
+pub(super) fn oauthbearer(login: &TokenLogin) -> Box<dyn Exchange> {
+    let server = login.server.as_ref().map(|(host, port)| (host.as_bytes(), *port));
+    Bearer::boxed(oauthbearer_message(&login.user, &login.token, server), SEPARATOR)
+}
+
+impl Bearer {
+    fn boxed(message: Secret, end: &'static [u8]) -> Box<dyn Exchange> {
+        Box::new(Bearer { message, end, state: State::Waiting, said: None })
+    }
+}
+
+impl Exchange for Bearer {
+    fn initial_response(&self) -> Option<Response> {
+        Some(Response::new(Secret::from(&self.message[..])))
+    }
+
+    fn sent_initial_response(&mut self) {
+        self.state = State::SentAtOnce;
+    }
+
+    /// The message where it has not gone out, or where the server has ignored it. Else the challenge says why the token is refused
+    /// (RFC 7628 section 3.2.2).
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
+        let said = decoded(challenge);
+        let is_json = said.as_ref().is_some_and(|said| said.first() == Some(&b'{'));
+        let is_prompt = match self.state {
+            State::Waiting => !is_json,
+            State::SentAtOnce => challenge.trim_ascii().is_empty(),
+            State::Sent => false,
+            State::Ended => return Err(Cancel::NoAnswer),
+        };
+        if is_prompt {
+            self.state = State::Sent;
+            return Ok(Response::new(core::mem::take(&mut self.message)));
+        }
+        self.state = State::Ended;
+        self.said = said.filter(|_| is_json);
+        Ok(Response::new(Secret::from(self.end)))
+    }
+
+    fn said(&mut self) -> Option<Vec<u8>> {
+        self.said.take()
+    }
+}
+
+/// The message of XOAUTH2, before base64 (developers.google.com/workspace/gmail/imap/xoauth2-protocol).
+pub(crate) fn xoauth2_message(user: &[u8], token: &[u8]) -> Secret {
+    message(&[b"user=", user, SEPARATOR], token)
+}
+
+/// The message of OAUTHBEARER, before base64 (RFC 7628 section 3.1), with the header of RFC 5801 section 4 before it.
+pub(crate) fn oauthbearer_message(user: &[u8], token: &[u8], server: Option<(&[u8], u16)>) -> Secret {
+    let user = saslname(user);
+    let Some((host, port)) = server else { return message(&[b"n,a=", &user, b",", SEPARATOR], token) };
+    let port = format!("port={port}\x01");
+    message(&[b"n,a=", &user, b",", SEPARATOR, b"host=", host, SEPARATOR, port.as_bytes()], token)
+}
+
+fn message(begin: &[&[u8]], token: &[u8]) -> Secret {
+    let length: usize = begin.iter().map(|part| part.len()).sum();
+    let mut message = Secret::with_room(length + token.len() + 15);
+    begin.iter().for_each(|part| message.add(part));
+    [b"auth=Bearer ", token, SEPARATOR, SEPARATOR].into_iter().for_each(|part| message.add(part));
+    message
+}
+
+/// A name as a saslname (RFC 5801 section 4).
+pub(super) fn saslname(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    for octet in name {
+        match octet {
+            b',' => out.extend_from_slice(b"=2C"),
+            b'=' => out.extend_from_slice(b"=3D"),
+            octet => out.push(*octet),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base64_secret;
+
+    #[test]
+    fn examples() {
+        let token = b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+        let server = Some((&b"server.example.com"[..], 143));
+        let base64 = base64_secret(&oauthbearer_message(b"user@example.com", token, server));
+        assert_eq!(
+            core::str::from_utf8(&base64).unwrap(), // RFC 7628 section 4.1
+            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
+        );
+        // Google's page has the token vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg== for this one.
+        let token = b"ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg";
+        let base64 = base64_secret(&xoauth2_message(b"someuser@example.com", token));
+        assert_eq!(
+            core::str::from_utf8(&base64).unwrap(),
+            "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
+        );
+        assert_eq!(*oauthbearer_message(b"a,b=c", b"t", None), b"n,a=a=2Cb=3Dc,\x01auth=Bearer t\x01\x01");
+    }
+
+    #[test]
+    fn what_answers_a_challenge() {
+        let login =
+            TokenLogin { user: b"me".to_vec(), token: Secret::from(&b"t"[..]), server: None, clear_allowed: false };
+        let json = b"eyJzdGF0dXMiOiI0MDEifQ=="; // {"status":"401"}
+        for (start, end) in [(xoauth2 as fn(&TokenLogin) -> _, &b""[..]), (oauthbearer, b"\x01")] {
+            let message = start(&login).initial_response().unwrap().octets;
+            let answers = |at_once: bool, challenges: &[&[u8]]| {
+                let mut exchange = start(&login);
+                if at_once {
+                    exchange.sent_initial_response();
+                }
+                let answers: Vec<_> = challenges
+                    .iter()
+                    .map(|challenge| exchange.respond(challenge).map(|response| response.octets.to_vec()))
+                    .collect();
+                (answers, exchange.said())
+            };
+            let (message, end) = (Ok(message.to_vec()), Ok(end.to_vec()));
+            let said = Some(br#"{"status":"401"}"#.to_vec());
+            assert_eq!(answers(true, &[json]), ([end.clone()].into(), said.clone()));
+            assert_eq!(answers(false, &[b"", json]), ([message.clone(), end.clone()].into(), said.clone()));
+            assert_eq!(answers(true, &[b" ", json]), ([message.clone(), end.clone()].into(), said.clone()));
+            assert_eq!(answers(false, &[b"go ahead", b"", b""]).0, [message, end.clone(), Err(Cancel::NoAnswer)]);
+            assert_eq!(answers(true, &[b"no", json]), ([end.clone(), Err(Cancel::NoAnswer)].into(), None));
+            assert_eq!(answers(false, &[json]), ([end].into(), said));
+        }
+    }
+}
