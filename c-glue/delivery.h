@@ -139,9 +139,11 @@ struct qmail_auth_delivery *qmail_auth_delivery_new(int argc,
 /* What to do now; `now` is in milliseconds of the monotonic clock. Without a delivery the process ends by a signal. */
 void qmail_auth_delivery_want(struct qmail_auth_delivery *delivery, uint64_t now, struct qmail_auth_want *want);
 
-const char *const *qmail_auth_delivery_program(struct qmail_auth_delivery *delivery, const char *const **environment);
-void qmail_auth_delivery_ran(struct qmail_auth_delivery *delivery, int status, const char *printed, size_t len, uint64_t unix_time);
-void qmail_auth_delivery_not_run(struct qmail_auth_delivery *delivery, int error, uint64_t unix_time);
+/* The words of the program to run, NULL behind the last. Sets `environment`, which is not NULL, to its environment, in the same form.
+   Both are good until the next call with the same delivery. NULL where no program is wanted. */
+const char *const *qmail_auth_delivery_program(struct qmail_auth_delivery *delivery,
+                                               const char *const **environment);
+
 /* Frees a delivery, and clears its secrets. Does nothing for NULL. */
 void qmail_auth_delivery_free(struct qmail_auth_delivery *delivery);
 
@@ -218,6 +220,16 @@ void qmail_auth_delivery_message_failed(struct qmail_auth_delivery *delivery, in
 
 /* Random octets, in any number from 18 on. NULL: the system has none to give. */
 void qmail_auth_delivery_random(struct qmail_auth_delivery *delivery, const char *octets, size_t len);
+
+/* The program has ended with this status, as waitpid(2) has it, and printed this. `unix_time` is in seconds. */
+void qmail_auth_delivery_ran(struct qmail_auth_delivery *delivery,
+                             int status,
+                             const char *printed,
+                             size_t len,
+                             uint64_t unix_time);
+
+/* The program cannot be run; or where `error` is 0 it has not ended in time. `unix_time` is in seconds. */
+void qmail_auth_delivery_not_run(struct qmail_auth_delivery *delivery, int error, uint64_t unix_time);
 
 /* The connection is closed on our side. */
 void qmail_auth_delivery_disconnected(struct qmail_auth_delivery *delivery, uint64_t now);

@@ -38,6 +38,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     for (_, value, number) in of_senders(&authsenders).flatten() {
         match senders::understand(value, number) {
+            Ok(Some(sender)) if is_user_alone(&sender) => assert!(words(value).is_none() || value[0] == b'|'),
             Ok(Some(Sender::Login(login))) => {
                 assert_eq!(Some(self::login(login)), words(&[b"x", value].concat()).and_then(|(_, _, login)| login));
             }
@@ -112,6 +113,15 @@ fn of_senders(authsenders: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8], 
     routes::lines(authsenders).map(|(line, number)| senders::entry(line, number))
 }
 
+/// A user without a password, which only authsenders may have.
+fn is_user_alone(sender: &Sender) -> bool {
+    let credentials = match sender {
+        Sender::Relay(route) => route.credentials.as_ref(),
+        Sender::Login(credentials) => Some(credentials),
+    };
+    credentials.is_some_and(|credentials| matches!(credentials.login, AuthLogin::Token(_)))
+}
+
 type Login = (Vec<u8>, Vec<u8>, bool);
 type Said = (String, u16, Option<Login>);
 
@@ -128,8 +138,11 @@ fn what(sender: Sender) -> (Option<Said>, Option<Login>) {
 }
 
 fn login(credentials: Credentials) -> Login {
-    let AuthLogin::Password(login) = credentials.login else { panic!("a login without a password in a line") };
-    (login.user, login.password.to_vec(), login.clear_allowed)
+    match credentials.login {
+        AuthLogin::Password(login) => (login.user, login.password.to_vec(), login.clear_allowed),
+        AuthLogin::Token(login) => (login.user, Vec::new(), login.clear_allowed),
+        AuthLogin::Certificate { .. } => panic!("a certificate in a line"),
+    }
 }
 
 /// Compares a route with the reader by words, and with itself after it is written down again.

@@ -46,7 +46,7 @@ fn meaning(home: &Home, host: &str, sender: &str) -> String {
         Ok(settings) => settings.route.map_or("MX".to_owned(), |route| {
             let login = route.credentials.map(|credentials| match credentials.login {
                 Login::Password(login) => (login.user.clone(), login.password.to_vec(), login.clear_allowed),
-                Login::Certificate { .. } => panic!("no certificate is there"),
+                Login::Certificate { .. } | Login::Token(_) => panic!("no certificate is there, and no token"),
             });
             format!("{}:{} {login:?}", route.host, route.port)
         }),
