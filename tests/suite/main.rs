@@ -16,3 +16,4 @@ mod oauth;
 mod one_of_each;
 mod resolve;
 mod tls;
+mod token;

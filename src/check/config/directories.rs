@@ -8,6 +8,7 @@ use crate::check::lines::{Line, Lines};
 use crate::control::files::Control;
 use crate::control::relays::{NAMES, intended_name, is_for};
 use crate::control::senders::{self, Sender};
+use crate::control::tokens::{self, Provider};
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
 use crate::report::os_error;
@@ -50,10 +51,18 @@ pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: 
         if !path.is_dir() {
             notes.warn(&format!("control/relays/{relay}: not a directory, so it is for no relay"));
         } else if check_relay(control, relay, &named, &pem_files, notes) {
-            files.extend(NAMES.map(|name| format!("relays/{relay}/{name}")));
+            let own = NAMES.into_iter().filter(|name| *name != tokens::DIRECTORY);
+            files.extend(own.map(|name| format!("relays/{relay}/{name}")));
+            if path.join(tokens::DIRECTORY).is_dir() {
+                let of_tokens = tokens::NAMES.map(|name| format!("relays/{relay}/{}/{name}", tokens::DIRECTORY));
+                files.extend(of_tokens);
+                others.push(path.join(tokens::DIRECTORY));
+                check_provider(control, relay, notes);
+            }
             others.push(path);
         } else {
             unused.push(path.join("password"));
+            unused.push(path.join(tokens::DIRECTORY).join("secret"));
         }
     }
     if !named.is_empty() {
@@ -152,6 +161,33 @@ fn check_relay(
     is_named
 }
 
+/// Warns of what keeps the program of this package from having tokens, where no other one is configured.
+fn check_provider(control: &Control, relay: &str, notes: &mut Notes) {
+    let directory = format!("control/relays/{relay}");
+    let found = match tokens::command(control, &directory) {
+        Ok(None) => Provider::read(control, &directory).map(|_| ()),
+        Ok(Some(_)) => Ok(()),
+        Err(why) => Err(why),
+    };
+    if let Err(why) = found {
+        notes.warn_deferral(&format!("{why}; mail with a login by token is deferred"));
+    }
+    let mut there = control.names(&format!("relays/{relay}/{}", tokens::DIRECTORY)).unwrap_or_default();
+    there.sort();
+    for name in there.iter().filter(|name| !tokens::NAMES.contains(&&name[..]) && !name.ends_with(".pem")) {
+        let names = tokens::NAMES.join(", ");
+        notes.warn(&format!(
+            "{directory}/{}/{name}: a file of this name is not read; the names are {names}",
+            tokens::DIRECTORY
+        ));
+    }
+}
+
+/// Whether a file of this name has a secret and nothing else.
+fn is_secret(name: &str) -> bool {
+    name.ends_with("/password") || name.ends_with(&format!("/{}/secret", tokens::DIRECTORY))
+}
+
 /// Warns of files in control whose name looks like a misspelt control file.
 fn check_names_in_control(control: &Control, notes: &mut Notes) {
     let names = [&GENERAL[..], &[routes::FILE, senders::FILE, "relays"]].concat();
@@ -179,7 +215,7 @@ fn check_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> 
                 _ => "; mail is deferred".to_owned(),
             };
             notes.warn_deferral(&format!("{why}{for_qmailr}"));
-            return control.exists(name).is_ok_and(|exists| exists).then_some(name.ends_with("/password"));
+            return control.exists(name).is_ok_and(|exists| exists).then_some(is_secret(name));
         }
     };
     if control.has_mark(name) {
@@ -201,7 +237,7 @@ fn check_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> 
     if is_password && (first.ends_with(b" ") || first.ends_with(b"\t")) {
         notes.warn(&format!("control/{name}: blanks at the line's end, which here count as a part of the password"));
     }
-    Some(is_password)
+    Some(is_secret(name))
 }
 
 /// What is wrong with the PEM files of a route, for a delivery and for the user that it runs as, and whether that defers mail.

@@ -57,11 +57,14 @@ fn exported_names() {
         "auth_mask",
         "auth_mechanism",
         "auth_new",
+        "auth_new_token",
+        "auth_oauthbearer",
         "auth_plain",
         "auth_prefer",
         "auth_step",
         "auth_version",
         "auth_why",
+        "auth_xoauth2",
     ];
     assert_eq!(ours, expected);
     // What is in contrib is for others: it is in neither the archive nor the program.
