@@ -64,7 +64,8 @@ impl Relay {
                 return Action::reply(refusal);
             }
             let message = String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap();
-            let token = message.split("auth=Bearer ").nth(1).unwrap().trim_end_matches('\x01').to_owned();
+            let Some((_, token)) = message.split_once("auth=Bearer ") else { return Action::reply("535 5.7.8 no") };
+            let token = token.trim_end_matches('\x01').to_owned();
             notes.lock().unwrap().push(token.clone());
             if tokens.lock().unwrap().contains(&token) {
                 return Action::reply("235 2.7.0 ok");

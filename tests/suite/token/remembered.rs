@@ -1,6 +1,7 @@
 //! What is remembered of refused tokens.
 
 use super::{Relay, account, deliver, runs, store, unix, with_script};
+use crate::support::executable::write_script;
 use crate::support::{Delivered, Home};
 use std::fs;
 
@@ -65,36 +66,46 @@ fn both_are_refused() {
     assert_eq!(remembered(&home), "refused 1");
     assert!(is_refused_before(&deliver(&home)));
     assert_eq!((relay.heard(), runs(&home)), ("".into(), 0));
-    // A quarter of an hour later there is one try, with another token if this one is not young.
+    // A quarter of an hour later there is one try. This token is young, so another one would not do better.
     for (count, wait) in [(2, 900), (3, 1800), (4, 3600)] {
-        store_as_old(&home);
         later(&home, wait);
-        assert_eq!((deliver(&home).letters(), runs(&home)), ("Z".into(), 1), "{count}");
+        assert_eq!((deliver(&home).letters(), runs(&home)), ("Z".into(), 0), "{count}");
         assert_eq!(relay.heard().matches("XOAUTH2").count(), 1);
         assert_eq!(remembered(&home), format!("refused {count}"));
         assert!(is_refused_before(&deliver(&home)));
     }
 }
 
-/// The token that is kept was asked for some time ago, and nobody has replaced it.
-fn store_as_old(home: &Home) {
-    let (file, memory) = (account(home).join("access"), account(home).join("memory"));
-    let token = fs::read_to_string(&file).unwrap();
-    store(home, token.lines().next().unwrap(), 400, 3000);
-    // The stamp is that of the new file: found out by a delivery that forgets.
-    let text = fs::read_to_string(&memory).unwrap();
-    let (_, facts) = text.split_once('\n').unwrap();
-    fs::write(&memory, format!("{}\n{facts}", stamp(home))).unwrap();
-}
-
-/// The stamp that a delivery would write now, by a relay that has no say in it.
-fn stamp(home: &Home) -> String {
-    let memory = account(home).join("memory");
-    fs::remove_file(&memory).unwrap();
-    let route = fs::read_to_string(home.path().join("control/smtproutes")).unwrap();
-    assert!(route.contains("127.0.0.1:"));
-    deliver(home);
-    fs::read_to_string(&memory).unwrap().lines().next().unwrap().to_owned()
+/// After a refusal some time ago another token is had first, and the one try is made with that, or with the old one.
+#[test]
+fn another_one_before_the_next_try() {
+    let relay = Relay::start(&[]);
+    let home = relay.home();
+    with_script(&home, "exit 75");
+    store(&home, "secret-1", 400, 3000);
+    assert_eq!((deliver(&home).letters(), runs(&home)), ("Z".into(), 1));
+    assert_eq!(relay.heard(), r#"CONNECT, XOAUTH2, secret-1, end """#);
+    later(&home, 900);
+    assert_eq!((deliver(&home).letters(), runs(&home)), ("Z".into(), 1));
+    assert_eq!(
+        (relay.heard(), remembered(&home)),
+        (r#"CONNECT, XOAUTH2, secret-1, end """#.into(), "refused 2".into())
+    );
+    later(&home, 1800);
+    let script = home.path().join("token-program");
+    write_script(
+        &script,
+        &format!("echo run >>{}\necho secret-2; echo {}", home.path().join("runs").display(), unix() + 3600),
+    );
+    assert_eq!((deliver(&home).letters(), runs(&home)), ("Z".into(), 1));
+    assert_eq!(
+        (relay.heard(), remembered(&home)),
+        (r#"CONNECT, XOAUTH2, secret-2, end """#.into(), "refused 3".into())
+    );
+    relay.takes(&["secret-2"]);
+    assert!(is_refused_before(&deliver(&home)));
+    later(&home, 3600);
+    assert_eq!((deliver(&home).letters(), remembered(&home)), ("rK".into(), "good XOAUTH2".into()));
 }
 
 /// An hour is over: that is no reason to forget which mechanism is good.
