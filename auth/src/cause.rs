@@ -32,7 +32,7 @@ texts! {
         CheckPasswordIn { source: String, limit: Limit } => "check user and password in {source}{limit}",
         CheckPasswordWithCr { source: String, limit: Limit } =>
             "check user and password in {source}, whose password ends in a CR{limit}",
-        CheckToken => "the relay refused the access token; is it for this user, and for sending mail here (scope)?",
+        CheckToken => "the relay refused the access token; check that it is for this user, and that its scope is to send mail",
         CheckCertificate => "check the client certificate, and which user the relay knows it for",
         AllRefused { limit: Limit } => "the relay refused each way to log in{limit}",
         NoAuth => "the relay offers no AUTH here; perhaps only on ports 587 and 465, or only over TLS",

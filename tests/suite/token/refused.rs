@@ -45,7 +45,7 @@ fn the_same_token_again() {
         assert_eq!((delivered.letters(), runs(&home)), ("Z".into(), 2), "{script}");
         assert_eq!(relay.heard(), r#"CONNECT, XOAUTH2, secret-1, end """#);
         let verdict = delivered.verdict();
-        assert!(verdict.contains("the relay refused the access token; is it for this user"), "{verdict}");
+        assert!(verdict.contains("the relay refused the access token; check that it is for this user"), "{verdict}");
         assert!(
             verdict.ends_with("\nRemote host said: 535 5.7.8 no\nNo other token: the same one came again.\n"),
             "{verdict}"
