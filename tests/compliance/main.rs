@@ -67,7 +67,7 @@ macro_rules! topics {
 
 topics! {
     addresses arguments check clear config control dns greeting login_refusals logins mail_replies mechanisms message
-    next_exchanger own_addresses parameters pipelining relay_names relays routes secrets senders smtputf8 tcpto
+    next_exchanger own_addresses parameters pipelining relay_names relays routes secrets senders smtputf8 tcpto tokens
 }
 
 #[test]
