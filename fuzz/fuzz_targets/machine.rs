@@ -20,10 +20,12 @@ use home::Home;
 use qmail_remote::check;
 use qmail_remote::control::home::Surroundings;
 use qmail_remote::delivery::Delivery;
-use qmail_remote::want::{Address, Happened, Want};
+use qmail_remote::want::{Address, Happened, Ran, Want};
 use rustls::ServerConfig;
 use std::io::{Error, ErrorKind};
 use std::iter::Peekable;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::{Arc, LazyLock};
 use support::memory::{Counting, peak_of};
 use support::peer::Peer;
@@ -45,6 +47,8 @@ struct Setting {
     ips: &'static [&'static str],
     config: Option<Arc<ServerConfig>>,
     has_login: bool,
+    /// The login is by a token, which a program is asked for.
+    has_token: bool,
     /// The password may go out in clear.
     in_clear: bool,
 }
@@ -54,10 +58,16 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     const LOOPBACK: &[&str] = &["127.0.0.1"];
     let setting = |route: &str, ips, in_clear| {
         let has_login = route.contains("secret");
-        Setting { home: Home::with_route(route), ips, config: None, has_login, in_clear }
+        Setting { home: Home::with_route(route), ips, config: None, has_login, has_token: false, in_clear }
     };
     let policy = |setting: Setting, word: &str| {
         setting.home.control("relays/relay.example/tls", word);
+        setting
+    };
+    let by_token = |mut setting: Setting, host: &str| {
+        setting.home.control(&format!("relays/{host}/user"), "myuser");
+        setting.home.control(&format!("relays/{host}/oauth/command"), "/a/program");
+        (setting.has_login, setting.has_token) = (true, true);
         setting
     };
     let ca = Authority::new("My CA");
@@ -77,6 +87,8 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         setting("relay.example:465 myuser Q9secretQ9", LOOPBACK, false),
         Setting { config: Some(Arc::new(config.unwrap())), ..over_tls },
         setting("", OUTSIDE, false), // by MX
+        by_token(setting("localhost:587", &[], true), "localhost"),
+        by_token(setting("relay.example:587", OUTSIDE, false), "relay.example"),
     ]
 });
 
@@ -137,7 +149,12 @@ impl Odd {
 
 /// Runs a delivery to its end.
 fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
-    let secrets = Secrets::of(b"myuser", b"Q9secretQ9");
+    let secrets = if setting.has_token {
+        Secrets::of_token("myuser", "Q9secretQ9", ("localhost", 587))
+    } else {
+        Secrets::of(b"myuser", b"Q9secretQ9")
+    };
+    let mut tokens = 0;
     let mut delivery = start(setting, odd);
     let bound = 2000 + 4 * events.len() as u64;
     let mut events = events.into_iter().peekable();
@@ -177,6 +194,19 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
                 None => delivery.happened(Happened::MessageEnd),
             },
             Want::Io(..) | Want::Message(_) => talk(&mut delivery, now, &mut events, peers.last_mut().unwrap()),
+            Want::Run(_) => {
+                tokens += 1;
+                assert!(setting.has_token && tokens <= 2, "too many tokens");
+                // The second one is another, the same, or none, by what is odd.
+                let printed: &[u8] = match odd.cannot_be_measured {
+                    _ if tokens == 1 => b"Q9secretQ9\n",
+                    true => b"Q9secretQ9Q9\n",
+                    false if odd.only_first_answers => b"not now",
+                    false => b"Q9secretQ9",
+                };
+                let status = ExitStatus::from_raw(if printed == b"not now" { 75 << 8 } else { 0 });
+                delivery.happened(Happened::Ran(Ran::Done(status, printed), UNIX));
+            }
             Want::Random => delivery.happened(Happened::Random((now % 16 > 0).then_some([7; 18]))),
             Want::Close(last_words) => {
                 peers.last_mut().unwrap().hear(last_words);

@@ -19,6 +19,16 @@ impl Secrets {
         }
     }
 
+    /// The forms of an access token that are hidden: itself, and its base64 in XOAUTH2 and in OAUTHBEARER. `server` is that of the second
+    /// one.
+    pub fn of_token(user: &str, token: &str, server: (&str, u16)) -> Secrets {
+        let (host, port) = server;
+        let xoauth2 = format!("user={user}\x01auth=Bearer {token}\x01\x01");
+        let oauthbearer = format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01");
+        let base64 = [xoauth2, oauthbearer].map(|message| base64(message.as_bytes()).to_ascii_lowercase());
+        Secrets { forms: [token.to_ascii_lowercase().into_bytes()].into_iter().chain(base64).collect() }
+    }
+
     /// Adds an answer that was sent.
     pub fn add(&mut self, sent: &[u8]) {
         self.forms.push(sent.to_ascii_lowercase());

@@ -219,8 +219,8 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
         let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name).collect();
         text += &format!(", mechanisms {} ({directory}/mechanisms)", names.join(", "));
     }
-    if let Some(Source { command: Some(words), .. }) = tokens {
-        text += &format!(", tokens by {} ({directory}/oauth/command)", words.join(" "));
+    if let Some(program) = tokens.as_ref().and_then(|Source { command, .. }| command.as_ref()?.first()) {
+        text += &format!(", tokens by {program} ({directory}/oauth/command)"); // the other words may be anything
     }
     notes.say(text);
     if host.bytes().all(|c| c.is_ascii_digit()) {

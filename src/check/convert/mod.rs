@@ -224,7 +224,7 @@ fn plan_move<'a>(control: &Control, line: &'a Line, by_relay: &HashMap<&str, Rel
         return Err(format!("line {} has another login for the same relay", another.number));
     }
     let directory = directory.strip_prefix("control/").unwrap_or(directory);
-    if control.exists(&format!("{directory}/{DIRECTORY}")).unwrap_or(true) {
+    if control.exists(&format!("{directory}/{DIRECTORY}")).map_err(|why| why.to_string())? {
         return Err(format!("control/{directory}/{DIRECTORY} is there, and beside it there can be no password"));
     }
     let missing = missing(control, directory, login)?;

@@ -10,17 +10,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qmail_auth::secret::KEEP;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const USER: &str = "myuser";
 const PASSWORD: &str = "xK7-qp2Vw.Zt94mLr_8Hs+dC3";
@@ -143,13 +143,12 @@ fn full() -> (OwnedFd, OwnedFd) {
     (writer.into(), reader.into())
 }
 
-/// Waits until the process waits. It has closed its connection, so it is its report that it cannot write.
+/// Waits until the process waits in a system call for descriptor 1: it is its report that it cannot write.
 fn wait_for_the_report(pid: u32) {
     let start = Instant::now();
-    let state =
-        || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().rsplit(") ").next().unwrap()[..1].to_owned();
-    while state() != "S" {
-        assert!(start.elapsed() < Duration::from_secs(20), "state {}", state());
+    let call = || fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+    while call().split(' ').nth(1) != Some("0x1") {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", call());
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -161,7 +160,7 @@ enum Relay {
     RefusesTheLogin,
 }
 
-/// One way to log in.
+/// One way to log in. By XOAUTH2 the password is a token: `in_relays`, and it comes from a program; else it is one that is kept.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     mechanism: &'static str,
@@ -182,6 +181,7 @@ fn found(way: Way, relay: Relay, keep: bool) -> (BTreeSet<&'static str>, BTreeSe
         Relay::TakesTheMail => (PASSWORD, "MAIL"),
         Relay::RefusesTheLogin => ("another", "AUTH"),
     };
+    let is_token = mechanism == "XOAUTH2";
     let server = Server::start(rules.login(USER, right).hooked(move |event, _| {
         match event {
             Event::Answer { mechanism: "CRAM-MD5" | "SCRAM-SHA-256", line } if !line.is_empty() => {
@@ -193,13 +193,20 @@ fn found(way: Way, relay: Relay, keep: bool) -> (BTreeSet<&'static str>, BTreeSe
             }
             _ => {}
         }
-        Action::Default
+        match event {
+            Event::Command(line) if is_token && line.starts_with("AUTH") => {
+                Action::reply(if relay == Relay::TakesTheMail { "235 ok" } else { "535 no" })
+            }
+            _ => Action::Default,
+        }
     }));
-    let line_login = if in_relays { String::new() } else { format!(" {USER} {PASSWORD}") };
+    let line_login = if in_relays || is_token { String::new() } else { format!(" {USER} {PASSWORD}") };
     let home = Home::with_route(&format!("127.0.0.1:{}{line_login}", server.port()));
     home.control("tlscafile", "control/ca.pem");
     home.control("ca.pem", &ca.pem);
-    if in_relays {
+    if is_token {
+        token(&home, in_relays);
+    } else if in_relays {
         home.control("relays/127.0.0.1/user", USER);
         home.control("relays/127.0.0.1/password", format!("{PASSWORD}\n"));
     }
@@ -223,13 +230,26 @@ fn found(way: Way, relay: Relay, keep: bool) -> (BTreeSet<&'static str>, BTreeSe
     (secrets.found(&before), secrets.found(&at_report))
 }
 
+/// The password as a token, by a program or kept for 50 minutes more.
+fn token(home: &Home, by_program: bool) {
+    home.control("relays/127.0.0.1/user", USER);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let directory = home.path().join("accounts/127.0.0.1").join(USER);
+    DirBuilder::new().mode(0o700).recursive(true).create(&directory).unwrap();
+    let file = directory.join(if by_program { "printed" } else { "access" });
+    fs::write(&file, format!("{PASSWORD}\n{}\n{}\n", if by_program { now + 3000 } else { now }, now + 3000)).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let command = if by_program { format!("/bin/cat {}\n", file.display()) } else { "/bin/false\n".to_owned() };
+    home.control("relays/127.0.0.1/oauth/command", command);
+}
+
 /// In namespaces of its own the test may read the memory of a process that is not dumpable, whoever runs it.
 #[test]
 fn no_secret_stays_behind() {
     if !inside(here!()) {
         return;
     }
-    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2"] {
         for [over_tls, in_relays] in [[false, false], [false, true], [true, false], [true, true]] {
             let way = Way { mechanism, over_tls, in_relays };
             for relay in [Relay::TakesTheMail, Relay::RefusesTheLogin] {
@@ -240,7 +260,8 @@ fn no_secret_stays_behind() {
             // The control: it would be found. Release builds clear always.
             if cfg!(debug_assertions) {
                 let (_, at_report) = found(way, Relay::TakesTheMail, true);
-                for expected in ["password", mechanism] {
+                let form = if mechanism == "XOAUTH2" { "LOGIN" } else { mechanism }; // the token stands at a third octet
+                for expected in ["password", form] {
                     assert!(at_report.contains(expected), "{way:?}: {expected} is not found: {at_report:?}");
                 }
             }

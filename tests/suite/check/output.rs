@@ -164,7 +164,7 @@ fn each_step() {
         ),
         "offered       over TLS: PIPELINING, SIZE 52428800, AUTH CRAM-MD5 PLAIN LOGIN XOAUTH2 EXTERNAL".to_owned(),
         "mechanisms    to try: LOGIN, PLAIN; not: CRAM-MD5 (the file mechanisms of the relay does not name it), \
-         XOAUTH2 (this program does not know it), EXTERNAL (the login is a password)"
+         XOAUTH2 (the login is a password), EXTERNAL (the login is a password)"
             .to_owned(),
         "login         trying LOGIN".to_owned(),
         "login         235 2.7.0 Authentication successful".to_owned(),

@@ -263,7 +263,7 @@ fn set_up() {
     };
     let place = format!("control/{oauth}");
     for (name, content, says) in [
-        ("token", "http://login.example.jp/token\n", "/token: a URL of http, by which secrets would go out in clear"),
+        ("token", "http://login.example.jp/token\n", "/token: a URL of http, which shows secrets on the way"),
         ("token", "login.example.jp\n", "/token: no URL such as https://HOST/PATH"),
         ("token", "\n", "/token: the first line is empty, or has other than visible ASCII"),
         ("client", "a b\n", "/client: the first line is empty, or has other than visible ASCII"),
