@@ -42,7 +42,7 @@ texts! {
         NoJson { code: u16 } => "HTTP {code}, and its reply is no JSON object",
         NoBearerToken => "its reply has no bearer token",
         BadToken => "its reply has a token that is too long, or has other than visible ASCII",
-        NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope?",
+        NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope, or prompt=consent in the query of the authorize URL?",
         NoCode => "its reply has no code for the user, or no address to enter it at",
     }
 }

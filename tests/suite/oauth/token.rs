@@ -263,10 +263,14 @@ fn set_up() {
     };
     let place = format!("control/{oauth}");
     for (name, content, says) in [
-        ("token", "http://login.example.jp/token\n", "/token: a URL of http, by which secrets would go out in clear"),
+        (
+            "token",
+            "http://login.example.jp/token\n",
+            "/token: a URL of http, which shows secrets to everybody on the way",
+        ),
         ("token", "login.example.jp\n", "/token: no URL such as https://HOST/PATH"),
         ("token", "\n", "/token: the first line is empty, or has other than visible ASCII"),
-        ("client", "a b\n", "/client: the first line is empty, or has other than visible ASCII"),
+        ("client", "a\tb\n", "/client: the first line is empty, or has other than visible ASCII"),
         ("grant", "password\n", "/grant: not one of user, app"),
         ("secret", "\u{e9}\n", "/secret: the first line is empty, or has other than visible ASCII"),
         ("Scope.txt", "x\n", "/Scope.txt: not read; rename it to scope, or remove it"),
