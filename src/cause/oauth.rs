@@ -24,6 +24,8 @@ texts! {
         ConsentAnew { endpoint: String, why: String, host: String, user: String } =>
             "the token cannot be renewed: {endpoint}: {why}; consent anew: qmail-remote-oauth consent {host} {user}",
         SetUp { endpoint: String, why: String, see: String } => "no token: {endpoint}: {why}; see {see}",
+        NotSaid { endpoint: String, why: String, see: String, host: String, user: String } =>
+            "no token: {endpoint}: {why}; see {see}, or consent anew: qmail-remote-oauth consent {host} {user}",
         SaidBefore { why: String, at: String, until: String } => "{why} (since {at} UTC; asked again from {until} UTC on)",
     }
 }

@@ -210,7 +210,13 @@ fn troubles() {
             "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/smtp.example.jp/oauth/scope",
             900,
         ),
-        (400, "", 78, "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, ", 900),
+        (
+            400,
+            "",
+            78,
+            "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/token, or consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org",
+            900,
+        ),
     ] {
         let home = provider.home();
         put(&home, 4000, -1, FIRST);
