@@ -349,4 +349,13 @@ fn renew_and_status() {
     assert_eq!(run(&home, &["renew"]).0, Some(1));
     assert_eq!(provider.requests().len(), 1);
     assert_eq!(run(&provider.home(), &["status"]), (Some(0), "no account has tokens\n".to_owned()));
+    // Directories of logins by other means are left alone.
+    for name in ["%", "%2Dx"] {
+        fs::create_dir(account(&home).with_file_name(name)).unwrap();
+    }
+    let (_, text) = run(&home, &["status"]);
+    assert!(text.contains(&format!("{HOST} -x: no token, not renewable: run qmail-remote-oauth consent\n")), "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    let says = format!("no token for -x yet: run qmail-remote-oauth consent {HOST} -x\n");
+    assert_eq!(run(&home, &["token", "--", HOST, "-x"]), (Some(78), says));
 }
