@@ -267,7 +267,7 @@ texts! {
         NeededForToken => "missing, and without it no token can be had; qmail-remote-oauth consent writes it",
         NoVisibleWord => "the first line is empty, or has other than visible ASCII",
         NoUrl => "no URL such as https://HOST/PATH in the first line",
-        UrlInClear => "a URL of http, which shows secrets on the way: only https is allowed, or http to a loopback address",
+        UrlInClear => "a URL of http, which shows secrets to everybody on the way: only https is allowed, or http to a loopback address",
     }
 }
 

@@ -24,6 +24,8 @@ texts! {
         ConsentAnew { endpoint: String, why: String, host: String, user: String } =>
             "the token cannot be renewed: {endpoint}: {why}; consent anew: qmail-remote-oauth consent {host} {user}",
         SetUp { endpoint: String, why: String, see: String } => "no token: {endpoint}: {why}; see {see}",
+        NotSaid { endpoint: String, why: String, see: String, host: String, user: String } =>
+            "no token: {endpoint}: {why}; see {see}, or consent anew: qmail-remote-oauth consent {host} {user}",
         SaidBefore { why: String, at: String, until: String } => "{why} (since {at} UTC; asked again from {until} UTC on)",
     }
 }
@@ -42,7 +44,7 @@ texts! {
         NoJson { code: u16 } => "HTTP {code}, and its reply is no JSON object",
         NoBearerToken => "its reply has no bearer token",
         BadToken => "its reply has a token that is too long, or has other than visible ASCII",
-        NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope?",
+        NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope, or prompt=consent in the query of the authorize URL?",
         NoCode => "its reply has no code for the user, or no address to enter it at",
     }
 }

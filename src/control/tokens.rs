@@ -109,11 +109,15 @@ fn needed<T>(directory: &str, name: &str, value: Option<T>) -> Result<T, Control
     value.ok_or_else(|| ControlError::of(&format!("{directory}/{name}"), ControlCause::NeededForToken))
 }
 
-/// A line of visible ASCII.
+/// A line of ASCII without control characters: what a client's id and secret may have (RFC 6749 appendix A).
 fn visible<'a>(name: &str, line: &'a [u8]) -> Result<&'a str, ControlError> {
-    let text = std::str::from_utf8(line).ok();
-    text.filter(|text| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic()))
-        .ok_or_else(|| ControlError::of(name, ControlCause::NoVisibleWord))
+    let text = std::str::from_utf8(line).ok().filter(|text| is_visible(text.as_bytes()));
+    text.ok_or_else(|| ControlError::of(name, ControlCause::NoVisibleWord))
+}
+
+/// Whether a value can be an id or a secret.
+pub fn is_visible(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|c| matches!(c, b' '..=b'~'))
 }
 
 /// Words with blanks between them, at least one.

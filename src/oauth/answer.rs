@@ -69,6 +69,8 @@ pub enum Remedy {
     Consent,
     /// The administrator, in these files.
     SetUp(&'static [&'static str]),
+    /// One of these two: the provider does not say why.
+    NotSaid,
 }
 
 /// What the device authorization endpoint says.
@@ -179,7 +181,7 @@ fn refusal(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> Outcome {
         (_, "unauthorized_client" | "unsupported_grant_type") => Remedy::SetUp(&["client", "grant"]),
         (_, "invalid_scope") => Remedy::SetUp(&["scope"]),
         // glewlwyd refuses a refresh token that is no good so, without a word.
-        _ => Remedy::SetUp(&["client", "token"]),
+        _ => Remedy::NotSaid,
     };
     Outcome::Refused(Refused { remedy, why: words(code, json, hidden) })
 }
@@ -288,7 +290,7 @@ mod tests {
             assert_eq!(outcome(code, &error(name)), expected);
         }
         for (code, body, expected) in [
-            (400, "", "SetUp([\"client\", \"token\"]): HTTP 400"),
+            (400, "", "NotSaid: HTTP 400"),
             (429, "slower", "Later: HTTP 429"),
             (500, "<html>", "Later: HTTP 500"),
             (
@@ -296,7 +298,7 @@ mod tests {
                 "",
                 "SetUp([\"token\"]): HTTP 302, a redirect, which is not followed: the URL must be that of the endpoint itself",
             ),
-            (400, r#"{"error":["x"],"error_description":1}"#, "SetUp([\"client\", \"token\"]): HTTP 400"),
+            (400, r#"{"error":["x"],"error_description":1}"#, "NotSaid: HTTP 400"),
             (
                 400,
                 r#"{"error":"invalid_grant","error_description":"\u001b[2J0.AXkArefreshtoken, clientsecret"}"#,

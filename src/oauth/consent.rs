@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Failed};
 use super::hidden::Hidden;
 use super::http::form;
 use super::redirect::{Brought, Challenge};
-use super::renewal::{Account, Ending, ending_of, hidden, with_client};
+use super::renewal::{Account, Ending, NOT_SAID, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
 use crate::account::token::{ACCESS, Access};
@@ -259,8 +259,11 @@ impl Consent {
 
     fn refused(&self, refused: Refused) -> Stage {
         // It is being consented to, so that is no advice.
-        let remedy =
-            if refused.remedy == Remedy::Consent { Remedy::SetUp(&["client", "scope"]) } else { refused.remedy };
+        let remedy = match refused.remedy {
+            Remedy::Consent => Remedy::SetUp(&["client", "scope"]),
+            Remedy::NotSaid => Remedy::SetUp(&NOT_SAID),
+            other => other,
+        };
         match ending_of(&self.account, Refused { remedy, ..refused }) {
             Ending::SetUp(cause) | Ending::Later(cause) => no(&cause),
             Ending::Token(..) => unreachable!("it is refused"),

@@ -258,6 +258,12 @@ impl Talk {
     }
 }
 
+impl Drop for Talk {
+    fn drop(&mut self) {
+        secret::clear(&mut self.octets);
+    }
+}
+
 fn of_http(why: HttpCause) -> Failed {
     ProviderCause::Http { why }.into()
 }

@@ -330,7 +330,7 @@ fn provider(home: &Path, relay: &str) -> Result<Option<Provider>, TokenCause> {
 /// The accounts whose refresh tokens would die unused one day.
 fn to_renew(home: &Path, uid: u32, unix: u64) -> VecDeque<Account> {
     let accounts = status::accounts(home, uid).into_iter().filter_map(|(host, user)| {
-        let account = account(home, &host, user.as_bytes(), uid).ok()?;
+        let account = account(home, &host, &user, uid).ok()?;
         let is_old = account.store.access().is_none_or(|access| unix.abs_diff(access.begin) > UNUSED);
         (account.provider.grant == tokens::Grant::User && account.store.is_renewable() && is_old).then_some(account)
     });

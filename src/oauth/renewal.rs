@@ -23,6 +23,9 @@ use std::path::PathBuf;
 const SOON: u64 = 60;
 const BY_A_PERSON: u64 = 900;
 
+/// The files to look at where a provider does not say what is wrong.
+pub const NOT_SAID: [&str; 2] = ["client", "token"];
+
 /// A token that is younger, in seconds, is not asked for again because the relay has refused it.
 const YOUNG: u64 = 300;
 
@@ -309,15 +312,18 @@ pub fn ending_of(account: &Account, refused: Refused) -> Ending {
     let Refused { remedy, why } = refused;
     let (endpoint, why) = (account.provider.token.host.clone(), why.to_string());
     let (host, user) = (account.host.clone(), account.user.clone());
+    let set_up =
+        |endpoint, why, names| Ending::SetUp(TokenCause::SetUp { endpoint, why, see: files(&account.provider, names) });
     match (remedy, account.provider.grant) {
         (Remedy::Later, _) => Ending::Later(TokenCause::Later { endpoint, why }),
         (Remedy::Consent, Grant::User) => Ending::SetUp(TokenCause::ConsentAnew { endpoint, why, host, user }),
-        (Remedy::Consent, Grant::App) => {
-            Ending::SetUp(TokenCause::SetUp { endpoint, why, see: files(&account.provider, &["client", "secret"]) })
+        (Remedy::Consent, Grant::App) => set_up(endpoint, why, &["client", "secret"]),
+        (Remedy::NotSaid, Grant::User) => {
+            let see = files(&account.provider, &NOT_SAID);
+            Ending::SetUp(TokenCause::NotSaid { endpoint, why, see, host, user })
         }
-        (Remedy::SetUp(names), _) => {
-            Ending::SetUp(TokenCause::SetUp { endpoint, why, see: files(&account.provider, names) })
-        }
+        (Remedy::NotSaid, Grant::App) => set_up(endpoint, why, &NOT_SAID),
+        (Remedy::SetUp(names), _) => set_up(endpoint, why, names),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::account::directory;
 use crate::cause::oauth::ConsentCause;
 use crate::check::file_readers::Ids;
 use crate::control::files::{Control, strip_blanks};
+use crate::control::tokens::is_visible;
 use crate::report::os_error;
 use qmail_auth::secret::Secret;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -83,7 +84,7 @@ fn secret(path: &Path) -> Result<Secret, String> {
     let at = |why: &str| format!("{}: {why}", path.display());
     let content = fs::read(path).map(Secret::from).map_err(|error| at(&os_error(&error)))?;
     let line = strip_blanks(crate::control::files::first_line(&content));
-    if line.is_empty() || !line.iter().all(u8::is_ascii_graphic) {
+    if !is_visible(line) {
         return Err(at(&crate::cause::ControlCause::NoVisibleWord.to_string()));
     }
     Ok(Secret::from(line))

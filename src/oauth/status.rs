@@ -9,11 +9,11 @@ use crate::control::tokens::Grant;
 use std::path::Path;
 
 /// Relay and user of each account of this home.
-pub fn accounts(home: &Path, uid: u32) -> Vec<(String, String)> {
+pub fn accounts(home: &Path, uid: u32) -> Vec<(String, Vec<u8>)> {
     let Some(accounts) = directory::of_home(home, uid) else { return Vec::new() };
     let users = |host: String| {
         let users = directories(&accounts.join(&host));
-        users.into_iter().map(move |user| (host.clone(), user_of(&user)))
+        users.into_iter().filter_map(move |user| Some((host.clone(), user_of(&user)?)))
     };
     directories(&accounts).into_iter().flat_map(users).collect()
 }
@@ -26,12 +26,12 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (String, bool) {
         if !home.join("control/relays").join(&host).join("oauth").is_dir() {
             continue; // it logs in otherwise
         }
-        let (words, is_good) = match account(home, &host, user.as_bytes(), uid) {
+        let (words, is_good) = match account(home, &host, &user, uid) {
             Ok(account) => of_account(&account, unix),
             Err(cause) => (cause.to_string(), false),
         };
         is_wrong |= !is_good;
-        lines += &printable(format!("{host} {user}: {words}").as_bytes(), 4000);
+        lines += &printable(format!("{host} {}: {words}", String::from_utf8_lossy(&user)).as_bytes(), 4000);
         lines += "\n";
     }
     if lines.is_empty() {

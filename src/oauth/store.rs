@@ -146,8 +146,11 @@ fn stamp_line(stamp: u64) -> String {
     format!("stamp {stamp:016x}")
 }
 
-/// The user that a directory is for: what [`directory::name`] makes of it, back again.
-pub fn user_of(name: &str) -> String {
+/// The user that a directory is for: what [`directory::name`] makes of it, back again. None: it is that of a client certificate.
+pub fn user_of(name: &str) -> Option<Vec<u8>> {
+    if name == "%" {
+        return None;
+    }
     let mut octets = Vec::new();
     let mut rest = name.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
@@ -163,7 +166,7 @@ pub fn user_of(name: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&octets).into_owned()
+    Some(octets)
 }
 
 /// The directories in a directory, in order.
@@ -217,9 +220,10 @@ mod tests {
 
     #[test]
     fn users() {
-        for user in ["me@example.org", "a/../b", "100%", "%", "DOMAIN\\user name", "\u{e9}"] {
-            let name = directory::name(Some(user.as_bytes())).into_string().unwrap();
-            assert_eq!(user_of(&name), user);
+        for user in [&b"me@example.org"[..], b"a/../b", b"100%", b"%", b"DOMAIN\\user name", b"\xc3\xa9", b"\xe9"] {
+            let name = directory::name(Some(user)).into_string().unwrap();
+            assert_eq!(user_of(&name).as_deref(), Some(user));
         }
+        assert_eq!(user_of("%"), None);
     }
 }

@@ -13,6 +13,7 @@ pub mod ehlo;
 pub mod executable;
 pub mod exim;
 pub mod faults;
+pub mod glewlwyd;
 pub mod home;
 pub mod host;
 pub mod login;

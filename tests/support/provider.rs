@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 pub const HOST: &str = "smtp.example.jp";
 pub const USER: &str = "me@example.org";
 pub const CLIENT: &str = "1f0e-client";
-pub const SECRET: &str = "cl1ent+s3cret/=";
+pub const SECRET: &str = "cl1ent+s3cret/= %&";
 
 /// A request: its path, and the fields of its form.
 #[derive(Clone, Debug)]

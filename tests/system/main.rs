@@ -13,3 +13,4 @@ mod load;
 mod package;
 mod publish;
 mod shipped;
+mod tokens;

@@ -210,7 +210,13 @@ fn troubles() {
             "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/smtp.example.jp/oauth/scope",
             900,
         ),
-        (400, "", 78, "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, ", 900),
+        (
+            400,
+            "",
+            78,
+            "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/token, or consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org",
+            900,
+        ),
     ] {
         let home = provider.home();
         put(&home, 4000, -1, FIRST);
@@ -263,10 +269,14 @@ fn set_up() {
     };
     let place = format!("control/{oauth}");
     for (name, content, says) in [
-        ("token", "http://login.example.jp/token\n", "/token: a URL of http, which shows secrets on the way"),
+        (
+            "token",
+            "http://login.example.jp/token\n",
+            "/token: a URL of http, which shows secrets to everybody on the way",
+        ),
         ("token", "login.example.jp\n", "/token: no URL such as https://HOST/PATH"),
         ("token", "\n", "/token: the first line is empty, or has other than visible ASCII"),
-        ("client", "a b\n", "/client: the first line is empty, or has other than visible ASCII"),
+        ("client", "a\tb\n", "/client: the first line is empty, or has other than visible ASCII"),
         ("grant", "password\n", "/grant: not one of user, app"),
         ("secret", "\u{e9}\n", "/secret: the first line is empty, or has other than visible ASCII"),
         ("Scope.txt", "x\n", "/Scope.txt: not read; rename it to scope, or remove it"),
@@ -339,4 +349,13 @@ fn renew_and_status() {
     assert_eq!(run(&home, &["renew"]).0, Some(1));
     assert_eq!(provider.requests().len(), 1);
     assert_eq!(run(&provider.home(), &["status"]), (Some(0), "no account has tokens\n".to_owned()));
+    // Directories of logins by other means are left alone.
+    for name in ["%", "%2Dx"] {
+        fs::create_dir(account(&home).with_file_name(name)).unwrap();
+    }
+    let (_, text) = run(&home, &["status"]);
+    assert!(text.contains(&format!("{HOST} -x: no token, not renewable: run qmail-remote-oauth consent\n")), "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    let says = format!("no token for -x yet: run qmail-remote-oauth consent {HOST} -x\n");
+    assert_eq!(run(&home, &["token", "--", HOST, "-x"]), (Some(78), says));
 }

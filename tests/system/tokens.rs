@@ -1,0 +1,104 @@
+//! Tokens of a real provider: Debian's glewlwyd, which makes all refresh tokens of a user void where an old one comes again.
+//! All stays on the loopback. Needs root and what support/chroot.rs needs.
+
+use crate::support::Home;
+use crate::support::glewlwyd::{Glewlwyd, SECRET, USER, piped};
+use crate::support::provider::{HOST, account, command, put, run, token};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+
+/// The user consents.
+fn consent(provider: &Glewlwyd, home: &Home) {
+    let (tokens, device) = (provider.url("token"), provider.url("device_authorization"));
+    let arguments =
+        ["consent", HOST, USER, "--token", &tokens, "--device", &device, "--client", "public", "--scope", "smtp"];
+    let mut consent = piped(command(home, &arguments));
+    let mut output = BufReader::new(consent.stdout.take().unwrap());
+    let (mut line, mut rest) = (String::new(), String::new());
+    output.read_line(&mut line).unwrap();
+    provider.approve(line.split_whitespace().last().unwrap());
+    output.read_to_string(&mut rest).unwrap();
+    assert!(consent.wait().unwrap().success() && rest.contains("\nconsented     scope smtp, until "), "{line}{rest}");
+}
+
+fn refresh(home: &Home) -> String {
+    fs::read_to_string(account(home).join("refresh")).unwrap()
+}
+
+/// As if the access token were over.
+fn is_over(home: &Home) {
+    put(home, 4000, -1, None);
+}
+
+#[test]
+fn from_consent_to_consent() {
+    let provider = Glewlwyd::start();
+    let home = Home::new();
+    consent(&provider, &home);
+    assert_eq!(token(&home).0, Some(0));
+    let first = refresh(&home);
+
+    is_over(&home);
+    let (status, text) = token(&home);
+    assert!(status == Some(0) && text.lines().next().unwrap().len() > 200, "{text}");
+    assert_ne!(refresh(&home), first, "it was replaced");
+
+    is_over(&home);
+    let children: Vec<_> = (0..100).map(|_| command(&home, &["token", HOST, USER]).spawn().unwrap()).collect();
+    let mut texts: Vec<Vec<u8>> = children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            output.stdout
+        })
+        .collect();
+    texts.dedup();
+    assert_eq!(texts.len(), 1, "all have the same");
+    is_over(&home);
+    assert_eq!(token(&home).0, Some(0), "and the login lives");
+
+    // What they save each other from: an old one ends all.
+    let last = refresh(&home);
+    for old in [first, last] {
+        fs::write(account(&home).join("refresh"), old).unwrap();
+        let _ = fs::remove_file(account(&home).join("trouble"));
+        is_over(&home);
+        let (status, text) = token(&home);
+        assert!(status == Some(78) && text.contains("consent anew: qmail-remote-oauth consent "), "{text}");
+    }
+    consent(&provider, &home);
+    is_over(&home);
+    assert_eq!(token(&home).0, Some(0));
+}
+
+#[test]
+fn an_application() {
+    let provider = Glewlwyd::start();
+    let home = Home::new();
+    let secret = home.path().join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    let tokens = provider.url("token");
+    let secret = secret.to_str().unwrap();
+    let arguments = [
+        "consent",
+        HOST,
+        USER,
+        "--token",
+        &tokens,
+        "--client",
+        "app",
+        "--secret-file",
+        secret,
+        "--scope",
+        "smtp",
+        "--app",
+    ];
+    let (status, text) = run(&home, &arguments);
+    assert!(status == Some(0) && text.contains(", of the application\n"), "{text}");
+    is_over(&home);
+    assert_eq!(token(&home).0, Some(0));
+    home.control(&format!("relays/{HOST}/oauth/secret"), "another\n");
+    is_over(&home);
+    assert_eq!(token(&home).0, Some(78));
+}
