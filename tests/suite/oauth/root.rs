@@ -82,5 +82,5 @@ fn tokens_are_qmailrs() {
     chown(relay.join("oauth/secret"), Some(0), Some(0)).unwrap();
     let (status, text) = token(&home);
     assert_eq!(status, Some(78));
-    assert!(text.contains("/oauth/secret: Permission denied for user 23456, group 23457: chown root:qmail "), "{text}");
+    assert!(text.contains("/oauth/secret: Permission denied for user 23456, group 23457: chown root:23457 "), "{text}");
 }

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::process::Command;
 
 /// It notes what it was started with.
-const NOTES: &str = "cp /proc/$$/environ environ; cp /proc/$$/status status; ls -l /proc/$$/fd >fds; tr '\\0' '\\n' </proc/$$/cmdline >words; \
+const NOTES: &str = "cp /proc/$$/environ environ; while IFS= read -r line; do echo \"$line\"; done </proc/$$/status >status; ls -l /proc/$$/fd >fds; tr '\\0' '\\n' </proc/$$/cmdline >words; \
     echo said on 2 >&2; cat >input";
 
 #[test]
