@@ -11,7 +11,7 @@ use crate::reply::is_cut;
 use crate::secret::{self, Secret};
 use alloc::vec;
 use alloc::vec::Vec;
-use reading::{Reading, escaped, is_significant};
+use reading::{Reading, escaped};
 use runs::{Form, RUN, Runs};
 
 /// The secrets of a login, and how they are hidden in replies.
@@ -105,8 +105,10 @@ impl Mask {
     }
 
     fn mark(&self, reading: &Reading, is_cut: bool, secret: &mut [bool]) {
-        let words = || [self.password()].into_iter().chain(self.tokens.iter().map(|token| &token[..]));
-        words().for_each(|word| reading.mark_word(word, secret));
+        let mut longest = reading.mark_word(self.password(), secret);
+        for token in &self.tokens {
+            longest = longest.max(reading.mark_word(token, secret));
+        }
         let mut runs = Runs::of(reading.octets());
         for form in self.forms() {
             match form.length() {
@@ -121,9 +123,7 @@ impl Mask {
         }
         runs.secret().for_each(|start| secret[reading.place(start..start + RUN)].fill(true));
         if is_cut {
-            let runs = self.forms().map(|form| form.length().min(RUN));
-            let words = words().map(|word| word.iter().filter(|octet| is_significant(octet)).count());
-            let longest = runs.chain(words).max().unwrap_or_default();
+            let longest = self.forms().fold(longest, |longest, form| form.length().min(RUN).max(longest));
             reading.mark_end(longest.saturating_sub(1), secret);
         }
     }

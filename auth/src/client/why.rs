@@ -69,11 +69,10 @@ impl Client {
 
     /// Why the relay has refused the token of a try, if it has said that before its reply.
     fn said(&self, t: &Try) -> Option<String> {
-        t.said.as_ref().map(|said| {
-            let shown = self.mask.apply(said);
-            let shown: String = shown.iter().take(SAID).map(|octet| printable(*octet)).collect();
-            if shown.len() < SAID { shown } else { shown + "..." }
-        })
+        let mut shown = self.mask.apply(t.said.as_ref()?);
+        shown.truncate(SAID);
+        shown.iter_mut().filter(|octet| !(b' '..=b'~').contains(*octet)).for_each(|octet| *octet = b'?');
+        Some(String::from_utf8_lossy(&shown).into_owned())
     }
 
     /// The same of the last try.
@@ -105,11 +104,6 @@ impl Try {
 
 /// How many octets a report shows of why a token is refused.
 const SAID: usize = 500;
-
-/// The octet as a character of printable ASCII.
-fn printable(octet: u8) -> char {
-    if (b' '..=b'~').contains(&octet) { char::from(octet) } else { '?' }
-}
 
 /// How many names a report shows. A server may offer thousands.
 const SHOWN: usize = 20;

@@ -64,15 +64,20 @@ impl Reading<'_> {
         secret[first.map_or(self.text.len(), |place| *place as usize)..].fill(true);
     }
 
-    /// Marks each occurrence of a secret that stands whole.
-    pub fn mark_word(&self, octets: &[u8], secret: &mut [bool]) {
-        let significant = octets.iter().filter(|octet| is_significant(octet));
-        let is_longer = |octets: usize| significant.clone().nth(octets).is_some(); // cheaper than a count: a token is long
-        if is_longer(0) && !is_longer(self.octets.len()) {
-            let mut word = Secret::with_room(octets.len());
-            significant.for_each(|octet| word.add(&[fold(octet)]));
+    /// Marks each occurrence of a secret that stands whole. Returns how many of its octets are significant, or more if these are more
+    /// than the text has: to count them all would cost too much, as a token is long.
+    pub fn mark_word(&self, octets: &[u8], secret: &mut [bool]) -> usize {
+        let mut word = Secret::with_room(octets.len().min(self.octets.len() + 1));
+        for octet in octets.iter().filter(|octet| is_significant(octet)) {
+            word.add(&[fold(octet)]);
+            if word.len() > self.octets.len() {
+                return word.len();
+            }
+        }
+        if !word.is_empty() {
             self.mark_all(&word, secret);
         }
+        word.len()
     }
 
     /// Marks each occurrence of a word, overlapping ones included. The word must not be empty.

@@ -5,7 +5,6 @@ use super::{Cancel, Exchange, Response, decoded};
 use crate::login::TokenLogin;
 use crate::secret::Secret;
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 
 /// The octet between the parts of a message.
@@ -89,9 +88,10 @@ pub(crate) fn xoauth2_message(user: &[u8], token: &[u8]) -> Secret {
 /// The message of OAUTHBEARER, before base64 (RFC 7628 section 3.1), with the header of RFC 5801 section 4 before it.
 pub(crate) fn oauthbearer_message(user: &[u8], token: &[u8], server: Option<(&[u8], u16)>) -> Secret {
     let user = saslname(user);
-    let Some((host, port)) = server else { return message(&[b"n,a=", &user, b",", SEPARATOR], token) };
-    let port = format!("port={port}\x01");
-    message(&[b"n,a=", &user, b",", SEPARATOR, b"host=", host, SEPARATOR, port.as_bytes()], token)
+    let Some((host, port)) = server else { return message(&[b"n,a=", &user, b",\x01"], token) };
+    let digits = [10_000, 1000, 100, 10, 1].map(|ten| b'0' + (port / ten % 10) as u8); // fmt would be a hundredth of the C library
+    let port = &digits[digits.iter().position(|digit| *digit != b'0').unwrap_or(4)..];
+    message(&[b"n,a=", &user, b",\x01host=", host, b"\x01port=", port, SEPARATOR], token)
 }
 
 fn message(begin: &[&[u8]], token: &[u8]) -> Secret {
@@ -137,6 +137,11 @@ mod tests {
             "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
         );
         assert_eq!(*oauthbearer_message(b"a,b=c", b"t", None), b"n,a=a=2Cb=3Dc,\x01auth=Bearer t\x01\x01");
+        for port in [0, 7, 25, 587, 1080, 65535] {
+            let message = oauthbearer_message(b"a", b"t", Some((b"h", port)));
+            let expected = std::format!("n,a=a,\x01host=h\x01port={port}\x01auth=Bearer t\x01\x01");
+            assert_eq!(core::str::from_utf8(&message).unwrap(), expected);
+        }
     }
 
     #[test]

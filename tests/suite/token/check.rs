@@ -78,7 +78,10 @@ fn config() {
     assert!(said.contains("control/relays/127.0.0.1/oauth/secret holds a secret: "), "{said}");
     home.control("relays/127.0.0.1/oauth/token", "http://login.example.jp/token\n");
     let (status, said) = config();
-    assert!(status == 1 && said.contains("oauth/token: a URL of http, which shows secrets to everybody on the way"), "{said}");
+    assert!(
+        status == 1 && said.contains("oauth/token: a URL of http, which shows secrets to everybody on the way"),
+        "{said}"
+    );
     fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/token")).unwrap();
     let (status, said) = config();
     assert!(status == 1 && said.contains("oauth/token: missing, and without it no token can be had"), "{said}");
