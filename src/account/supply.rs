@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// The program of this package.
 const HELPER: &str = "/usr/bin/qmail-remote-oauth";
-/// Where its words are looked for, and those of others.
+/// Where a program without a slash in its name is looked for. It is in the environment of each.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Milliseconds until it is left alone. It is not killed: it may be about to store what exists nowhere else.
 pub const TIME: u64 = 60_000;
@@ -30,6 +30,12 @@ const YOUNG: u64 = 300;
 /// The most octets of a program's words in a report, and of one of them where the program is not ours.
 const WORDS: usize = 1000;
 const WORD: usize = 40;
+
+/// There is no NUL in a line or a path.
+#[inline(never)]
+fn c_string(parts: &[&[u8]]) -> CString {
+    CString::new(parts.concat()).unwrap_or_default()
+}
 
 /// Where the token of a login comes from.
 pub struct Supply {
@@ -115,28 +121,28 @@ impl Supply {
     }
 
     /// The program with its arguments, and its environment, in which nothing of ours is.
+    #[cold]
+    #[inline(never)]
     pub fn program(&self) -> (Vec<CString>, Vec<CString>) {
-        let own = [HELPER, "token", &self.host].map(str::as_bytes).into_iter().chain([&self.user[..]]);
-        let own = own.chain(self.is_refused.then_some(&b"--renew"[..]));
-        let arguments: Vec<&[u8]> = match &self.command {
-            None => own.collect(),
-            Some(words) => words.iter().map(String::as_bytes).collect(),
-        };
         let home = self.home.as_os_str().as_bytes();
-        let mut environment = vec![
-            [b"HOST=", self.host.as_bytes()].concat(),
-            [b"USER=", &self.user[..]].concat(),
-            [b"PATH=", PATH.as_bytes()].concat(),
-            [b"HOME=", home].concat(),
+        let settings: [[&[u8]; 2]; 5] = [
+            [b"HOST=", self.host.as_bytes()],
+            [b"USER=", &self.user],
+            [b"PATH=", PATH.as_bytes()],
+            [b"HOME=", home],
+            [b"QMAILHOME=", home], // for ours, or it might find another home than we did
         ];
-        if self.command.is_none() {
-            environment.push([b"QMAILHOME=", home].concat()); // or it might find another home than we did
-        }
-        let c_strings = |octets: &[u8]| CString::new(octets).unwrap_or_default(); // there is no NUL in a control file or a path
-        (arguments.into_iter().map(c_strings).collect(), environment.iter().map(|one| c_strings(one)).collect())
+        let own: [&[u8]; 5] = [HELPER.as_bytes(), b"token", self.host.as_bytes(), &self.user, b"--renew"];
+        let (words, count): (Vec<CString>, usize) = match &self.command {
+            None => (own[..4 + usize::from(self.is_refused)].iter().map(|word| c_string(&[word])).collect(), 5),
+            Some(words) => (words.iter().map(|word| c_string(&[word.as_bytes()])).collect(), 4),
+        };
+        (words, settings[..count].iter().map(|setting| c_string(setting)).collect())
     }
 
     /// The token that the program has printed. `unix` is the time now.
+    #[cold] // once an hour
+    #[inline(never)]
     pub fn ran(&mut self, ran: Ran, unix: u64) -> Result<Secret, NoToken> {
         let program = self.shown();
         let (status, printed) = match ran {
@@ -189,6 +195,8 @@ impl Supply {
         Ok(access.token)
     }
 
+    #[cold]
+    #[inline(never)]
     fn keep(&mut self, access: &Access) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let new = directory::below(directory, format!("{ACCESS}.{}", self.pid));
@@ -208,13 +216,16 @@ impl Supply {
     /// The first line that a program prints where it has no token. That of another program may hold a token all the same, which is one
     /// long word.
     fn words(&self, line: &[u8]) -> String {
-        let line = String::from_utf8_lossy(&line[..line.len().min(WORDS)]);
-        let words = line.split_ascii_whitespace().map(|word| match word.len() {
-            WORD.. if self.command.is_some() => "...",
-            _ => word,
-        });
-        let words = words.collect::<Vec<_>>().join(" ");
-        let words: String = words.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
+        let mut words = String::new();
+        for word in line[..line.len().min(WORDS)].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            let is_long = word.len() >= WORD && self.command.is_some();
+            for octet in if is_long { b"..." } else { word } {
+                words.push(if octet.is_ascii_graphic() { char::from(*octet) } else { '?' });
+            }
+        }
         words.trim_end_matches('.').to_owned()
     }
 
@@ -229,16 +240,14 @@ impl Supply {
     }
 
     /// The directory `oauth` of the relay.
+    #[inline(never)]
     fn place(&self) -> String {
         format!("control/relays/{}/{DIRECTORY}", self.host)
     }
 
     /// The name of the program, for reports.
     fn shown(&self) -> String {
-        match &self.command {
-            None => HELPER.to_owned(),
-            Some(words) => words.first().cloned().unwrap_or_default(),
-        }
+        self.command.as_ref().and_then(|words| words.first()).map_or(HELPER, String::as_str).to_owned()
     }
 
     /// For a check: the program, if it is not ours.

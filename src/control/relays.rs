@@ -236,6 +236,7 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
 }
 
 /// The login of a relay with tokens: as the user of its directory, or as that of the route.
+#[inline(never)]
 fn token_login(control: &Control, directory: &str, host: String, route: &mut Route) -> Result<(), ControlError> {
     if route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() != LoginKind::Token) {
         return Ok(());

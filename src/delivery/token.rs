@@ -31,6 +31,8 @@ impl Running {
     }
 
     /// The relay at this address has refused the token, and another one is worth a try.
+    #[cold]
+    #[inline(never)]
     pub(super) fn refused_token(mut self: Box<Self>, verdict: Verdict, peer: IpAddr) -> State {
         self.log.notify(&Event::Next(Next::Token, &verdict));
         self.refusal = Some((verdict, peer));
@@ -54,6 +56,8 @@ impl Running {
     }
 
     /// The program has run. With a lookup still to be done it was before the first try.
+    #[cold]
+    #[inline(never)]
     pub(super) fn ran(mut self: Box<Self>, ran: Ran, unix: u64) -> State {
         let Stage::Token(resolution, mut mail) = self.stage else { unreachable!("it was wanted") };
         let supply = mail.supply.as_deref_mut().expect("only a login by token needs a program");
