@@ -64,7 +64,8 @@ pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
 
 /// What is in this file of a user's directory. None: it is absent, does not count, or has more than `most` octets.
 pub fn content(path: &Path, uid: u32, most: usize) -> Option<Secret> {
-    fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let file = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let most = most.min(usize::try_from(file.len()).ok()?); // it is replaced, and does not grow
     let mut content = vec![0; most + 1];
     let mut file = File::open(path).ok()?;
     let mut length = 0;

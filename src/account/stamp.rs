@@ -22,8 +22,9 @@ pub fn of(control: &Control, security: &Security, with_tokens: bool) -> u64 {
         for name in relays::NAMES.into_iter().filter(|name| *name != tokens::DIRECTORY) {
             stamp = with(stamp, of_control_file(control, &[directory, "/", name].concat()));
         }
-        for name in tokens::NAMES.into_iter().filter(|_| with_tokens) {
-            stamp = with(stamp, of_control_file(control, &[directory, "/", tokens::DIRECTORY, "/", name].concat()));
+        if with_tokens {
+            // What a token is asked for with makes no difference before there is another token.
+            stamp = with(stamp, of_control_file(control, &[directory, "/", tokens::COMMAND].concat()));
         }
     }
     security.files().fold(stamp, |stamp, file| with(stamp, of_file(&file.path)))

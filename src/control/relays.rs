@@ -56,7 +56,7 @@ fn completed(control: &Control, mut route: Route) -> Result<Route, ControlError>
     let oauth = format!("{directory}/{}", tokens::DIRECTORY);
     let may_have_tokens = there.is_empty() || there.iter().any(|entry| entry == tokens::DIRECTORY);
     if may_have_tokens && control.exists(&oauth)? {
-        token_login(control, &directory, name, &mut route)?;
+        token_login(control, &directory, &there, name, &mut route)?;
     } else if route.credentials.is_none() {
         route.credentials = read_login(control, &directory, route.security.client.is_some())?;
     }
@@ -237,11 +237,18 @@ fn read_login(control: &Control, directory: &str, has_certificate: bool) -> Resu
 
 /// The login of a relay with tokens: as the user of its directory, or as that of the route.
 #[inline(never)]
-fn token_login(control: &Control, directory: &str, host: String, route: &mut Route) -> Result<(), ControlError> {
+fn token_login(
+    control: &Control,
+    directory: &str,
+    there: &[String],
+    host: String,
+    route: &mut Route,
+) -> Result<(), ControlError> {
     if route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() != LoginKind::Token) {
         return Ok(());
     }
-    if control.exists(&format!("{directory}/password"))? {
+    let may_have_password = there.is_empty() || there.iter().any(|entry| entry == "password");
+    if may_have_password && control.exists(&format!("{directory}/password"))? {
         return Err(ControlError::of(directory, ControlCause::PasswordAndTokens));
     }
     let user_file = format!("{directory}/user");

@@ -13,6 +13,9 @@ use std::str::FromStr;
 /// The directory in that of a relay.
 pub const DIRECTORY: &str = "oauth";
 
+/// The file with another program for them, in that of the relay.
+pub const COMMAND: &str = "oauth/command";
+
 /// The files that are read in it.
 pub const NAMES: [&str; 9] =
     ["client", "secret", "grant", "token", "device", "authorize", "scope", "cafile", "command"];

@@ -1,7 +1,8 @@
 //! The relay refuses a token that is not at its end: once more, with another one.
 
 use super::{Relay, account, deliver, runs, store, stored, unix, with_script};
-use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 #[test]
 fn another_token_on_another_connection() {
@@ -92,17 +93,20 @@ fn the_token_is_read_again_behind_the_lock() {
     with_script(&home, "exit 1");
     store(&home, "secret-1", 10, 3000);
     let lock = account(&home).join(format!("{}.open", relay.server.port()));
-    let file = fs::File::create(&lock).unwrap();
-    file.lock().unwrap();
+    let mut holder = Command::new("flock");
+    holder.arg(&lock).args(["sh", "-c", "echo locked; read -r _"]);
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
     let delivered = std::thread::scope(|scope| {
         let delivery = scope.spawn(|| deliver(&home));
         while relay.heard.lock().unwrap().is_empty() {
             std::thread::yield_now();
         }
         store(&home, "secret-2", 0, 3600);
-        file.unlock().unwrap();
+        drop(holder.stdin.take());
         delivery.join().unwrap()
     });
+    holder.wait().unwrap();
     assert_eq!((delivered.letters(), runs(&home)), ("rK".into(), 0));
     assert_eq!(relay.heard(), "CONNECT, XOAUTH2, secret-2");
 }
