@@ -53,8 +53,8 @@ impl Access {
 
     /// Parses the file.
     pub fn parse(file: &[u8]) -> Option<Access> {
-        let mut lines = file.strip_suffix(b"\n")?.split(|c| *c == b'\n');
-        let token = lines.next().filter(|token| is_token(token))?;
+        let (token, times) = file.strip_suffix(b"\n")?.split_at(memchr::memchr(b'\n', file)?);
+        let mut lines = times.strip_prefix(b"\n").filter(|_| is_token(token))?.split(|c| *c == b'\n');
         let mut time = || {
             let digits = lines.next().filter(|line| line.first().is_some_and(u8::is_ascii_digit))?;
             std::str::from_utf8(digits).ok()?.parse().ok()
@@ -87,7 +87,8 @@ impl Access {
 
 /// Whether this can be a token: visible ASCII (RFC 6750 section 2.1 has less), and not too long.
 pub fn is_token(octets: &[u8]) -> bool {
-    (1..=MOST).contains(&octets.len()) && octets.iter().all(u8::is_ascii_graphic)
+    // Without a branch for each octet, so that the compiler can use vector instructions: each mail by a token looks at one.
+    (1..=MOST).contains(&octets.len()) && octets.iter().fold(true, |all, octet| all & octet.is_ascii_graphic())
 }
 
 #[cfg(test)]
