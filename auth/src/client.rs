@@ -14,21 +14,17 @@ mod token;
 mod tries;
 mod why;
 
+use crate::base64_secret;
 use crate::cause::{Attempts, Cause};
 use crate::detect::Offer;
 use crate::login::{Login, LoginKind};
 use crate::mask::Mask;
-use crate::mechanisms::{self, Cancel, Fresh, Mechanism, NONCE, Response};
+use crate::mechanisms::{self, COMMAND_LINE, Cancel, Fresh, Mechanism, NONCE, Response};
 use crate::secret::Secret;
-use crate::{base64_length, base64_secret};
 use alloc::string::String;
 use alloc::vec::Vec;
 use past::Past;
 use tries::{CONNECTIONS, End, TRIES_FOR_A_MESSAGE, TRIES_ON_A_CONNECTION, Try};
-
-/// The octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 section 4 allows more for AUTH, but some
-/// servers do not.
-const COMMAND_LINE: usize = 512;
 
 /// Which mechanisms may be used on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,12 +265,12 @@ impl Client {
     /// Answers a `334`.
     fn answer(&mut self, challenge: &[u8]) -> Step {
         let Some(last) = self.tries.last_mut() else { return self.out_of_place() };
+        last.note_what_is_said(challenge);
         let Some(exchange) = &mut last.exchange else { return self.out_of_place() };
         match exchange.respond(challenge) {
             Ok(response) => {
                 last.answers += 1;
                 last.rounds = exchange.rounds();
-                last.said = exchange.said();
                 if let Some((octets, mask_from)) = exchange.secret_of_server() {
                     self.mask.add_sent(octets, mask_from);
                 }
@@ -318,19 +314,18 @@ impl Client {
             None if mechanism.is_scram() => return Step::Random { binding: mechanism.is_bound() },
             fresh => fresh.unwrap_or(Fresh { nonce: [0; NONCE], binding: None }),
         };
-        let Some(mut exchange) = mechanism.exchange(&self.login, &fresh) else {
+        let Some(exchange) = mechanism.exchange(&self.login, &fresh) else {
             return Step::Failed(self.nothing_left());
         };
         self.tries_here += 1;
         let mut line = Secret::with_room(COMMAND_LINE);
         line.add(b"AUTH ");
         line.add(mechanism.name.as_bytes());
-        let fits = |response: &Response| line.len() + 1 + base64_length(response.octets.len()) + 2 <= COMMAND_LINE;
+        let fits = |response: &Response| mechanisms::has_room(mechanism.name, response.octets.len());
         let initial =
             exchange.initial_response().filter(|response| !mechanism.has_bare_form || !bare && fits(response));
         let initial_response = initial.is_some();
         if let Some(response) = initial {
-            exchange.sent_initial_response();
             line.add(b" ");
             match &self.encode_and_mask(response)[..] {
                 [] => line.add(b"="), // RFC 4954 section 4: this stands for an empty initial response

@@ -10,6 +10,7 @@ mod login;
 pub(crate) mod plain;
 mod scram;
 
+use crate::base64_length;
 use crate::cause::Unanswerable;
 use crate::client::{Channel, Permission};
 use crate::hmac::{self, Hash};
@@ -27,9 +28,6 @@ pub trait Exchange {
         None
     }
 
-    /// The initial response has been sent. Not all mechanisms need to know that.
-    fn sent_initial_response(&mut self) {}
-
     /// The answer to a challenge. That is the text of the 334, not decoded: some servers send mistyped prompts, or no base64 at
     /// all.
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel>;
@@ -42,11 +40,6 @@ pub trait Exchange {
 
     /// How often the server has had the password hashed. None: not at all so far.
     fn rounds(&self) -> Option<u64> {
-        None
-    }
-
-    /// Why the server refuses the login, if it has said so in a challenge. Once.
-    fn said(&mut self) -> Option<Vec<u8>> {
         None
     }
 
@@ -258,9 +251,18 @@ pub fn usable(name: &str) -> Option<&'static Mechanism> {
     all_usable().find(|mechanism| mechanism.name.eq_ignore_ascii_case(name))
 }
 
+/// The octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). RFC 4954 section 4 allows more for AUTH, but some
+/// servers do not.
+pub(crate) const COMMAND_LINE: usize = 512;
+
+/// Whether the AUTH command of a mechanism has room for an initial response of so many octets.
+pub(crate) fn has_room(name: &str, octets: usize) -> bool {
+    "AUTH  \r\n".len() + name.len() + base64_length(octets) <= COMMAND_LINE
+}
+
 /// Decodes a challenge. Blanks before it are skipped, and it ends at the next blank: one server adds words after it. None: it is
 /// not base64.
-fn decoded(challenge: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decoded(challenge: &[u8]) -> Option<Vec<u8>> {
     let start = challenge.iter().position(|c| !b" \t".contains(c)).unwrap_or(challenge.len());
     let base64 = challenge[start..].split(|c| b" \t\r\n".contains(c)).next().unwrap_or_default();
     base64::engine::general_purpose::STANDARD.decode(base64).ok()

@@ -1,6 +1,7 @@
 //! A login by an access token: what counts as a refusal of the token, and a new one in its place.
 
-use super::{Client, Login, LoginKind};
+use super::{Client, Login, LoginKind, Try};
+use crate::mechanisms::decoded;
 use crate::secret::Secret;
 
 impl Client {
@@ -25,6 +26,16 @@ impl Client {
         if let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) {
             let is_shown = last.mechanism.kind() == Some(LoginKind::Token) && last.showed_password();
             last.token_refused = is_shown && (code == 535 || ends_soon);
+        }
+    }
+}
+
+impl Try {
+    /// Keeps a challenge that says why the relay refuses the token (RFC 7628 section 3.2.2).
+    pub(super) fn note_what_is_said(&mut self, challenge: &[u8]) {
+        if self.mechanism.kind() == Some(LoginKind::Token) {
+            let said = decoded(challenge).filter(|said| said.first() == Some(&b'{'));
+            self.said = said.or(self.said.take());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! XOAUTH2 (Google's) and OAUTHBEARER (RFC 7628): user and access token in one message. A server that refuses the token first says why, in
 //! JSON, and the exchange must be ended before it refuses the login.
 
-use super::{Cancel, Exchange, Response, decoded};
+use super::{Cancel, Exchange, Response, decoded, has_room};
 use crate::login::TokenLogin;
 use crate::secret::Secret;
 use alloc::boxed::Box;
@@ -16,14 +16,13 @@ struct Bearer {
     /// What ends the exchange once the server has said why it refuses the token.
     end: &'static [u8],
     state: State,
-    said: Option<Vec<u8>>,
 }
 
 #[derive(PartialEq)]
 enum State {
-    /// The message has not been sent.
+    /// The message has not been sent: it is too long for an initial response.
     Waiting,
-    /// It was sent as the initial response, which the server may have ignored.
+    /// It is the initial response, which the server may ignore.
     SentAtOnce,
     /// It was sent.
     Sent,
@@ -32,36 +31,30 @@ enum State {
 }
 
 pub(super) fn xoauth2(login: &TokenLogin) -> Box<dyn Exchange> {
-    Bearer::boxed(xoauth2_message(&login.user, &login.token), b"")
+    Bearer::boxed("XOAUTH2", xoauth2_message(&login.user, &login.token), b"")
 }
 
 pub(super) fn oauthbearer(login: &TokenLogin) -> Box<dyn Exchange> {
     let server = login.server.as_ref().map(|(host, port)| (host.as_bytes(), *port));
-    Bearer::boxed(oauthbearer_message(&login.user, &login.token, server), SEPARATOR)
+    Bearer::boxed("OAUTHBEARER", oauthbearer_message(&login.user, &login.token, server), SEPARATOR)
 }
 
 impl Bearer {
-    fn boxed(message: Secret, end: &'static [u8]) -> Box<dyn Exchange> {
-        Box::new(Bearer { message, end, state: State::Waiting, said: None })
+    fn boxed(name: &str, message: Secret, end: &'static [u8]) -> Box<dyn Exchange> {
+        let state = if has_room(name, message.len()) { State::SentAtOnce } else { State::Waiting };
+        Box::new(Bearer { message, end, state })
     }
 }
 
 impl Exchange for Bearer {
     fn initial_response(&self) -> Option<Response> {
-        Some(Response::new(Secret::from(&self.message[..])))
+        (self.state == State::SentAtOnce).then(|| Response::new(Secret::from(&self.message[..])))
     }
 
-    fn sent_initial_response(&mut self) {
-        self.state = State::SentAtOnce;
-    }
-
-    /// The message where it has not gone out, or where the server has ignored it. Else the challenge says why the token is refused
-    /// (RFC 7628 section 3.2.2).
+    /// The message where it has not gone out, or where the server has ignored it. Else the challenge says why the token is refused.
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
-        let said = decoded(challenge);
-        let is_json = said.as_ref().is_some_and(|said| said.first() == Some(&b'{'));
         let is_prompt = match self.state {
-            State::Waiting => !is_json,
+            State::Waiting => decoded(challenge).is_none_or(|said| said.first() != Some(&b'{')),
             State::SentAtOnce => challenge.trim_ascii().is_empty(),
             State::Sent => false,
             State::Ended => return Err(Cancel::NoAnswer),
@@ -71,12 +64,7 @@ impl Exchange for Bearer {
             return Ok(Response::new(core::mem::take(&mut self.message)));
         }
         self.state = State::Ended;
-        self.said = said.filter(|_| is_json);
         Ok(Response::new(Secret::from(self.end)))
-    }
-
-    fn said(&mut self) -> Option<Vec<u8>> {
-        self.said.take()
     }
 }
 
@@ -146,30 +134,26 @@ mod tests {
 
     #[test]
     fn what_answers_a_challenge() {
-        let login =
-            TokenLogin { user: b"me".to_vec(), token: Secret::from(&b"t"[..]), server: None, clear_allowed: false };
         let json = b"eyJzdGF0dXMiOiI0MDEifQ=="; // {"status":"401"}
         for (start, end) in [(xoauth2 as fn(&TokenLogin) -> _, &b""[..]), (oauthbearer, b"\x01")] {
-            let message = start(&login).initial_response().unwrap().octets;
-            let answers = |at_once: bool, challenges: &[&[u8]]| {
-                let mut exchange = start(&login);
-                if at_once {
-                    exchange.sent_initial_response();
-                }
-                let answers: Vec<_> = challenges
-                    .iter()
-                    .map(|challenge| exchange.respond(challenge).map(|response| response.octets.to_vec()))
-                    .collect();
-                (answers, exchange.said())
+            let answers = |length: usize, challenges: &[&[u8]]| {
+                let token = Secret::from(alloc::vec![b't'; length]);
+                let mut exchange =
+                    start(&TokenLogin { user: b"me".to_vec(), token, server: None, clear_allowed: false });
+                assert_eq!(exchange.initial_response().is_some(), length < 300);
+                let kind = |octets: &[u8]| if octets == end { "end" } else { "message" };
+                let answer =
+                    |challenge: &&[u8]| exchange.respond(challenge).map_or("*", |response| kind(&response.octets));
+                challenges.iter().map(answer).collect::<Vec<_>>().join(" ")
             };
-            let (message, end) = (Ok(message.to_vec()), Ok(end.to_vec()));
-            let said = Some(br#"{"status":"401"}"#.to_vec());
-            assert_eq!(answers(true, &[json]), ([end.clone()].into(), said.clone()));
-            assert_eq!(answers(false, &[b"", json]), ([message.clone(), end.clone()].into(), said.clone()));
-            assert_eq!(answers(true, &[b" ", json]), ([message.clone(), end.clone()].into(), said.clone()));
-            assert_eq!(answers(false, &[b"go ahead", b"", b""]).0, [message, end.clone(), Err(Cancel::NoAnswer)]);
-            assert_eq!(answers(true, &[b"no", json]), ([end.clone(), Err(Cancel::NoAnswer)].into(), None));
-            assert_eq!(answers(false, &[json]), ([end].into(), said));
+            // The message was the initial response.
+            assert_eq!(answers(9, &[json, b""]), "end *");
+            assert_eq!(answers(9, &[b" ", json, json]), "message end *");
+            assert_eq!(answers(9, &[b"no", json]), "end *");
+            // It was too long for that.
+            assert_eq!(answers(900, &[b"", json, json]), "message end *");
+            assert_eq!(answers(900, &[b"go ahead", b"", b""]), "message end *");
+            assert_eq!(answers(900, &[json, b""]), "end *");
         }
     }
 }

@@ -6,14 +6,20 @@ use crate::login::PasswordLogin;
 use crate::secret::Secret;
 use alloc::boxed::Box;
 
-/// The message; None once it has answered a challenge.
-struct Plain(Option<Secret>);
-
 pub(super) fn start(login: &PasswordLogin) -> Box<dyn Exchange> {
-    Box::new(Plain(Some(message(&login.user, &login.password))))
+    Once::boxed(message(&login.user, &login.password))
 }
 
-impl Exchange for Plain {
+/// An exchange of one message, of EXTERNAL, too; None once it has answered a challenge.
+pub(super) struct Once(Option<Secret>);
+
+impl Once {
+    pub(super) fn boxed(message: Secret) -> Box<dyn Exchange> {
+        Box::new(Once(Some(message)))
+    }
+}
+
+impl Exchange for Once {
     fn initial_response(&self) -> Option<Response> {
         self.0.as_deref().map(|message| Response::new(Secret::from(&message[..])))
     }

@@ -31,6 +31,7 @@ use qmail_auth::client::{Client, Permission};
 use qmail_auth::mask::Mask;
 use qmail_auth::reply::{Reply, ReplyReader};
 use reporter::Reporter;
+use starttls::TlsState;
 use std::collections::VecDeque;
 use std::mem;
 use std::net::IpAddr;
@@ -64,18 +65,6 @@ enum Sending {
     Body(DotStuffer),
     /// All of it is queued. The final dot ends at this offset of the channel.
     Dot(u64),
-}
-
-/// How far TLS is.
-enum TlsState {
-    /// The session is in clear.
-    Clear,
-    /// The handshake, until the first reply over TLS.
-    Starting,
-    /// A reply came over TLS.
-    Up,
-    /// TLS failed after that, and why.
-    Broke(String),
 }
 
 /// What is known of the ending.

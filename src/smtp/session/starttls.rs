@@ -1,6 +1,6 @@
 //! STARTTLS (RFC 3207) and the TLS handshake: how TLS begins, and what becomes of the connection where it fails.
 
-use super::{Ending, Session, TlsState};
+use super::{Ending, Session};
 use crate::cause::AddressFailure;
 use crate::cause::tls::TlsCause;
 use crate::event::Event;
@@ -10,6 +10,18 @@ use crate::smtp::envelope::Relay;
 use crate::smtp_command::Command;
 use crate::tls::{self, Failure};
 use qmail_auth::reply::Reply;
+
+/// How far TLS is.
+pub(super) enum TlsState {
+    /// The session is in clear.
+    Clear,
+    /// The handshake, until the first reply over TLS.
+    Starting,
+    /// A reply came over TLS.
+    Up,
+    /// TLS failed after that, and why.
+    Broke(String),
+}
 
 impl Session {
     /// The server wants the handshake. `behind` is what was received after its reply: in clear, so anybody on the way may have sent
