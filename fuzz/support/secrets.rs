@@ -29,6 +29,14 @@ impl Secrets {
         Secrets { forms: [token.to_ascii_lowercase().into_bytes()].into_iter().chain(base64).collect() }
     }
 
+    /// Those that must be hidden when this was sent: the first form, and those that are in it.
+    pub fn once_sent(&self, sent: &[u8]) -> Secrets {
+        let sent = sent.to_ascii_lowercase();
+        let is_sent = |form: &[u8]| sent.windows(form.len()).any(|window| window == form);
+        let forms = self.forms.iter().enumerate().filter(|(n, form)| *n == 0 || is_sent(form));
+        Secrets { forms: forms.map(|(_, form)| form.clone()).collect() }
+    }
+
     /// Adds an answer that was sent.
     pub fn add(&mut self, sent: &[u8]) {
         self.forms.push(sent.to_ascii_lowercase());
