@@ -186,6 +186,8 @@ texts! {
             "it demands a login and none is configured for {relay}: add user and password. (#4.7.0)",
         NoRoute { target: String } =>
             "it demands a login, and no route leads to {target}: name a relay in control/smtproutes. (#4.7.0)",
+        RelayingDenied { relay: String } =>
+            "perhaps because there is no login: it offers AUTH, and none is configured for {relay}: add user and password. (#4.7.0)",
         Tls { demand: TlsDemand, relay: String } => "{demand}. (#4.7.4) Relay {relay}.",
         Meant { user: User, relay: String, meaning: Meaning } => "it refuses the login as {user} at {relay}: {meaning}. (#4.7.0)",
         Another { user: User, relay: String } => "it demands another login than that of {user} at {relay}. (#4.7.0)",

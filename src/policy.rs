@@ -30,9 +30,10 @@ impl Security {
     }
 
     /// The control file to name in advice about this relay's CAs: its own `cafile`, or control/tlscafile if it can have no
-    /// directory.
+    /// directory. That one is for all relays, in the place of Debian's CAs.
     pub fn cafile_place(&self) -> String {
-        self.directory.as_ref().map_or("control/tlscafile".to_owned(), |directory| format!("{directory}/cafile"))
+        let for_all = || "control/tlscafile (the file must have the CAs of all other relays, too)".to_owned();
+        self.directory.as_ref().map_or_else(for_all, |directory| format!("{directory}/cafile"))
     }
 }
 

@@ -4,9 +4,10 @@ use super::User;
 use qmail_auth::texts;
 
 texts! {
-    /// Who demands TLS on a connection in clear.
+    /// Who demands TLS, or may, on a connection in clear.
     #[derive(Debug)]
     pub enum TlsDemand {
+        OfAuth { why: WhyInClear } => "the relay offers no AUTH here, perhaps only over TLS, and {why}",
         OfRelay { why: WhyInClear } => "it demands TLS, and {why}",
         OfPassword { why: WhyInClear, user: User, source: String } =>
             "the password must not go out in clear, and {why}; only on a net that nobody else can read, write the user as -{user} in {source}",

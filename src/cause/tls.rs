@@ -100,7 +100,8 @@ texts! {
             "{whose} expired at {date}; ask the relay's owner to renew it: mail that needs it waits until then; or the clock of this machine is wrong",
         NotYetValid { whose: Whose, date: String } =>
             "{whose} is not valid before {date}; check the clock of this machine",
-        NoNames => "it has no subjectAltName, so it is for no name (a CN does not count); the relay needs another",
+        NoNames { name: String } =>
+            "it has no subjectAltName that counts (a CN does not, nor does an IP address as a DNS name); the relay needs one for {name}",
         WrongName { names: Names, name: String, also: Also } =>
             "it is for {names}, not for {name}; if it is the relay's own, its route must have such a name{also}",
         AddressAsName { address: String, others: OtherNames, also: Also } =>

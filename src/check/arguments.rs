@@ -96,7 +96,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, String> {
 fn domain(of: Vec<u8>) -> Result<Vec<u8>, String> {
     let domain = of.rsplit(|c| *c == b'@').next().unwrap_or_default();
     let is_literal = domain.starts_with(b"[") && domain.ends_with(b"]");
-    if domain.contains(&b':') && !is_literal {
+    if domain.is_empty() {
+        return Err("DOMAIN is empty".to_owned());
+    }
+    if domain.iter().any(|c| b":;".contains(c)) && !is_literal {
         let domain = String::from_utf8_lossy(domain);
         return Err(format!(
             "{domain} is no domain with mail addresses: DOMAIN is the recipient's domain, not the relay"

@@ -1,7 +1,6 @@
 //! Who can read a file with a secret, in words.
 
-use super::config::notes::shell_path;
-use crate::denied;
+use crate::denied::{self, shell_path};
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -44,7 +43,7 @@ impl Access {
         Access { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }
     }
 
-    /// Whether `who`, a user and its group, has a permission: 4 to read, 1 to enter. None is a user that is neither the owner nor
+    /// Whether `who`, a user and its group, has a permission: 4 to read, 1 to enter or run. None is a user that is neither the owner nor
     /// in the group.
     fn allows(&self, who: Option<(u32, u32)>, bit: u32) -> bool {
         let shift = match who {
@@ -190,12 +189,24 @@ fn can_read(path: &Path, who: Option<(u32, u32)>) -> io::Result<bool> {
     Ok(barrier(path, who)?.is_none())
 }
 
+/// The program, or the directory above it, whose mode keeps a user and its group from running it. None if they can. The interpreter of
+/// a script must read it, too.
+pub fn not_runnable(program: &Path, is_script: bool, ids: Ids) -> io::Result<Option<PathBuf>> {
+    let barrier = first_barrier(program, Some(ids), 0o1)?;
+    if barrier.is_none() && is_script { first_barrier(program, Some(ids), 0o4) } else { Ok(barrier) }
+}
+
 /// The file or directory, or the one above it, whose mode keeps `who` out. None if they can read the file, or enter the directory.
 fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> {
+    first_barrier(path, who, 0o4)
+}
+
+/// The same for any permission to the file; `who` and `bit` are as for [`Access::allows`].
+fn first_barrier(path: &Path, who: Option<(u32, u32)>, bit: u32) -> io::Result<Option<PathBuf>> {
     let path = path.canonicalize()?;
     for at in path.ancestors() {
         let file = fs::metadata(at)?;
-        if !Access::of(&file).allows(who, if file.is_dir() { 0o1 } else { 0o4 }) {
+        if !Access::of(&file).allows(who, if file.is_dir() { 0o1 } else { bit }) {
             return Ok(Some(at.to_owned()));
         }
     }
@@ -217,6 +228,12 @@ fn name_of(file: &str, id: u32) -> String {
 /// The number of a user or group.
 fn id_of(file: &str, name: &str) -> Option<u32> {
     lines(file).into_iter().find(|fields| fields[0] == name)?.get(2)?.parse().ok()
+}
+
+/// The group of a user.
+pub fn group_of(uid: u32) -> Option<u32> {
+    let uid = uid.to_string();
+    lines("/etc/passwd").into_iter().find(|fields| fields.get(2) == Some(&uid))?.get(3)?.parse().ok()
 }
 
 /// The numbers of the user of this name and of its group.

@@ -1,6 +1,6 @@
 //! The user that a check runs as: that of qmail-remote, since root could read files that qmail-remote cannot.
 
-use super::file_readers::{Ids, QMAILR, ids_of};
+use super::file_readers::{Ids, QMAILR, group_of, ids_of};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -55,8 +55,12 @@ pub fn of_qmail(home: &Path) -> Option<Ids> {
 }
 
 /// qmail's installer gives queue/lock/tcpto to the user of qmail-remote, whatever its name, and to the group of qmail. None if it is
-/// missing, or root's, as in a copy.
+/// missing, or root's, as in a copy. Root's group is from a copy, too.
 fn owner_of_tcpto(home: &Path) -> Option<Ids> {
     let file = fs::metadata(home.join("queue/lock/tcpto")).ok()?;
-    Some((file.uid(), file.gid())).filter(|(uid, _)| *uid != 0)
+    match (file.uid(), file.gid()) {
+        (0, _) => None,
+        (uid, 0) => Some((uid, group_of(uid)?)),
+        ids => Some(ids),
+    }
 }

@@ -92,10 +92,12 @@ impl Rejected<'_> {
         let file = self.trusted.to_string();
         match error {
             VerifyError::Expired(limit) => {
-                CertificateCause::Expired { whose: self.whose_limit(limit), date: date(limit) }
+                let until = validity(self.leaf).map(|(_, until)| until);
+                CertificateCause::Expired { whose: whose_limit(until, limit), date: date(limit) }
             }
             VerifyError::NotYetValid(limit) => {
-                CertificateCause::NotYetValid { whose: self.whose_limit(limit), date: date(limit) }
+                let from = validity(self.leaf).map(|(from, _)| from);
+                CertificateCause::NotYetValid { whose: whose_limit(from, limit), date: date(limit) }
             }
             VerifyError::WrongName => self.wrong_name(None),
             VerifyError::Flaw(what) if self.pinned => CertificateCause::Unusable { file, what },
@@ -124,17 +126,16 @@ impl Rejected<'_> {
             Also::Issuer { why: Box::new(why) }
         });
         let this = misplaced.iter().find(|address| name.parse() == Ok(**address));
-        match (this, misplaced.first()) {
-            (None, None) if names.is_empty() => CertificateCause::NoNames,
-            (Some(address), _) if !names.is_empty() => {
-                let (address, others) = (address.to_string(), OtherNames::Some { names: first_names(&names) });
+        match this.map(IpAddr::to_string) {
+            None if names.is_empty() => CertificateCause::NoNames { name },
+            Some(address) if names.is_empty() => {
+                CertificateCause::AddressAsName { address, others: OtherNames::None, also: Also::Nothing }
+            }
+            Some(address) => {
+                let others = OtherNames::Some { names: first_names(&names) };
                 CertificateCause::AddressAsName { address, others, also }
             }
-            (Some(address), _) | (None, Some(address)) if names.is_empty() => {
-                let (address, others) = (address.to_string(), OtherNames::None);
-                CertificateCause::AddressAsName { address, others, also: Also::Nothing }
-            }
-            _ => CertificateCause::WrongName { names: first_names(&names), name, also },
+            None => CertificateCause::WrongName { names: first_names(&names), name, also },
         }
     }
 
@@ -159,14 +160,6 @@ impl Rejected<'_> {
             VerifyError::Chain(what) => CertificateCause::Chain { what, pin },
             VerifyError::Other(name) => CertificateCause::Library { name },
             VerifyError::Expired(_) | VerifyError::NotYetValid(_) | VerifyError::WrongName => self.diagnosis(error), // not seen here
-        }
-    }
-
-    /// Whose first or last second this is: an error about dates can be about another certificate of the chain.
-    fn whose_limit(&self, limit: u64) -> Whose {
-        match validity(self.leaf) {
-            Some((from, until)) if [from, until].contains(&limit) => Whose::Leaf,
-            _ => Whose::Ca,
         }
     }
 
@@ -203,8 +196,13 @@ impl Rejected<'_> {
                 None => break,
             }
         }
-        short(last.tbs_certificate().issuer().to_string())
+        issuer(last)
     }
+}
+
+/// Whose first or last second this is. An error about dates can be about another certificate of the chain.
+fn whose_limit(of_leaf: Option<u64>, limit: u64) -> Whose {
+    if of_leaf == Some(limit) { Whose::Leaf } else { Whose::Ca }
 }
 
 /// The names that a report shows, and the number of the others.
@@ -212,6 +210,12 @@ fn first_names(names: &[String]) -> Names {
     let more = names.len().saturating_sub(SHOWN);
     let names = names[..names.len().min(SHOWN)].join(", ");
     if more > 0 { Names::First { names, more } } else { Names::All { names } }
+}
+
+/// The issuer's name.
+fn issuer(certificate: &CertificateInner<Raw>) -> String {
+    let name = short(certificate.tbs_certificate().issuer().to_string());
+    if name.is_empty() { Placeholder::Issuer.to_string() } else { name }
 }
 
 /// The length of a certificate's RSA key, if the library does not take it.
@@ -242,8 +246,13 @@ pub fn odd_rsa_issuer(der: &[u8]) -> Option<VerifyError> {
     let certificate = read(der)?;
     let length = odd_length(certificate.signature().raw_bytes().len())?;
     let is_rsa = certificate.signature_algorithm().oid.as_bytes().starts_with(&PKCS_1);
-    let issuer = short(certificate.tbs_certificate().issuer().to_string());
-    is_rsa.then_some(VerifyError::KeyOfCa(issuer, length))
+    is_rsa.then_some(VerifyError::KeyOfCa(issuer(&certificate), length))
+}
+
+/// What is wrong with the signature of a certificate, if that is by an algorithm that the library never verifies.
+pub fn odd_signature(der: &[u8]) -> Option<VerifyError> {
+    let algorithm = oid::name(&read(der)?.signature_algorithm().oid);
+    oid::NEVER_VERIFIED.contains(&&algorithm[..]).then_some(VerifyError::Flaw(Flaw::Signature { algorithm }))
 }
 
 /// Whether a certificate may be a server's. Without extendedKeyUsage it may (RFC 5280 section 4.2.1.12).

@@ -5,7 +5,7 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, SliceReader};
 
 /// Signatures that the TLS library does not verify, or not in every form; and kinds of keys.
-const NAMES: [(&str, &str); 22] = [
+const NAMES: [(&str, &str); 23] = [
     ("1.2.840.113549.1.1.1", "RSA"),
     ("1.2.840.113549.1.1.4", "MD5 and RSA"),
     ("1.2.840.113549.1.1.5", "SHA-1 and RSA"),
@@ -16,6 +16,7 @@ const NAMES: [(&str, &str); 22] = [
     ("1.2.840.113549.1.1.14", "SHA-224 and RSA"),
     ("1.2.840.10040.4.1", "DSA"),
     ("1.2.840.10040.4.3", "SHA-1 and DSA"),
+    ("2.16.840.1.101.3.4.3.2", "SHA-256 and DSA"),
     ("1.2.840.10045.2.1", "ECDSA"),
     ("1.2.840.10045.3.1.7", "P-256"),
     ("1.3.132.0.10", "secp256k1"),
@@ -28,6 +29,18 @@ const NAMES: [(&str, &str); 22] = [
     ("1.2.840.10045.4.3.4", "SHA-512 and ECDSA"),
     ("1.3.101.112", "Ed25519"),
     ("1.3.101.113", "Ed448"),
+];
+
+/// The names of the signatures that the TLS library does not verify in any form.
+pub const NEVER_VERIFIED: [&str; 8] = [
+    "MD5 and RSA",
+    "SHA-1 and RSA",
+    "SHA-224 and RSA",
+    "SHA-1 and DSA",
+    "SHA-256 and DSA",
+    "SHA-1 and ECDSA",
+    "SHA-224 and ECDSA",
+    "Ed448",
 ];
 
 /// The longest identifier that is shown, in characters. A certificate can have any.

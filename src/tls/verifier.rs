@@ -203,7 +203,11 @@ impl Verifier {
             error if anchors.pinned => error,
             error => match (self.unfit_issuer(chain, anchors.unfit), error) {
                 (Some(unfit), _) => unfit,
-                (None, VerifyError::OtherKey) => odd_key_of_ca(chain, &anchors.roots).unwrap_or(VerifyError::OtherKey),
+                // Then it would not verify with that CA's certificate either.
+                (None, error @ (VerifyError::OtherKey | VerifyError::UnknownIssuer)) => {
+                    let odd = odd_key_of_ca(chain, &anchors.roots);
+                    odd.or_else(|| certificate::odd_signature(chain.end_entity)).unwrap_or(error)
+                }
                 (None, error) => error,
             },
         })

@@ -14,18 +14,22 @@ pub enum Trouble {
 
 /// How such refusals are recognised: by an enhanced status code, or by words, which are in lower case here. An empty one is not
 /// looked for.
-const REFUSALS: [(&str, &str, Trouble); 7] = [
+const REFUSALS: [(&str, &str, Trouble); 8] = [
     ("5.4.5", "", Trouble::Limit), // Gmail: 550 5.4.5 Daily user sending quota exceeded.
     ("", "submissionquotaexceeded", Trouble::Limit), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuota...
     ("", "frequency limited", Trouble::Limit),       // QQ: 550 Sender frequency limited
     ("", "too many messages. try again", Trouble::Limit), // msndr: 550 Too many messages. Try again in 92 seconds.
     ("", "throttling failure", Trouble::Limit), // Amazon SES: 454 Throttling failure: Maximum sending rate exceeded
     ("5.2.252", "", Trouble::Sender), // Microsoft 365: 554 5.2.252 SendAsDenied; joe@example.org not allowed to send as
+    ("5.7.60", "send as this sender", Trouble::Sender), // Exchange: 550 5.7.60 SMTP; Client does not have permissions to send ...
     ("", "sendasdenied", Trouble::Sender), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SendAsDenied...
 ];
 
 /// What a 4xx or 5xx after a login says about the account. None: it is about the mail.
 pub fn trouble(reply: &Reply) -> Option<Trouble> {
+    if reply.has_status("5.1.1") {
+        return None; // there is no such user, whatever words its address has
+    }
     let text = reply.text.to_ascii_lowercase();
     let says = |words: &str| memchr::memmem::find(&text, words.as_bytes()).is_some();
     let has = |status: &str| status.is_empty() || reply.has_status(status);
@@ -37,10 +41,10 @@ pub fn trouble(reply: &Reply) -> Option<Trouble> {
 /// says what to do.
 const NOT_OWNED: [&str; 6] = [
     "not owned by", // Postfix, reject_sender_login_mismatch, and Yandex: 553 5.7.1 Sender address rejected: not owned by user joe
-    "does not have permissions to send as this sender", // Exchange: 550 5.7.60 SMTP; Client does not have ...
     "same as authorization user", // QQ: 501 mail from address must be same as authorization user
     "must equal authorized user", // NetEase: 553 Mail from must equal authorized user
     "sender address is not allowed", // GMX: 550 Sender address is not allowed.
+    "email address is not verified", // Amazon SES: 554 Message rejected: Email address is not verified.
     "verified sender identity", // SendGrid: 550 The from address does not match a verified Sender Identity.
 ];
 

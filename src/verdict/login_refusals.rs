@@ -1,7 +1,7 @@
 //! Refusals that are about the login: which replies count as one, and what they mean at the provider that sends them.
 
 use crate::cause::login::Meaning;
-use qmail_auth::reply::Reply;
+use qmail_auth::reply::{self, Reply};
 
 /// RFC 4954 section 6; 5.7.30 is Microsoft 365's for a login by password, which it no longer takes.
 pub fn demands_login(reply: &Reply) -> bool {
@@ -18,6 +18,34 @@ pub fn demands_tls(reply: &Reply) -> bool {
     };
     let in_other_words = || says(&["TLS", "SSL"]) && !says(&["authentication", "authenticate", "auth", "login"]);
     reply.code == 538 || reply.code == 530 && (says(&["STARTTLS"]) || in_other_words())
+}
+
+/// What a refusal demands, where no login is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// A login.
+    Login,
+    /// A login, or permission by address, to relay mail to others.
+    ToRelay,
+}
+
+/// How relays refuse mail without a login by other codes than those of RFC 4954, in lower case.
+const WITHOUT_LOGIN: [(&str, Demand); 8] = [
+    ("not logged in", Demand::Login), // Postfix, reject_sender_login_mismatch: 553 5.7.1 <...>: Sender address rejected: not logged in
+    ("authentication is required", Demand::Login), // NetEase: 553 authentication is required,smtp13,...
+    ("authentication required", Demand::Login), // as 530 of RFC 4954, by 550, 553 or 554
+    ("relay access denied", Demand::ToRelay), // Postfix: 554 5.7.1 <...>: Relay access denied
+    ("relaying denied", Demand::ToRelay), // sendmail: 550 5.7.1 <...>... Relaying denied
+    ("relay not permitted", Demand::ToRelay), // Exim's configuration as it comes: 550 relay not permitted
+    ("unable to relay", Demand::ToRelay), // Exchange: 550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain
+    ("allowed rcpthosts", Demand::ToRelay), // qmail: 553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)
+];
+
+/// Whether a refusal is for want of a login, which the relay offers.
+pub fn for_want_of_login(reply: &Reply) -> Option<Demand> {
+    let text = reply.text.to_ascii_lowercase();
+    let found = WITHOUT_LOGIN.iter().find(|(words, _)| memchr::memmem::find(&text, words.as_bytes()).is_some());
+    found.map(|(_, demand)| *demand)
 }
 
 /// The password may be wrong all the same, so the advice to check it stays.
@@ -79,6 +107,13 @@ pub fn meaning(reply: &Reply) -> Option<(Meaning, bool)> {
             && memchr::memmem::find(&text, words.as_bytes()).is_some()
     });
     found.map(|(.., meaning, in_doubt)| (*meaning, *in_doubt))
+}
+
+/// Whether a reply is of more use for a report than the refusal before it, of another mechanism. The last one often says only that
+/// the relay has had enough.
+pub fn tells_more(reply: &Reply, before: &[u8]) -> bool {
+    let before = reply::code_of(before).and_then(|code| meaning(&Reply { code, text: before.to_vec() }));
+    before.is_none_or(|(_, in_doubt)| in_doubt && meaning(reply).is_some())
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn explain_keyless(source: &str, line: &Keyless, notes: &mut Notes) {
 
 /// The logins that the other one of the two files has for mail whose own line has none.
 enum Elsewhere {
-    /// authsenders has one for the relay of the route, whoever the sender is.
+    /// authsenders has a line for all senders, with a login or another relay.
     ForAllSenders(bool),
     /// smtproutes has one for these relays.
     ForRelays(HashSet<Relay>),
@@ -94,8 +94,8 @@ enum Elsewhere {
 
 impl Elsewhere {
     fn in_senders(lines: &Lines) -> Elsewhere {
-        let is_login = |line: &Line| line.key.is_empty() && matches!(line.meaning, Ok(Some(Sender::Login(_))));
-        Elsewhere::ForAllSenders(lines.effective().any(is_login))
+        let is_for_all = |line: &Line| line.key.is_empty() && matches!(line.meaning, Ok(Some(_)));
+        Elsewhere::ForAllSenders(lines.effective().any(is_for_all))
     }
 
     fn in_routes(lines: &Lines) -> Elsewhere {
@@ -123,6 +123,20 @@ const HARDLY_A_SENDER: &str =
 fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Control, notes: &mut Notes) {
     let Line { source, key, .. } = line;
     let of_senders = file == senders::FILE;
+    let mismatch = keys::mismatch(key, of_senders);
+    let mail = match (&key[..], of_senders) {
+        ([], false) => "mail for all other hosts".to_owned(),
+        ([], true) => "mail from all other senders".to_owned(),
+        (key, false) => format!("mail for {}", String::from_utf8_lossy(key)),
+        (key, true) => format!("mail from {}", String::from_utf8_lossy(key)),
+    };
+    if let (Err(why), false, true) = (&line.meaning, of_senders, routes::lacks_colon(key, &line.value)) {
+        let is_certain = mismatch.as_ref().is_some_and(|mismatch| mismatch.is_certain);
+        let counts = line.replaced_by.is_none() && !line.is_doubtful() && !is_certain;
+        let all = "all mail that no other line is for is deferred";
+        let own = if counts { format!("{mail} and ") } else { String::new() };
+        return notes.warn_deferral(&format!("{why}{}; {own}{all}", cr_behind(why, control)));
+    }
     if line.is_doubtful() {
         let why = match keys::blanks_around(key) {
             Some(why) => why.to_string(),
@@ -131,18 +145,11 @@ fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Contro
         };
         return notes.warn(&format!("{source}: {why}"));
     }
-    let mail = match (&key[..], of_senders) {
-        ([], false) => "mail for all other hosts".to_owned(),
-        ([], true) => "mail from all other senders".to_owned(),
-        (key, false) => format!("mail for {}", String::from_utf8_lossy(key)),
-        (key, true) => format!("mail from {}", String::from_utf8_lossy(key)),
-    };
     if let Some(number) = line.replaced_by {
         return notes.warn(&format!(
             "{source}: {mail} goes by line {number}, which has the same key, so this line does not count"
         ));
     }
-    let mismatch = keys::mismatch(key, of_senders);
     match &line.meaning {
         Ok(None) if of_senders => notes.say(format!("{source}: {mail} goes as if there were no such file")),
         Ok(None) => notes.say(format!("{source}: {mail} goes to the domain's mail exchangers")),
@@ -153,11 +160,7 @@ fn explain_line(line: &Line, file: &str, elsewhere: &Elsewhere, control: &Contro
         }
         Ok(Some(Sender::Relay(route))) => explain_route(route, &mail, elsewhere, notes),
         Err(why) if mismatch.as_ref().is_some_and(|mismatch| mismatch.is_certain) => notes.warn(&why.to_string()),
-        Err(why) => {
-            let rest = !of_senders && routes::is_for_all(&line.value);
-            let mail = if rest { format!("{mail}, and all that no other line is for,") } else { mail };
-            notes.warn_deferral(&format!("{why}{}; {mail} is deferred", cr_behind(why, control)));
-        }
+        Err(why) => notes.warn_deferral(&format!("{why}{}; {mail} is deferred", cr_behind(why, control))),
     }
     if let Some(why) = mismatch {
         notes.warn(&format!("{source}: {why}"));
@@ -268,7 +271,8 @@ fn warn_comment(Credentials { login, source: of }: &Credentials, source: &str, n
 fn compare_files(smtproutes: &Lines, authsenders: &Lines, notes: &mut Notes) {
     let goes_somewhere = |line: &&Line| !line.value.is_empty() && !line.is_doubtful();
     let has_default = smtproutes.effective().any(|line| line.key.is_empty());
-    if !has_default {
+    let waits = smtproutes.lines.iter().any(|line| routes::lacks_colon(&line.key, &line.value));
+    if !has_default && !waits {
         notes.say(
             "no line of control/smtproutes: mail for all other hosts goes to the domain's mail exchangers".to_owned(),
         );

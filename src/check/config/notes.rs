@@ -2,7 +2,6 @@
 
 use crate::check::printable;
 use std::collections::HashSet;
-use std::path::Path;
 
 #[derive(Default)]
 pub struct Notes {
@@ -40,26 +39,5 @@ impl Notes {
     /// All lines, and whether mail is deferred.
     pub fn finish(self) -> (Vec<String>, bool) {
         (self.lines, self.defers_mail)
-    }
-}
-
-/// A path as one word of a shell command, for an administrator to paste.
-pub fn shell_path(path: &Path) -> String {
-    shell_word(path.as_os_str().as_encoded_bytes())
-}
-
-/// Octets as one word of a shell command, in printable ASCII. A LF at the end is lost: `$(...)` drops it.
-fn shell_word(octets: &[u8]) -> String {
-    let is_plain = |c: &u8| c.is_ascii_alphanumeric() || b"/._-+@:".contains(c);
-    let text = String::from_utf8_lossy(octets);
-    match octets {
-        [_, ..] if octets.iter().all(is_plain) => text.into_owned(),
-        _ if octets.iter().all(|c| *c == b' ' || c.is_ascii_graphic()) => format!("'{}'", text.replace('\'', r"'\''")),
-        _ => {
-            let octal = |c: &u8| if is_plain(c) { char::from(*c).to_string() } else { format!("\\{c:03o}") };
-            // The first octet is always octal: printf would take a leading `-` for an option.
-            let (first, rest) = (format!("\\{:03o}", octets[0]), octets[1..].iter().map(octal).collect::<String>());
-            format!("\"$(printf '{first}{rest}')\"")
-        }
     }
 }

@@ -78,7 +78,8 @@ impl Recorder {
         let lost = known.lost.as_ref().map_or_else(String::new, |why| format!(" What happened: {why}."));
         let would = format!(" would {fate}: ");
         let why = steps::one_line(verdict.text());
-        (false, [b"NOT OK: mail for ", domain, would.as_bytes(), &why, lost.as_bytes()].concat())
+        let user = if self.is_another_user { " This user can read other files than qmail-remote can." } else { "" };
+        (false, [b"NOT OK: mail for ", domain, would.as_bytes(), &why, lost.as_bytes(), user.as_bytes()].concat())
     }
 
     fn would_go_out(&self, domain: &[u8], how: &[u8]) -> (bool, Vec<u8>) {

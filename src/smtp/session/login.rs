@@ -5,6 +5,7 @@ use super::{Ending, Outcome, Session};
 use crate::event::Event;
 use crate::smtp::envelope::Goal;
 use crate::smtp_command::Command;
+use crate::verdict::login_refusals;
 use qmail_auth::client::{Client, Permission, Step};
 use qmail_auth::mask;
 use qmail_auth::reply::Reply;
@@ -15,11 +16,11 @@ impl Session {
         if self.waits_for_lock(permission) {
             return;
         }
-        let offer = std::mem::take(&mut self.capabilities.auth);
         let over_tls = self.channel.tls().is_some();
         match &mut self.auth {
             None => self.send_mail(),
             Some(auth) => {
+                let offer = std::mem::take(&mut self.capabilities.auth);
                 let step = auth.begin(offer, permission, over_tls);
                 self.envelope.log.notify(&Event::Mechanisms(auth.choice()));
                 match step {
@@ -33,7 +34,7 @@ impl Session {
     /// A reply to AUTH or to a line of the login.
     pub(super) fn auth_reply(&mut self, reply: &Reply) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
-        if reply.class() == 5 {
+        if reply.class() == 5 && login_refusals::tells_more(reply, auth.refusal()) {
             auth.keep_refusal(&reply.text);
         }
         if let Some(account) = &mut self.account {

@@ -244,6 +244,7 @@ impl Session {
             peer: self.peer,
             relay: &self.envelope.relay,
             auth: self.auth.as_ref(),
+            offers_auth: self.capabilities.auth.offered,
             tls: self.channel.tls(),
             tls_failure: self.tls_failure.as_deref(),
             tls_broke: if let TlsState::Broke(why) = &self.tls { Some(why) } else { None },

@@ -26,6 +26,8 @@ pub struct Reporter<'a> {
     pub relay: &'a Relay,
     /// The login, if one is configured.
     pub auth: Option<&'a Client>,
+    /// The server offers AUTH. Not known any more once a login has begun.
+    pub offers_auth: bool,
     /// TLS, where it was begun.
     pub tls: Option<&'a Session>,
     /// Why it came to nothing on the connection before.
@@ -90,6 +92,7 @@ impl Reporter<'_> {
 
     fn login(&self) -> LoginState {
         match self.auth {
+            None if self.offers_auth && !self.relay.is_direct => LoginState::OnlyOffered,
             None => LoginState::None,
             Some(auth) if auth.login().kind() == LoginKind::Certificate && auth.accepted().is_none() => {
                 LoginState::CertificateShown
@@ -124,13 +127,15 @@ impl Reporter<'_> {
 
     fn login_cause(&self, about: About, reply: &Reply) -> LoginCause {
         let relay = self.relay.shown.clone();
-        if about == About::Tls {
+        // A 530 over TLS is about a login, whatever it says about TLS.
+        if about == About::Tls && (self.tls.is_none() || reply.code == 538) {
             return LoginCause::Tls { demand: TlsDemand::OfRelay { why: self.why_in_clear() }, relay };
         }
         if let (About::Login, Some(auth), Some((meaning, _))) = (about, self.auth, login_refusals::meaning(reply)) {
             return LoginCause::Meant { user: user(auth), relay, meaning };
         }
         match (about, self.auth) {
+            (About::Relaying, _) => LoginCause::RelayingDenied { relay },
             (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: user(auth), relay },
             (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: user(auth), relay },
             (About::Certificate, _) => LoginCause::CertificateInDoubt { relay },
@@ -223,21 +228,34 @@ impl Reporter<'_> {
 
     /// The AUTH client has not logged in. `reply` is the last one, if it is the reason.
     pub fn not_logged_in(&self, attempts: Attempts, reply: Option<&Reply>) -> Verdict {
+        let reply =
+            reply.filter(|reply| self.auth.is_none_or(|auth| login_refusals::tells_more(reply, auth.refusal())));
         let why = attempts.explained(|cause| self.explanation(cause, reply));
         self.login_failed(&why, reply)
     }
 
     /// What the AUTH client cannot know: why there is no TLS, and what the relay's words mean at its provider.
     fn explanation(&self, cause: &auth::Cause, reply: Option<&Reply>) -> Option<String> {
-        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr, Deferred, InClear};
+        use auth::Cause::{AllRefused, CheckPassword, CheckPasswordIn, CheckPasswordWithCr};
+        use auth::Cause::{Closed, Deferred, InClear, NoAuth};
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
             return Some(TlsDemand::OfPassword { why, user: user(auth), source: source.to_owned() }.to_string());
         }
+        if let (NoAuth, None, why @ (WhyInClear::SwitchedOff { .. } | WhyInClear::Failed { .. })) =
+            (cause, self.tls, self.why_in_clear())
+        {
+            return Some(TlsDemand::OfAuth { why }.to_string());
+        }
         if !matches!(
             cause,
-            AllRefused { .. } | CheckPassword { .. } | CheckPasswordIn { .. } | CheckPasswordWithCr { .. } | Deferred
+            AllRefused { .. }
+                | CheckPassword { .. }
+                | CheckPasswordIn { .. }
+                | CheckPasswordWithCr { .. }
+                | Closed
+                | Deferred
         ) {
             return None;
         }

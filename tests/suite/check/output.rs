@@ -43,6 +43,8 @@ fn arguments() {
             &["friend@[::1]:587"],
             "[::1]:587 is no domain with mail addresses: DOMAIN is the recipient's domain, not the relay",
         ),
+        (&["friend@"], "DOMAIN is empty"),
+        (&[""], "DOMAIN is empty"),
     ] {
         let checked = run(command(&home, arguments));
         assert_eq!((checked.status, checked.stdout.as_str()), (Some(2), ""), "{arguments:?}");

@@ -44,7 +44,11 @@ fn start() -> Server {
 fn put(content: impl AsRef<[u8]>) {
     let _ = fs::remove_file(NAME);
     fs::write(NAME, content).unwrap();
-    fs::set_permissions(NAME, Permissions::from_mode(0o711)).unwrap(); // as qmail's installer makes it
+    set_mode(NAME, 0o755);
+}
+
+fn set_mode(file: &str, mode: u32) {
+    fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
 }
 
 /// What each of the two ways to ask says of the program: as a warning or not, and what the last line of the check has behind OK. None:
@@ -129,6 +133,7 @@ fn what_the_installation_leaves() {
     }
     let _server = start();
     let wrapper = "a wrapper of this package's program";
+    set_mode(SHIPPED, 0o755);
     for content in [
         format!("#!/bin/sh\ndkim-sign | exec {SHIPPED} \"$@\"\n"),
         format!("\x7fELF \0{SHIPPED}\0"),
@@ -140,14 +145,29 @@ fn what_the_installation_leaves() {
     }
     let doubt = Some(", if /var/qmail/bin/qmail-remote or QMAILREMOTE leads to this package's program");
     let script = format!("a script, which stays there; it must run {SHIPPED}");
+    let older = [b"\x7fELF qmail-remote-auth: this program is ", SHIPPED.as_bytes()].concat();
     for content in [
         "#!/bin/sh\nexec qmail-remote.orig \"$@\"\n",
         "#!/bin/sh\nexec /dev/zero/qmail-remote /proc/kmsg /var/sbin/qmail-remote.stock\n",
+        "#!/bin/sh\n # formerly: exec /usr/libexec/qmail-remote-auth/qmail-remote\nexec /var/sbin/qmail-remote.stock\n",
+        "#!/bin/sh\nexec /usr/libexec/qmail-remote-auth/qmail-remote.bak\n",
+        "#!/bin/sh\nexec /var/sbin/qmail-remote.older\n",
     ] {
         fs::write("/var/sbin/qmail-remote.stock", "stock").unwrap();
+        fs::write("/var/sbin/qmail-remote.older", &older).unwrap();
         put(content);
         says(content, &script, "script", true, doubt);
     }
+    // Its path is gone, so it runs nothing.
+    let elsewhere = [SHIPPED, ".away"].concat();
+    fs::rename(SHIPPED, &elsewhere).unwrap();
+    put(format!("#!/bin/sh\nexec {SHIPPED} \"$@\"\n"));
+    says("a wrapper of nothing", &script, "script", true, doubt);
+    fs::rename(&elsewhere, SHIPPED).unwrap();
+    let another =
+        "another program than this package's, as after qmail was rebuilt; run dpkg-reconfigure qmail-remote-auth";
+    put(fs::read(CHECK).unwrap());
+    says("the check", another, "another", true, None);
     put("stock");
     for (owner, who, name) in [
         (":", "the administrator", NAME),
@@ -170,6 +190,37 @@ fn what_the_installation_leaves() {
     says("unpacked for a trial", words, "not_installed", false, Some(", once this package is installed"));
 }
 
+/// qmail-rspawn bounces mail then, whatever the program is.
+#[test]
+fn a_program_that_its_user_cannot_run() {
+    if !inside_of_root(here!()) {
+        return;
+    }
+    let _server = start();
+    let script = format!("#!/bin/sh\nexec {SHIPPED} \"$@\"\n").into_bytes();
+    set_mode(SHIPPED, 0o755);
+    for (content, mode, directory, at) in [
+        (fs::read(SHIPPED).unwrap(), 0o644, 0o755, NAME),
+        (fs::read(SHIPPED).unwrap(), 0o700, 0o755, NAME),
+        (fs::read(SHIPPED).unwrap(), 0o755, 0o700, "/var/qmail/bin"),
+        (script.clone(), 0o644, 0o755, NAME),
+        (script, 0o711, 0o755, NAME),
+    ] {
+        put(content);
+        set_mode(NAME, mode);
+        set_mode("/var/qmail/bin", directory);
+        let config = run(check(&["--config"]));
+        let words = format!("{NAME}: the user of qmail-remote cannot run it, so mail bounces; chmod 755 {at}");
+        assert_eq!(config.stdout.lines().nth(1), Some(&format!("warning: program {words}")[..]), "{mode:o}");
+        let checked = run(check(&["example.org"]));
+        let begin = format!(
+            "NOT OK: mail for example.org would bounce, as {NAME} cannot be run; chmod 755 {at}. By this package's program it would go out without a login through "
+        );
+        assert!(checked.last_line().starts_with(&begin), "{mode:o}: {checked:?}");
+        assert_eq!([config.status, checked.status], [Some(1); 2]);
+    }
+}
+
 /// Another user than root cannot read what qmail's installer makes, and a home of QMAILHOME may be there for a trial.
 #[test]
 fn no_certain_answer() {
@@ -178,6 +229,7 @@ fn no_certain_answer() {
     }
     let _server = start();
     put("stock");
+    set_mode(NAME, 0o711); // as qmail's installer makes it
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "7796", "--regid", "2108", "--clear-groups", CHECK, "example.org"]);
     let checked = run(command);

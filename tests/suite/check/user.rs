@@ -64,6 +64,7 @@ fn root_becomes_the_user_of_qmail_remote() {
         (None, (7796, 2108), "qmailr"),
         (Some((7797, 2109)), (7797, 2109), "uid 7797"),
         (Some((0, 0)), (7796, 2108), "qmailr"),
+        (Some((7796, 0)), (7796, 2108), "qmailr"),
     ] {
         let _ = fs::remove_file(TCPTO);
         if let Some((owner, group)) = tcpto {
@@ -100,7 +101,7 @@ fn root_becomes_the_user_of_qmail_remote() {
             );
         }
     }
-    assert_eq!(server.finish().connections.len(), 6);
+    assert_eq!(server.finish().connections.len(), 8);
 }
 
 /// For good, with its group alone, and before a control file is opened or anything sent.
@@ -168,4 +169,8 @@ fn another_user() {
         checked.last_line().ends_with(" in clear, if qmail-remote can read the same files as this user"),
         "{checked:?}"
     );
+    own(0o600, 0, 0);
+    let checked = by("1000");
+    assert!(checked.status == Some(1) && checked.last_line().starts_with(DENIED), "{checked:?}");
+    assert!(checked.last_line().ends_with(" This user can read other files than qmail-remote can."), "{checked:?}");
 }

@@ -70,12 +70,12 @@ fn times() {
 #[test]
 fn a_file_that_only_another_may_read() {
     for (name, closed, fix) in [
-        ("relays/relay/password", "control/relays/relay/password", "chown root:qmail {}; chmod 640 {}"),
-        ("smtproutes", "control/smtproutes", "chown root:qmail {}; chmod 640 {}"),
-        ("authsenders", "control/authsenders", "chown root:qmail {}; chmod 640 {}"),
+        ("relays/relay/password", "control/relays/relay/password", "chown root:{group} {}; chmod 640 {}"),
+        ("smtproutes", "control/smtproutes", "chown root:{group} {}; chmod 640 {}"),
+        ("authsenders", "control/authsenders", "chown root:{group} {}; chmod 640 {}"),
         ("me", "control/me", "chmod 644 {}"),
-        ("relays/relay/clientcert", "control/relays/relay", "chmod 755 {}"),
-        ("authsenders", "control", "chmod 755 {}"),
+        ("relays/relay/clientcert", "control/relays/relay", "chown root:{group} {}; chmod 750 {}"),
+        ("authsenders", "control", "chmod 755 {}; chown root:{group} {}/authsenders; chmod 640 {}/authsenders"),
     ] {
         let home = Home::with_route("relay:587");
         home.control("relays/relay/user", "myuser\n");
@@ -83,7 +83,9 @@ fn a_file_that_only_another_may_read() {
         home.control("authsenders", "sender@example.com:relay\n");
         let closed = home.path().join(closed);
         let (who, verdict) = as_nobody(&home, &closed);
-        let why = format!("Permission denied for {who}: {}", fix.replace("{}", closed.to_str().unwrap()));
+        let group = who.split("group ").nth(1).unwrap();
+        let fix = fix.replace("{}", closed.to_str().unwrap()).replace("{group}", group);
+        let why = format!("Permission denied for {who}: {fix}");
         assert_eq!(verdict, format!("ZUnable to read control files. (#4.3.0) control/{name}: {why}\n"));
     }
 }
@@ -99,7 +101,8 @@ fn a_link_into_a_directory_that_only_another_may_enter() {
     symlink("../../../vault/password", home.path().join("control/relays/relay/password")).unwrap();
     let (_, verdict) = as_nobody(&home, &vault);
     assert!(verdict.contains("control/relays/relay/password: Permission denied for user "), "{verdict}");
-    assert!(verdict.trim_end().ends_with("/vault") && verdict.contains(": chmod 755 /"), "{verdict}");
+    assert!(verdict.contains(": chmod 755 /") && verdict.contains("/vault; chown root:"), "{verdict}");
+    assert!(verdict.trim_end().ends_with("control/relays/relay/password"), "{verdict}");
 }
 
 /// The same for PEM files. One may have a key in it, and a directory that is not qmail's may be closed on purpose.
@@ -108,8 +111,8 @@ fn a_pem_file_that_only_another_may_read() {
     let certificate = Authority::new("My CA").issue(&["127.0.0.1"]);
     for (name, closed, why) in [
         ("cafile", "my.pem", "Permission denied for {who}: chmod 644 {}"),
-        ("clientcert", "my.pem", "Permission denied for {who}: chown root:qmail {}; chmod 640 {}"),
-        ("clientkey", "my.pem", "Permission denied for {who}: chown root:qmail {}; chmod 640 {}"),
+        ("clientcert", "my.pem", "Permission denied for {who}: chown root:{group} {}; chmod 640 {}"),
+        ("clientkey", "my.pem", "Permission denied for {who}: chown root:{group} {}; chmod 640 {}"),
         ("cafile", "", "Permission denied for {who}, who may not enter {}: put the file where this user can read it"),
     ] {
         let server = Server::start(Rules::over_tls(Tls::of(&certificate)));
@@ -129,7 +132,8 @@ fn a_pem_file_that_only_another_may_read() {
         home.control("relays/127.0.0.1/tls", "verify");
         let closed = if closed.is_empty() { outside.path().to_owned() } else { pem.clone() };
         let (who, verdict) = as_nobody(&home, &closed);
-        let why = why.replace("{who}", &who).replace("{}", closed.to_str().unwrap());
+        let group = who.split("group ").nth(1).unwrap();
+        let why = why.replace("{who}", &who).replace("{group}", group).replace("{}", closed.to_str().unwrap());
         let expected = format!("{} (of control/relays/127.0.0.1/{name}): {why}. (#4.7.5)", pem.display());
         assert!(verdict.starts_with('Z') && verdict.contains(&expected), "{verdict}");
         server.finish();

@@ -209,7 +209,7 @@ fn a_certificate_that_stands_in_a_cafile() {
         let outcome = deliver("relay.example", Rules::over_tls(Tls::of(&pretender.issue(&names))), &control);
         check("one that issues others", &outcome, "it is issued by CN=other.example, whose certificate in ");
         let says = "has names of servers (subjectAltName), so it is trusted for itself alone and not as a CA; put one of the CA there \
-                    without such names; or, if it is known to be the relay's own, save it as a PEM file and write the path of that \
+                    without such names; or, if the relay's certificate is known to be its own, save that one as a PEM file and write the path of that \
                     into control/relays/relay.example/cafile. ";
         check("one that issues others", &outcome, says);
     }
@@ -248,8 +248,8 @@ fn cas_that_are_none() {
     let is_early = "the CA CN=My CA of {} is not valid before 2200-03-04T00:00:00Z; check the clock of this machine";
     let says_nothing = "it is issued by CN=My CA, whose certificate in {} does not say that it is a CA; put one there that does, or \
                         write the path of a PEM file with it into control/relays/relay.example/cafile, to trust it for this relay alone";
-    let says_no = "it is issued by CN=My CA, whose certificate in {} says that it is not a CA; put one there that is; or, if it is \
-                   known to be the relay's own, save it as a PEM file and write the path of that into \
+    let says_no = "it is issued by CN=My CA, whose certificate in {} says that it is not a CA; put one there that is; or, if the \
+                   relay's certificate is known to be its own, save that one as a PEM file and write the path of that into \
                    control/relays/relay.example/cafile. ";
     fs::create_dir_all("/etc/ssl/certs").unwrap();
     for (case, pem, for_all, for_one, in_bundle) in [

@@ -100,7 +100,7 @@ fn of_a_trusted_ca(ca: &Authority) -> Vec<(&'static str, Rules, &'static str, Op
         (
             "no name",
             with(&ca.issue(&[])),
-            "it has no subjectAltName, so it is for no name (a CN does not count)",
+            "it has no subjectAltName that counts (a CN does not, nor does an IP address as a DNS name); the relay needs one for ",
             unverified,
         ),
         (
@@ -287,5 +287,30 @@ fn may_falls_back_to_what_shows_no_password() {
         let verdict = delivered.verdict();
         assert!(verdict.starts_with('Z') && log.connections.len() == 2, "{verdict}");
         assert!(verdict.contains("TLS failed: ") && verdict.contains(reply), "{verdict}");
+    }
+}
+
+/// A 530 over TLS is about a login, whatever it says about TLS. A 538 is not, and no setting can help.
+#[test]
+fn refusals_over_tls() {
+    if !inside(here!()) {
+        return;
+    }
+    let ca = Authority::new("My CA");
+    let identity = ca.issue(&["relay.example"]);
+    for (reply, says) in [
+        ("530 5.7.0 Authentication required. STARTTLS active", "it demands a login and none is configured for "),
+        ("530 5.7.0 No SSL client certificate presented", "it demands a login and none is configured for "),
+        (
+            "538 5.7.11 Encryption required",
+            "it demands TLS, and this connection has it: the relay's owner must look into that",
+        ),
+    ] {
+        let rules = Rules { auth_required: false, ..Rules::over_tls(Tls::of(&identity)) };
+        let server = Server::start_on((RELAY, 0), rules.answering(&[("MAIL", reply)]));
+        let home = Home::with_route(&format!("relay.example:{}", server.port()));
+        let delivered = home.deliver("sender@example.net", &["recipient@example.org"], MESSAGE);
+        server.finish();
+        assert!(delivered.letters() == "Z" && delivered.verdict().contains(says), "{reply}: {delivered:?}");
     }
 }

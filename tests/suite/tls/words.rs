@@ -149,13 +149,12 @@ fn trusting_it_itself_does_not_help() {
         let says = format!("its certificate does not verify: {says}{ANOTHER}. (#4.7.5)");
         assert_says(case, &report("relay.example", tls(), &ca.pem), &[&says]);
         let pinned = report("relay.example", tls(), &pem(certificate));
-        assert!(pinned.starts_with('Z') && !pinned.contains("save it as a PEM file"), "{case}: {pinned}");
+        assert!(pinned.starts_with('Z') && !pinned.contains(" as a PEM file"), "{case}: {pinned}");
     }
     // It is for no name, so it is no use to trust it.
     for identity in [Identity::self_signed(&[], false, |_| {}), Authority::new("Stranger CA").issue(&[])] {
         let report = report("relay.example", Tls::of(&identity), &ca.pem);
-        let says =
-            "it has no subjectAltName, so it is for no name (a CN does not count); the relay needs another. (#4.7.5)";
+        let says = "it has no subjectAltName that counts (a CN does not, nor does an IP address as a DNS name); the relay needs one for relay.example. (#4.7.5)";
         assert_says("no name", &report, &[says]);
     }
     // A message of the handshake has 64 KiB at most.
@@ -190,6 +189,17 @@ fn short_keys() {
         let pinned = report("relay.example", Tls::new(vec![certificate.clone()], key), &pem(&certificate));
         assert!(pinned.ends_with("cert=verified auth=PLAIN user=myuser\n"), "{case}: {pinned}");
     }
+    // By CAs that are not trusted: to trust them would not help either.
+    let (certificate, key) = made.issue("relay.example", p256, "Old");
+    let tls = Tls::new(vec![certificate], key);
+    let says = "it depends on the CA CN=Old, whose RSA key is too short with 1024 bits (2048 are needed)";
+    assert_says("an unknown CA", &report("relay.example", tls, &root), &[says, PIN]);
+    let (certificate, key) = made.issue("relay.example", p256, "Root");
+    let [sha_256, sha_1] = [[42, 134, 72, 134, 247, 13, 1, 1, 11], [42, 134, 72, 134, 247, 13, 1, 1, 5]];
+    let certificate = changed(&certificate, &sha_256, &sha_1);
+    let says = "it is signed with SHA-1 and RSA, which this program does not verify";
+    let tls = Tls::unchecked(ALL_VERSIONS, certificate, key);
+    assert_says("an unknown CA that signs with SHA-1", &report("relay.example", tls, &old), &[says, PIN]);
     // Another CA of that name, and the relay's own key.
     let (certificate, key) = made.issue("relay.example", p256, "Root");
     let another = Openssl::new().ca("Root", 2048, None);
@@ -228,7 +238,11 @@ fn names() {
     let both = ca.issue_with(&[RELAY], as_dns_names(&[RELAY]));
     assert!(report(RELAY, Tls::of(&both), &ca.pem).contains("cert=verified"));
     let another = report("relay.example", Tls::of(&alone), &ca.pem);
-    assert_says("for a name", &another, &[&format!("{says}. (#4.7.5)")]);
+    let counts = "it has no subjectAltName that counts (a CN does not, nor does an IP address as a DNS name); the relay needs one for";
+    assert_says("for a name", &another, &[&format!("{counts} relay.example. (#4.7.5)")]);
+    let other_address = ca.issue_with(&[], as_dns_names(&["192.0.2.8"]));
+    let report_of_other = report(RELAY, Tls::of(&other_address), &ca.pem);
+    assert_says("for another address", &report_of_other, &[&format!("{counts} {RELAY}. (#4.7.5)")]);
 
     let of_another = "it is for localhost, not for relay.example; if it is the relay's own, its route must have such a name; besides, \
                       it is ";
