@@ -5,9 +5,9 @@ use super::memory::MOST;
 use crate::control::files::{FileState, state};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The name in qmail's home.
@@ -59,6 +59,16 @@ pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
     let mut content = [0; MOST + 1];
     let length = File::open(path).ok()?.read(&mut content).ok()?;
     Some((content[..length].to_vec(), state(&file)))
+}
+
+/// Replaces the memory, whole or not at all, as others read it without a lock. `new` is for that a name that nobody else uses.
+pub fn replace(path: &Path, new: &Path, memory: &str) -> io::Result<()> {
+    let write = || {
+        let _ = fs::remove_file(new); // of one that was interrupted
+        File::options().write(true).create_new(true).mode(0o600).open(new)?.write_all(memory.as_bytes())?;
+        fs::rename(new, path)
+    };
+    write().inspect_err(|_| _ = fs::remove_file(new))
 }
 
 /// Whether the file still has this state.
