@@ -256,7 +256,8 @@ impl Account {
 
 /// The place of a login as the memory has it. Lines of one file with the same login are one: the first counts for all.
 fn place(control: &Control, source: &str) -> String {
-    let Some((file, number)) = source.split_once(" line ") else { return source.to_owned() };
+    let line = source.rsplit_once(' ').and_then(|(file, number)| Some((file.strip_suffix(" line")?, number)));
+    let Some((file, number)) = line else { return source.to_owned() };
     let first = control.seen.as_ref().and_then(|seen| seen.login(file.strip_prefix("control/")?));
     [file, ":", &first.map_or(number.to_owned(), |first| first.to_string())].concat()
 }

@@ -34,7 +34,7 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
     match best.value() {
         Some((value, start)) => {
-            control.note_login(FILE, &content, &value[relay_end(value)..]);
+            control.note_login(FILE, &content, || &value[relay_end(value)..]);
             understand(value, number(start)).map(Some)
         }
         None if best.is_found() => Ok(None),
