@@ -130,8 +130,7 @@ impl Memory {
                 return None; // as it is for most mails
             }
         }
-        let (ours, others): (Vec<Fact>, Vec<Fact>) =
-            self.facts.iter().cloned().partition(|fact| fact.source == source);
+        let (ours, others): (Vec<Fact>, Vec<Fact>) = self.facts.iter().cloned().partition(|fact| fact.source == source);
         let mut known: Vec<What> = ours.into_iter().map(|fact| fact.what).collect();
         known.retain(|what| what.failure().is_none_or(|failure| failure.counts(now)));
         learn(&mut known, outcome, now);

@@ -16,13 +16,14 @@ use crate::control::files::{Control, FileState};
 use crate::control::home::Surroundings;
 use crate::control::{Credentials, Route};
 use crate::tls::date;
-use memory::{Failure, Memory, Outcome, What};
+use memory::{Failure, MOST, Memory, Outcome, What};
 use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
 use qmail_auth::mechanisms;
 use qmail_auth::reply::Reply;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// How many failures a delivery may cause, where earlier ones are remembered.
@@ -83,7 +84,7 @@ impl Account {
         let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
         let directory = directory::of_user(accounts, host, login.user(), uid)?;
         let mut account = Box::new(Account {
-            path: directory::below(&directory, directory::MEMORY),
+            path: directory::below(&directory, &[directory::MEMORY]),
             directory,
             port: route.port,
             uid,
@@ -102,8 +103,9 @@ impl Account {
     }
 
     fn read(&mut self) {
-        let (content, file) = directory::memory(&self.path, self.uid).unzip();
-        self.memory = Memory::of(&content.unwrap_or_default(), self.stamp);
+        let mut buffer = [0; MOST + 1];
+        let (content, file) = directory::memory(&self.path, self.uid, &mut buffer).unzip();
+        self.memory = Memory::of(content.unwrap_or_default(), self.stamp);
         self.read = file;
     }
 
@@ -171,7 +173,7 @@ impl Account {
     }
 
     fn want_lock(&mut self, end: &str, last: bool) {
-        self.lock_file = directory::below(&self.directory, [&self.port.to_string(), end].concat());
+        self.lock_file = directory::below(&self.directory, &[&self.port.to_string(), end]);
         self.lock = Lock::Wanted { last };
     }
 
@@ -259,7 +261,8 @@ fn place(control: &Control, source: &str) -> String {
     let line = source.rsplit_once(' ').and_then(|(file, number)| Some((file.strip_suffix(" line")?, number)));
     let Some((file, number)) = line else { return source.to_owned() };
     let first = control.seen.as_ref().and_then(|seen| seen.login(file.strip_prefix("control/")?));
-    [file, ":", &first.map_or(number.to_owned(), |first| first.to_string())].concat()
+    let first = first.map_or(Cow::Borrowed(number), |first| first.to_string().into());
+    [file, ":", &first].concat()
 }
 
 /// The first line of a reply.
