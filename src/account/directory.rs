@@ -35,7 +35,8 @@ pub fn of_user(accounts: PathBuf, host: &str, user: Option<&[u8]>, uid: u32) -> 
 
 /// A name in a directory, in parts. [`Path::join`] would look at what both are made of.
 pub fn below<T: AsRef<OsStr>>(directory: &Path, name: &[T]) -> PathBuf {
-    let mut path = Vec::with_capacity(directory.as_os_str().len() + 40);
+    let length: usize = name.iter().map(|part| part.as_ref().len()).sum();
+    let mut path = Vec::with_capacity(directory.as_os_str().len() + 1 + length);
     path.extend_from_slice(directory.as_os_str().as_bytes());
     path.push(b'/');
     name.iter().for_each(|part| path.extend_from_slice(part.as_ref().as_bytes()));
