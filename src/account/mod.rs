@@ -173,7 +173,7 @@ impl Account {
     }
 
     fn want_lock(&mut self, end: &str, last: bool) {
-        self.lock_file = directory::below(&self.directory, &[&self.port.to_string(), end]);
+        self.lock_file = directory::below(&self.directory, &[self.port.to_string().as_str(), end]);
         self.lock = Lock::Wanted { last };
     }
 
