@@ -59,11 +59,11 @@ void own_addresses(struct qmail_auth_delivery *delivery);
 /* Tells the delivery what is in the file `name`, and writes what it wants changed there. */
 void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 
-/* Takes one of the `want->locks` locks of the port `want->name` of an account, and tells the delivery. */
-void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+/* Takes the lock `want->name` of an account, and tells the delivery. */
+void account_lock(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
-/* Writes what the delivery wants into the memory of that account, and releases the lock. */
-void account_release(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+/* Lets the delivery write what came of the login, and releases the lock. */
+void account_release(struct qmail_auth_delivery *delivery);
 
 /* Connects, and tells the delivery. Returns the descriptor, or -1. */
 int connect_to(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);

@@ -21,11 +21,11 @@ pub enum Want<'a> {
     Tcpto(&'a Path),
     /// Connect until the deadline: [`Happened::Connected`], [`Happened::NotConnected`] or [`Happened::NotBound`].
     Connect(Connect, u64),
-    /// Take one of so many locks of a port of an account, so that no more log in there at once: [`Happened::Opened`]. The path is
-    /// the port in the directory of the account; the locks have it with an ending.
-    Open(&'a Path, usize),
-    /// Replace the memory in that directory by what `Delivery::release` answers, if it answers something, and release the lock.
-    Release(&'a Path),
+    /// Lock this file of an account, so that no more than one delivery, or two, log in there at once: [`Happened::Locked`]. And
+    /// whether to wait while others have it.
+    Lock(&'a Path, bool),
+    /// Call `Delivery::release`, which writes what came of the login, and release the lock.
+    Release,
     /// Receive, and send what the kernel takes of this, until the deadline: [`Happened::Received`], [`Happened::Closed`],
     /// [`Happened::Sent`], [`Happened::SendFailed`] or [`Happened::TimedOut`].
     Io(&'a [u8], u64),
@@ -95,7 +95,7 @@ pub enum Happened<'a> {
         unix: u64,
     },
     /// The lock is held; or it cannot be had, and then there is nothing to release.
-    Opened {
+    Locked {
         /// The time.
         now: u64,
         /// The same of the other clock.

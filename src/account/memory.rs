@@ -144,44 +144,30 @@ impl Memory {
                 return None; // as it is for most mails
             }
         }
-        let known: Vec<&What> =
-            self.of_source(source).filter(|what| what.failure().is_none_or(|failure| failure.counts(now))).collect();
-        let others = self.facts.iter().filter(|fact| fact.source != source).cloned();
-        let facts = after(&known, outcome, now).into_iter().map(|what| Fact { source: source.to_owned(), what });
+        let (ours, others): (Vec<Fact>, Vec<Fact>) = self.facts.iter().cloned().partition(|fact| fact.source == source);
+        let mut known: Vec<What> = ours.into_iter().map(|fact| fact.what).collect();
+        known.retain(|what| what.failure().is_none_or(|failure| failure.counts(now)));
+        learn(&mut known, outcome, now);
+        let facts = known.into_iter().map(|what| Fact { source: source.to_owned(), what });
         let after = Memory { stamp: self.stamp, facts: facts.chain(others).collect() };
         (after != *self).then_some(after)
     }
 }
 
-/// The facts about one login after this outcome.
-fn after(known: &[&What], outcome: &Outcome, now: u64) -> Vec<What> {
-    let kept = |is_kept: fn(&What) -> bool| known.iter().copied().filter(move |what| is_kept(what)).cloned();
-    let how_to = |what: &What| matches!(what, What::Good(_) | What::No(_));
-    let count = |is_it: fn(&What) -> bool| {
-        let known = known.iter().find(|what| is_it(what)).and_then(|what| what.failure());
-        known.map_or(1, |failure| failure.count.saturating_add(1))
-    };
-    let refused = |words: &str| {
-        let failure = Failure::new(count(|what| matches!(what, What::Refused(_))), &REFUSED, words, now);
-        [What::Refused(failure)].into_iter().chain(kept(how_to)).collect()
-    };
-    let deferred = |words: &str| {
-        let failure = Failure::new(count(|what| matches!(what, What::Deferred(_))), &DEFERRED, words, now);
-        [What::Deferred(failure)].into_iter().chain(kept(|what| !matches!(what, What::Deferred(_)))).collect()
-    };
+/// Makes of the facts about one login those after this outcome.
+fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
     match outcome {
         Outcome::LoggedIn(good, refused) => {
-            let mut no: Vec<What> = kept(|what| matches!(what, What::No(_))).collect();
-            for what in refused.iter().map(|name| What::No((*name).to_owned())) {
-                if !no.contains(&what) {
-                    no.push(what);
+            known.retain(|what| matches!(what, What::No(name) if name != good));
+            for no in refused.iter().filter(|name| *name != good).map(|name| What::No((*name).to_owned())) {
+                if !known.contains(&no) {
+                    known.push(no);
                 }
             }
-            no.retain(|what| *what != What::No((*good).to_owned()));
-            [What::Good((*good).to_owned())].into_iter().chain(no).collect()
+            known.insert(0, What::Good((*good).to_owned()));
         }
-        Outcome::Refused(words) => refused(words),
-        Outcome::Deferred(words) => deferred(words),
+        Outcome::Refused(words) => learn_refusal(known, words, now),
+        Outcome::Deferred(words) => learn_deferral(known, words, now),
         Outcome::ClosedBehindPassword => {
             let has_been_so = known.iter().any(|what| match what {
                 What::Refused(_) => true,
@@ -189,12 +175,28 @@ fn after(known: &[&What], outcome: &Outcome, now: u64) -> Vec<What> {
                 What::Good(_) | What::No(_) => false,
             });
             if has_been_so {
-                refused(&EarlierLogin::ClosedTwice.to_string())
+                learn_refusal(known, &EarlierLogin::ClosedTwice.to_string(), now);
             } else {
-                deferred(&EarlierLogin::ClosedBehindPassword.to_string())
+                learn_deferral(known, &EarlierLogin::ClosedBehindPassword.to_string(), now);
             }
         }
     }
+}
+
+/// A refusal makes an earlier failure of either kind void.
+fn learn_refusal(known: &mut Vec<What>, words: &str, now: u64) {
+    let before = known.iter().find(|what| matches!(what, What::Refused(_))).and_then(What::failure);
+    let failure = Failure::after(before, &REFUSED, words, now);
+    known.retain(|what| what.failure().is_none());
+    known.insert(0, What::Refused(failure));
+}
+
+/// A deferral says nothing against an earlier refusal.
+fn learn_deferral(known: &mut Vec<What>, words: &str, now: u64) {
+    let before = known.iter().find(|what| matches!(what, What::Deferred(_))).and_then(What::failure);
+    let failure = Failure::after(before, &DEFERRED, words, now);
+    known.retain(|what| !matches!(what, What::Deferred(_)));
+    known.insert(0, What::Deferred(failure));
 }
 
 impl What {
@@ -208,7 +210,9 @@ impl What {
 }
 
 impl Failure {
-    fn new(count: u32, minutes: &[u64], words: &str, now: u64) -> Failure {
+    /// One more failure.
+    fn after(before: Option<&Failure>, minutes: &[u64], words: &str, now: u64) -> Failure {
+        let count = before.map_or(1, |before| before.count.saturating_add(1));
         let place = usize::try_from(count).unwrap_or(usize::MAX).min(minutes.len());
         Failure { count, at: now, until: now + 60 * minutes[place - 1], words: one_line(words) }
     }

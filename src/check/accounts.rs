@@ -2,7 +2,7 @@
 
 use super::printable;
 use crate::account::directory::{self, MEMORY, NAME};
-use crate::account::memory::{Failure, Memory, What};
+use crate::account::memory::{Failure, MOST, Memory, What};
 use crate::account::{stamp, time};
 use crate::control::files::{Control, Seen};
 use crate::control::{Route, relays};
@@ -27,8 +27,9 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
     for host in names(&accounts) {
         let stamp = stamp_of(&control, &host);
         for user in names(&accounts.join(&host)) {
-            let file = directory::memory(&accounts.join(&host).join(&user).join(MEMORY), uid);
-            let memory = file.and_then(|(content, _)| Memory::parse(&content));
+            let mut buffer = [0; MOST + 1];
+            let file = directory::memory(&accounts.join(&host).join(&user).join(MEMORY), uid, &mut buffer);
+            let memory = file.and_then(|(content, _)| Memory::parse(content));
             let said = memory.map_or_else(String::new, |memory| facts(&memory, stamp, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };
             lines.push(printable(format!("{host} {user}: {said}").as_bytes()));

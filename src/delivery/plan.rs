@@ -80,7 +80,7 @@ pub fn plan(
 
     let account = accounts
         .zip(settings.route.as_ref())
-        .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings.uid, goal == Goal::Sent));
+        .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings, goal == Goal::Sent));
     let (resolution, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms }) => {
             let client = credentials.map(|Credentials { login, source }| Client::new(login, Some(source), mechanisms));

@@ -20,14 +20,12 @@ pub struct qmail_auth_delivery {
     name: CString,
     /// What was last to be printed.
     printed: Vec<u8>,
-    /// What is to be written into the memory of the account.
-    pub(super) memory: String,
 }
 
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(delivery: Delivery) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new(), memory: String::new() })
+        Box::new(qmail_auth_delivery { delivery, name: CString::default(), printed: Vec::new() })
     }
 }
 
@@ -44,9 +42,9 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
-    /// Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says.
-    Open,
-    /// Release it, and before that replace the memory in that directory if there is something to write.
+    /// Lock the file `name` of an account; wait for it if `wait` is not 0.
+    Lock,
+    /// Tell the delivery to write what came of the login, and release that lock.
     Release,
     /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
@@ -74,8 +72,8 @@ pub struct qmail_auth_want {
     pub what: qmail_auth_what,
     /// A number, not in network order.
     pub port: u16,
-    /// 1 or 2.
-    pub locks: usize,
+    /// 1 or 0.
+    pub wait: c_int,
     /// To connect to.
     pub address: qmail_auth_address,
     /// To connect from.
@@ -150,7 +148,7 @@ pub extern "C" fn qmail_auth_delivery_want(
     let mut wanted = qmail_auth_want {
         what: qmail_auth_what::Done,
         port: 0,
-        locks: 0,
+        wait: 0,
         address: qmail_auth_address::default(),
         source: qmail_auth_address::default(),
         name: c"".as_ptr(),
@@ -160,11 +158,7 @@ pub extern "C" fn qmail_auth_delivery_want(
     };
     *printed = delivery.log().output(now);
     let is_check = delivery.log().is_on();
-    let mut c_name = |octets: &[u8]| {
-        if name.as_bytes() != octets {
-            *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
-        }
-    };
+    let mut c_name = |octets: &[u8]| *name = CString::new(octets).unwrap_or_default(); // no name holds a NUL
     let (what, octets): (_, &[u8]) = match delivery.want(now) {
         _ if !printed.is_empty() => (qmail_auth_what::Print, printed),
         Want::Mx(host) => {
@@ -180,15 +174,12 @@ pub extern "C" fn qmail_auth_delivery_want(
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
         }
-        Want::Open(path, locks) => {
+        Want::Lock(path, wait) => {
             c_name(path.as_os_str().as_bytes());
-            wanted.locks = locks;
-            (qmail_auth_what::Open, b"")
+            wanted.wait = c_int::from(wait);
+            (qmail_auth_what::Lock, b"")
         }
-        Want::Release(path) => {
-            c_name(path.as_os_str().as_bytes());
-            (qmail_auth_what::Release, b"")
-        }
+        Want::Release => (qmail_auth_what::Release, b""),
         Want::Connect(connect, deadline) => {
             (wanted.address, wanted.port, wanted.deadline) = (from_address(connect.address), connect.port, deadline);
             wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();

@@ -194,7 +194,7 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
-            Happened::Opened { now, unix, locked } => self.opened(now, unix, locked),
+            Happened::Locked { now, unix, locked } => self.locked(now, unix, locked),
             Happened::Random(octets) => self.random(octets),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),

@@ -11,21 +11,24 @@ impl Session {
     /// What is wanted of the account before anything else.
     pub(super) fn want_of<'a>(&self, account: &'a Account) -> Option<Want<'a>> {
         match self.opening {
-            Some(_) => Some(Want::Open(account.port(), account.at_once())),
-            None => account.is_concluded().then(|| Want::Release(account.port())),
+            Some(_) => account.lock_wanted().map(|(file, wait)| Want::Lock(file, wait)),
+            None => account.is_concluded().then_some(Want::Release),
         }
     }
 
     /// Whether the login must wait for the lock. On the next connection of the same login it is still held.
     pub(super) fn waits_for_lock(&mut self, permission: Permission) -> bool {
         let logs_in = self.auth.is_some() && self.envelope.goal != Goal::LoginKnown;
-        let waits = logs_in && self.account.as_deref().is_some_and(Account::needs_lock);
+        let waits = logs_in && self.account.as_deref_mut().is_some_and(Account::begin);
         self.opening = waits.then_some(permission);
         waits
     }
 
-    /// The lock is held, or cannot be had: then the login goes on as if there were no account.
-    pub(super) fn opened(&mut self, now: u64, unix: u64, locked: bool) {
+    /// The lock is held, or cannot be had: then another one is wanted, or the login goes on as if there were no account.
+    pub(super) fn locked(&mut self, now: u64, unix: u64, locked: bool) {
+        if !locked && self.account.as_deref_mut().is_some_and(Account::is_other_lock_wanted) {
+            return;
+        }
         let permission = self.opening.take().expect("it was wanted");
         self.renew_deadline(now);
         self.account = self.account.take().filter(|_| locked);
@@ -46,8 +49,8 @@ impl Session {
         }
     }
 
-    /// What to write before the lock is released.
-    pub fn release(&mut self, unix: u64) -> Option<String> {
-        self.account.as_mut()?.release(unix)
+    /// Writes what came of the login.
+    pub fn release(&mut self, unix: u64) {
+        self.account.iter_mut().for_each(|account| account.release(unix));
     }
 }
