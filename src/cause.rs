@@ -61,7 +61,9 @@ texts! {
         LoginFailed { peer: IpAddr, user: User, relay: String, why: String, notes: String } =>
             "Connected to {peer} but login failed as {user} at {relay}: {why}. (#4.7.8){notes}",
         LoginRefusedBefore { relay: String, user: User, at: String, words: String, until: String, file: String } =>
-            "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check.",
+            "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check DOMAIN SENDER.",
+        LoginBusy { relay: String, user: User } =>
+            "Login not tried. (#4.7.8) Another delivery has been logging in to {relay} as {user} for more than 60 seconds.",
         LoginWanted { peer: IpAddr, what: LoginCause, notes: String } => "Connected to {peer} but {what}{notes}",
 
         // The mail.

@@ -110,13 +110,16 @@ impl Memory {
         failures.find(|failure| failure.counts(now) && now < failure.until)
     }
 
-    /// Whether the relay had the password of this login and did not take it, and has not taken it since.
-    pub fn is_doubtful(&self, source: &str, now: u64) -> bool {
-        self.of_source(source).any(|what| match what {
-            What::Refused(failure) => failure.counts(now),
-            What::Deferred(failure) => failure.counts(now) && failure.is_closed_behind_password(),
-            What::Good(_) | What::No(_) => false,
-        })
+    /// How often in a row the relay had the password of this login and did not take it.
+    pub fn failures_with_password(&self, source: &str, now: u64) -> u32 {
+        let count = |what: &What| match what {
+            What::Refused(failure) if failure.counts(now) => Some(failure.count),
+            What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
+                Some(failure.count)
+            }
+            _ => None,
+        };
+        self.of_source(source).find_map(count).unwrap_or_default()
     }
 
     /// What is to be remembered after this outcome of the login at this place. None: what is known already.
