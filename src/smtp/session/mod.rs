@@ -305,11 +305,6 @@ impl Session {
         }
     }
 
-    /// The server hangs up over an earlier refusal of the login, or since this delivery has waited to begin it.
-    fn is_good_bye(&self, reply: &Reply) -> bool {
-        matches!(reply.code, 221 | 421) && (self.has_waited || self.auth.as_ref().is_some_and(Client::is_good_bye))
-    }
-
     fn send(&mut self, command: Command, line: Vec<u8>) {
         if !self.write_failed {
             self.envelope.log.notify(&Event::Sent(&line));
