@@ -7,6 +7,7 @@ pub mod login;
 pub mod tls;
 
 use login::{Meaning, TlsDemand};
+use qmail_auth::Login;
 use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
 use std::error::Error;
@@ -155,6 +156,16 @@ texts! {
     pub enum User {
         Named { name: String } => "{name}",
         OfCertificate => "the client certificate's user",
+    }
+}
+
+impl User {
+    /// Of a login.
+    pub fn of(login: &Login) -> User {
+        match login.user() {
+            None => User::OfCertificate,
+            Some(user) => User::Named { name: String::from_utf8_lossy(user).into_owned() },
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl Memory {
     /// The failure because of which the login at this place is not tried now.
     pub fn holds<'a>(&'a self, source: &'a str, now: u64) -> Option<&'a Failure> {
         let mut failures = self.of_source(source).filter_map(What::failure);
-        failures.find(|failure| failure.counts(now) && now < failure.until)
+        failures.find(|failure| failure.holds(now))
     }
 
     /// How often in a row the relay had the password of this login and did not take it.
@@ -122,7 +122,8 @@ impl Memory {
         self.of_source(source).find_map(count).unwrap_or_default()
     }
 
-    /// What is to be remembered after this outcome of the login at this place. None: what is known already.
+    /// What is to be remembered after this outcome of the login at this place. None: what is known already. While a failure holds,
+    /// another one changes nothing: it comes from a check, or from a delivery that logged in at the same time.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good, refused) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
@@ -132,6 +133,19 @@ impl Memory {
             {
                 return None; // as it is for most mails
             }
+        }
+        let (has_failed, is_for_good) = match outcome {
+            Outcome::LoggedIn(..) => (false, false),
+            Outcome::Deferred(_) | Outcome::ClosedBehindPassword => (true, false),
+            Outcome::Refused(_) => (true, true),
+        };
+        let holds = |what: &What| match what {
+            What::Refused(failure) => failure.holds(now),
+            What::Deferred(failure) => !is_for_good && failure.holds(now),
+            What::Good(_) | What::No(_) => false,
+        };
+        if has_failed && self.of_source(source).any(holds) {
+            return None;
         }
         let (ours, others): (Vec<Fact>, Vec<Fact>) = self.facts.iter().cloned().partition(|fact| fact.source == source);
         let mut known: Vec<What> = ours.into_iter().map(|fact| fact.what).collect();
@@ -204,6 +218,10 @@ impl Failure {
         let count = before.map_or(1, |before| before.count.saturating_add(1));
         let place = usize::try_from(count).unwrap_or(usize::MAX).min(minutes.len());
         Failure { count, at: now, until: now + 60 * minutes[place - 1], words: one_line(words) }
+    }
+
+    fn holds(&self, now: u64) -> bool {
+        self.counts(now) && now < self.until
     }
 
     /// Its times are none that this clock can have given.

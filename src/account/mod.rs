@@ -115,7 +115,7 @@ impl Account {
     /// Why no login may be tried now: a report. `relay` is shown in it.
     pub fn refused_before(&self, auth: &Client, relay: &str, unix: u64) -> Option<Cause> {
         let Failure { at, until, words, .. } = self.memory.holds(&self.source, unix).filter(|_| self.obeys)?;
-        let user = user(auth);
+        let user = User::of(auth.login());
         let words = masked(words.trim_end_matches('.').as_bytes(), auth.mask());
         let (at, until) = (time(*at), time_after(*at, *until));
         let file = self.file_to_touch(auth.login().kind()).display().to_string();
@@ -190,13 +190,14 @@ impl Account {
     }
 
     /// Whether to log in although others have the lock for long: a check does, and a delivery where the last login worked.
-    pub fn may_go_on_without_lock(&self) -> bool {
+    pub fn may_go_on_without_lock(&mut self) -> bool {
+        self.read_again();
         !self.obeys || self.may_be_two()
     }
 
     /// Why no login is tried while others have the lock.
     pub fn busy(&self, auth: &Client, relay: &str) -> Cause {
-        Cause::LoginBusy { relay: relay.to_owned(), user: user(auth) }
+        Cause::LoginBusy { relay: relay.to_owned(), user: User::of(auth.login()) }
     }
 
     /// The lock is held. What others have written meanwhile counts.
@@ -256,15 +257,11 @@ impl Account {
         matches!(self.lock, Lock::Concluded(_))
     }
 
-    /// Writes what came out, before the lock is released. A check that fails changes nothing about a failure that is known, or
-    /// mail would wait for longer the more often somebody looks.
+    /// Writes what came out, before the lock is released.
     pub fn release(&mut self, unix: u64) {
         let Lock::Concluded(Some(outcome)) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
-        let is_known = !self.obeys && self.memory.holds(&self.source, unix).is_some();
-        if is_known && !matches!(outcome, Outcome::LoggedIn(..))
-            || self.memory.after(&self.source, &outcome, unix).is_none()
-        {
-            return;
+        if self.memory.after(&self.source, &outcome, unix).is_none() {
+            return; // as it is for most mails
         }
         self.read_again(); // under the other lock somebody may have written
         if let Some(memory) = self.memory.after(&self.source, &outcome, unix) {
@@ -273,11 +270,6 @@ impl Account {
             let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered
         }
     }
-}
-
-fn user(auth: &Client) -> User {
-    let named = |user| User::Named { name: String::from_utf8_lossy(user).into_owned() };
-    auth.login().user().map_or(User::OfCertificate, named)
 }
 
 /// The place of a login as the memory has it. Lines of one file with the same login are one: the first counts for all.

@@ -300,6 +300,11 @@ fn two_failures_for_all() {
         many(&home, 10);
         let heard = relay.heard().matches("AUTH").count();
         assert!((1..=2).contains(&heard), "{reply}: {heard}");
+        let known = remembered(&home);
+        assert!(
+            known[0].contains(" 1 ") && known[1..] == ["good PLAIN control/smtproutes:1"],
+            "both count as one: {known:?}"
+        );
     }
     let [one, other] = [Relay::start(WRONG), Relay::start(WRONG)];
     let home = with_accounts(Home::new());
