@@ -1,6 +1,7 @@
-/* The lock of an account, HOME/accounts/HOST/USER/PORT.open: who holds it logs in, and then writes what came of it. All of this only
+/* The lock of an account, HOME/accounts/HOST/USER/open: who holds it logs in, and then writes what came of it. All of this only
    saves failed logins, so any failure is treated as if there were no such directory. */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,16 +14,29 @@ static struct patience patience = {{{0, 100000}, {60, 0}}, 0};
 /* The lock that is held, or -1. */
 static int held = -1;
 
-/* The directory is ours and nobody else can write there, which the delivery has made sure of: what we make in it is ours, too. */
+/* The directory is ours and nobody else can write there, which the delivery has made sure of: what we make in it is ours, too.
+   Returns 0 or errno. */
+static int hold(const char *name, int wait)
+{
+    int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    int error = 0;
+
+    if (fd == -1)
+        return errno;
+    if ((wait ? lock(fd, &patience) : lock_at_once(fd)) == -1) {
+        error = errno;
+        close(fd);
+    } else {
+        held = fd;
+    }
+    return error;
+}
+
 void account_lock(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want)
 {
-    int fd = open(want->name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    int error = hold(want->name, want->wait);
 
-    if (fd != -1 && (want->wait ? lock(fd, &patience) : lock_at_once(fd)) == -1)
-        close(fd);
-    else
-        held = fd;
-    qmail_auth_delivery_locked(delivery, now(), unix_time(), held != -1);
+    qmail_auth_delivery_locked(delivery, now(), unix_time(), error);
 }
 
 /* Where RLIMIT_FSIZE forbids a file of the size of the memory, the signal would end the process. */

@@ -147,8 +147,8 @@ void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
                                uint64_t unix_time,
                                struct qmail_auth_change *change);
 
-/* The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds. */
-void qmail_auth_delivery_locked(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time, int locked);
+/* The lock of the account is held; or it is not, and then `error` is not 0. `unix_time` is in seconds. */
+void qmail_auth_delivery_locked(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time, int error);
 
 /* The lock is to be released: writes what came of the login into the memory of the account. `unix_time` is in seconds. */
 void qmail_auth_delivery_release(struct qmail_auth_delivery *delivery, uint64_t unix_time);

@@ -245,9 +245,10 @@ ptrdiff_t auth_closed(struct auth_client *auth,
 
 /* Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
    auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
-   permitted, and if the server answers 535 to it, no other is tried: the password is wrong now. So a mail is one failed login and
-   not two. (To SCRAM, 535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no
-   usable mechanism, changes nothing. */
+   permitted. When the server refuses the login by 535 or another code that is not about the command, or closes the connection when it
+   has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. (To SCRAM,
+   535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no usable mechanism,
+   changes nothing. */
 void auth_prefer(struct auth_client *auth,
                  uint32_t mechanism);
 

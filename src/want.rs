@@ -21,8 +21,8 @@ pub enum Want<'a> {
     Tcpto(&'a Path),
     /// Connect until the deadline: [`Happened::Connected`], [`Happened::NotConnected`] or [`Happened::NotBound`].
     Connect(Connect, u64),
-    /// Lock this file of an account, so that no more than one delivery, or two, log in there at once: [`Happened::Locked`]. And
-    /// whether to wait while others have it.
+    /// Lock this file of an account, so that no more than one delivery, or two, log in there at once: [`Happened::Locked`] or
+    /// [`Happened::NotLocked`]. And whether to wait while others have it.
     Lock(&'a Path, bool),
     /// Call `Delivery::release`, which writes what came of the login, and release the lock.
     Release,
@@ -94,14 +94,21 @@ pub enum Happened<'a> {
         /// The same of the other clock.
         unix: u64,
     },
-    /// The lock is held; or it cannot be had, and then there is nothing to release.
+    /// The lock is held.
     Locked {
         /// The time.
         now: u64,
         /// The same of the other clock.
         unix: u64,
-        /// It is held.
-        locked: bool,
+    },
+    /// It is not. Others have it where this is [`io::ErrorKind::WouldBlock`], or after the wait [`io::ErrorKind::Interrupted`].
+    NotLocked {
+        /// The time.
+        now: u64,
+        /// The same of the other clock.
+        unix: u64,
+        /// Why.
+        error: &'a io::Error,
     },
     /// There is no connection to it.
     NotConnected(&'a io::Error),

@@ -154,12 +154,12 @@ impl Client {
         self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(channel, permission));
         let kind = self.login.kind();
         self.order.retain(|mechanism| mechanism.kind() == Some(kind));
-        self.order_by_past();
         self.end_try(End::Closed); // a try on the connection before can get no reply any more
         self.offer = offer;
         self.permission = permission;
         self.channel = channel;
         self.fresh = None; // made for the connection before
+        self.order_by_past();
         self.tries_here = 0;
         self.connections += 1;
         if kind == LoginKind::Certificate && self.usable().next().is_none() {
@@ -194,10 +194,17 @@ impl Client {
     /// The connection has ended. That refuses the mechanism as a 5xx does, unless its AUTH command never went out: then the try
     /// does not count. `line_sent` says whether the last line of [`Step::Send`] was sent.
     pub fn closed(&mut self, line_sent: bool) -> Step {
-        if !line_sent && self.tries.last().is_some_and(Try::is_unanswered) {
-            self.tries.pop();
+        if !line_sent {
+            self.withdraw();
         }
         self.hang_up(End::Closed)
+    }
+
+    /// The AUTH command of the current try never went out, so the try does not count.
+    pub fn withdraw(&mut self) {
+        if self.tries.last().is_some_and(Try::is_unanswered) {
+            self.tries.pop();
+        }
     }
 
     /// Whether a 221, a 421 or the end of the connection would now mean that the server hangs up because of the refusal before. It
@@ -299,7 +306,7 @@ impl Client {
             return self.out_of_place();
         }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed || self.is_distrusted || self.is_refused_again() {
+        if self.tries.len() >= self.tries_allowed || self.is_distrusted || self.has_failed() {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {

@@ -107,21 +107,34 @@ impl Memory {
     /// The failure because of which the login at this place is not tried now.
     pub fn holds<'a>(&'a self, source: &'a str, now: u64) -> Option<&'a Failure> {
         let mut failures = self.of_source(source).filter_map(What::failure);
-        failures.find(|failure| failure.counts(now) && now < failure.until)
+        failures.find(|failure| failure.holds(now))
     }
 
-    /// Whether the relay had the password of this login and did not take it, and has not taken it since.
-    pub fn is_doubtful(&self, source: &str, now: u64) -> bool {
-        self.of_source(source).any(|what| match what {
-            What::Refused(failure) => failure.counts(now),
-            What::Deferred(failure) => failure.counts(now) && failure.is_closed_behind_password(),
-            What::Good(_) | What::No(_) => false,
-        })
+    /// How often in a row the relay had the password of this login and did not take it.
+    pub fn failures_with_password(&self, source: &str, now: u64) -> u32 {
+        let count = |what: &What| match what {
+            What::Refused(failure) if failure.counts(now) => Some(failure.count),
+            What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
+                Some(failure.count)
+            }
+            _ => None,
+        };
+        self.of_source(source).find_map(count).unwrap_or_default()
+    }
+
+    /// What is to be remembered of a login at this place: both of the following. None: what is known already.
+    pub fn with(&self, source: &str, no_hash: &[&str], outcome: Option<&Outcome>, now: u64) -> Option<Memory> {
+        let known = self.without_hash(source, no_hash);
+        let after = outcome.and_then(|outcome| known.as_ref().unwrap_or(self).after(source, outcome, now));
+        after.or(known)
     }
 
     /// What is to be remembered where the relay has no hash of the password for these mechanisms: that they are of no use. None: it is
     /// known already.
     pub fn without_hash(&self, source: &str, mechanisms: &[&str]) -> Option<Memory> {
+        if mechanisms.is_empty() {
+            return None;
+        }
         let is_good = |fact: &&Fact| matches!(&fact.what, What::Good(name) if fact.source == source && mechanisms.contains(&&name[..]));
         let mut facts: Vec<Fact> = self.facts.iter().filter(|fact| !is_good(fact)).cloned().collect();
         for name in mechanisms {
@@ -133,7 +146,8 @@ impl Memory {
         (facts != self.facts).then_some(Memory { stamp: self.stamp, facts })
     }
 
-    /// What is to be remembered after this outcome of the login at this place. None: what is known already.
+    /// What is to be remembered after this outcome of the login at this place. None: what is known already. While a failure holds,
+    /// another one changes nothing: it comes from a check, or from a delivery that logged in at the same time.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good, refused) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
@@ -143,6 +157,19 @@ impl Memory {
             {
                 return None; // as it is for most mails
             }
+        }
+        let (has_failed, is_for_good) = match outcome {
+            Outcome::LoggedIn(..) => (false, false),
+            Outcome::Deferred(_) | Outcome::ClosedBehindPassword => (true, false),
+            Outcome::Refused(_) => (true, true),
+        };
+        let holds = |what: &What| match what {
+            What::Refused(failure) => failure.holds(now),
+            What::Deferred(failure) => !is_for_good && failure.holds(now),
+            What::Good(_) | What::No(_) => false,
+        };
+        if has_failed && self.of_source(source).any(holds) {
+            return None;
         }
         let (ours, others): (Vec<Fact>, Vec<Fact>) = self.facts.iter().cloned().partition(|fact| fact.source == source);
         let mut known: Vec<What> = ours.into_iter().map(|fact| fact.what).collect();
@@ -215,6 +242,10 @@ impl Failure {
         let count = before.map_or(1, |before| before.count.saturating_add(1));
         let place = usize::try_from(count).unwrap_or(usize::MAX).min(minutes.len());
         Failure { count, at: now, until: now + 60 * minutes[place - 1], words: one_line(words) }
+    }
+
+    fn holds(&self, now: u64) -> bool {
+        self.counts(now) && now < self.until
     }
 
     /// Its times are none that this clock can have given.

@@ -3,9 +3,9 @@
 //! `directory` says where that is and what counts there, `memory` is the file and its rules, `stamp` what makes it void. An
 //! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
 //!
-//! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
-//! from before AUTH to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find
-//! out that the password is wrong.
+//! One login at a time is under way, two where the last one worked: c-glue holds a lock, the file `open` or `open2`, from before AUTH
+//! to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find out that the
+//! password is wrong.
 
 pub mod directory;
 pub mod memory;
@@ -29,13 +29,12 @@ use std::path::{Path, PathBuf};
 /// How many failures a delivery may cause, where earlier ones are remembered.
 const TRIES: usize = 2;
 
-/// The locks of a port, behind its number. Nothing is in these files.
-const LOCKS: [&str; 2] = [".open", ".open2"];
+/// The files to lock. Nothing is in them.
+const LOCKS: [&str; 2] = ["open", "open2"];
 
 /// The account that a delivery logs in to.
 pub struct Account {
     directory: PathBuf,
-    port: u16,
     /// The file `memory` in its directory.
     path: PathBuf,
     uid: u32,
@@ -86,7 +85,6 @@ impl Account {
         let mut account = Box::new(Account {
             path: directory::below(&directory, &[directory::MEMORY]),
             directory,
-            port: route.port,
             uid,
             stamp: stamp::of(control, &route.security),
             source: place(control, source),
@@ -117,10 +115,7 @@ impl Account {
     /// Why no login may be tried now: a report. `relay` is shown in it.
     pub fn refused_before(&self, auth: &Client, relay: &str, unix: u64) -> Option<Cause> {
         let Failure { at, until, words, .. } = self.memory.holds(&self.source, unix).filter(|_| self.obeys)?;
-        let user = auth
-            .login()
-            .user()
-            .map_or(User::OfCertificate, |user| User::Named { name: String::from_utf8_lossy(user).into_owned() });
+        let user = User::of(auth.login());
         let words = masked(words.trim_end_matches('.').as_bytes(), auth.mask());
         let (at, until) = (time(*at), time_after(*at, *until));
         let file = self.file_to_touch(auth.login().kind()).display().to_string();
@@ -148,8 +143,10 @@ impl Account {
                 What::Refused(_) | What::Deferred(_) => {}
             }
         }
-        if self.obeys && self.memory.is_doubtful(&self.source, unix) {
-            past.tries = Some(1);
+        if self.obeys {
+            let failures = self.memory.failures_with_password(&self.source, unix);
+            past.turn = failures.saturating_sub(1) as usize;
+            past.one_failure = failures > 0 || past.good.is_some();
         }
         past
     }
@@ -172,8 +169,8 @@ impl Account {
         is_good && self.remembered().all(|what| what.failure().is_none())
     }
 
-    fn want_lock(&mut self, end: &str, last: bool) {
-        self.lock_file = directory::below(&self.directory, &[self.port.to_string().as_str(), end]);
+    fn want_lock(&mut self, name: &str, last: bool) {
+        self.lock_file = directory::below(&self.directory, &[name]);
         self.lock = Lock::Wanted { last };
     }
 
@@ -192,9 +189,24 @@ impl Account {
         is_other
     }
 
+    /// Whether to log in although others have the lock for long: a check does, and a delivery where the last login worked.
+    pub fn may_go_on_without_lock(&mut self) -> bool {
+        self.read_again();
+        !self.obeys || self.may_be_two()
+    }
+
+    /// Why no login is tried while others have the lock.
+    pub fn busy(&self, auth: &Client, relay: &str) -> Cause {
+        Cause::LoginBusy { relay: relay.to_owned(), user: User::of(auth.login()) }
+    }
+
     /// The lock is held. What others have written meanwhile counts.
     pub fn locked(&mut self) {
         self.lock = Lock::Held;
+        self.read_again();
+    }
+
+    fn read_again(&mut self) {
         if !directory::is_still(&self.path, self.read) {
             self.read();
         }
@@ -250,11 +262,11 @@ impl Account {
     /// Writes what came out, before the lock is released.
     pub fn release(&mut self, unix: u64) {
         let Lock::Concluded(outcome, no_hash) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
-        let known = Some(&no_hash).filter(|names| !names.is_empty());
-        let known = known.and_then(|names| self.memory.without_hash(&self.source, names));
-        let memory = known.as_ref().unwrap_or(&self.memory);
-        let after = outcome.and_then(|outcome| memory.after(&self.source, &outcome, unix));
-        if let Some(memory) = after.or(known) {
+        if self.memory.with(&self.source, &no_hash, outcome.as_ref(), unix).is_none() {
+            return; // as it is for most mails
+        }
+        self.read_again(); // under the other lock somebody may have written
+        if let Some(memory) = self.memory.with(&self.source, &no_hash, outcome.as_ref(), unix) {
             let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
             new.push(".new");
             let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered

@@ -143,15 +143,19 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
     }
 }
 
-/// The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds.
+/// The lock of the account is held; or it is not, and then `error` is not 0. `unix_time` is in seconds.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_delivery_locked(
     delivery: Option<&mut qmail_auth_delivery>,
     now: u64,
     unix_time: u64,
-    locked: c_int,
+    error: c_int,
 ) {
-    happened(delivery, Happened::Locked { now, unix: unix_time, locked: locked != 0 });
+    let unix = unix_time;
+    match error {
+        0 => happened(delivery, Happened::Locked { now, unix }),
+        _ => happened(delivery, Happened::NotLocked { now, unix, error: &Error::from_raw_os_error(error) }),
+    }
 }
 
 /// The lock is to be released: writes what came of the login into the memory of the account. `unix_time` is in seconds.

@@ -7,14 +7,19 @@ use alloc::vec::Vec;
 /// What is known of earlier logins with the same user and password at the same relay.
 #[derive(Default)]
 pub struct Past {
-    /// The mechanism of the last login. It is tried first, and 535 to it ends the login: the password is wrong now, unless it is SCRAM
-    /// and no challenge has come.
+    /// The mechanism of the last login. It is tried first.
     pub good: Option<&'static Mechanism>,
     /// Mechanisms that the relay has refused before any challenge, though it took the login by another one, or as it has no hash for them.
     /// They are tried last.
     pub refused: Vec<&'static Mechanism>,
+    /// Which of those that can be tried goes first: 0 the first one, and from the last on the first one again. One that failed for
+    /// good may be the wrong one, and not the password.
+    pub turn: usize,
     /// How many tries the message has, if that is fewer than usual.
     pub tries: Option<usize>,
+    /// The login ends when the relay has refused it for more than the command, or closed the connection when it had the password:
+    /// the password is wrong now.
+    pub one_failure: bool,
 }
 
 /// What a login came to.
@@ -87,7 +92,7 @@ impl Client {
         self.tries.iter().filter(|t| t.has_no_hash()).filter_map(Try::refused)
     }
 
-    /// Puts the mechanisms of this connection in order by the past.
+    /// Puts the mechanisms of this connection in order by the past, once its offer is known.
     pub(super) fn order_by_past(&mut self) {
         let order = core::mem::take(&mut self.order);
         let (last, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(|mechanism| self.past.has_refused(mechanism));
@@ -97,13 +102,21 @@ impl Client {
         if let Some(first) = first {
             self.order[..=first].rotate_right(1);
         }
+        if self.past.turn > 0 {
+            let may_work: Vec<_> = self.permitted().filter(|one| !self.past.has_refused(one)).collect();
+            let turn = self.past.turn.checked_rem(may_work.len()).unwrap_or_default();
+            if let Some(first) = may_work.get(turn) {
+                self.order.retain(|mechanism| mechanism != first);
+                self.order.insert(0, first);
+            }
+        }
     }
 
-    /// The mechanism of the last login is refused for the password, so another one would be refused, too. (That is not so where the
-    /// relay has no hash for it any more.)
-    pub(super) fn is_refused_again(&self) -> bool {
-        let is_it = |t: &Try| t.end == Some(End::Code(535)) && Some(t.mechanism) == self.past.good && !t.has_no_hash();
-        self.tries.last().is_some_and(is_it)
+    /// There has been the one failure. That there is no hash for a mechanism is none.
+    pub(super) fn has_failed(&self) -> bool {
+        let is_closed = |t: &Try| matches!(t.end, Some(End::Closed | End::Code(221 | 421)));
+        let is_failure = |t: &Try| t.is_refused_for_good() && !t.has_no_hash() || is_closed(t) && t.showed_password();
+        self.past.one_failure && self.tries.iter().any(is_failure)
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Session {
     account: Option<Box<Account>>,
     /// A login that waits for the lock of its account.
     opening: Option<Permission>,
+    /// On this connection it has waited.
+    has_waited: bool,
     peer: IpAddr,
     /// Unix time in seconds, to verify certificates by.
     unix: u64,
@@ -144,6 +146,7 @@ impl Session {
             auth,
             account,
             opening: None,
+            has_waited: false,
             peer,
             unix,
             reader: ReplyReader::default(),
@@ -194,7 +197,8 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
-            Happened::Locked { now, unix, locked } => self.locked(now, unix, locked),
+            Happened::Locked { now, unix } => self.locked(now, unix),
+            Happened::NotLocked { now, unix, error } => self.not_locked(now, unix, error.kind()),
             Happened::Random(octets) => self.random(octets),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
@@ -277,7 +281,12 @@ impl Session {
                 self.finish(self.reporter().refused(command, reply));
             }
             (Command::Auth, _) if self.early && self.is_good_bye(reply) => self.login_closed(false),
-            _ if self.early => self.out_of_step(reply),
+            _ if self.early => {
+                if command == Command::Auth {
+                    self.auth.iter_mut().for_each(Client::withdraw);
+                }
+                self.out_of_step(reply);
+            }
 
             (Command::Greeting, Judgement::Proceed) => self.say_hello(),
             (Command::Ehlo, Judgement::Proceed) => self.ehlo_reply(reply),
@@ -299,11 +308,6 @@ impl Session {
             }
             (_, Judgement::Mail(..) | Judgement::Proceed) => self.out_of_step(reply),
         }
-    }
-
-    /// The server hangs up over an earlier refusal of the login.
-    fn is_good_bye(&self, reply: &Reply) -> bool {
-        matches!(reply.code, 221 | 421) && self.auth.as_ref().is_some_and(Client::is_good_bye)
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {

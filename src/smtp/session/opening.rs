@@ -6,6 +6,7 @@ use crate::account::Account;
 use crate::smtp::envelope::Goal;
 use crate::want::Want;
 use qmail_auth::client::Permission;
+use std::io::ErrorKind;
 
 impl Session {
     /// What is wanted of the account before anything else.
@@ -24,14 +25,29 @@ impl Session {
         waits
     }
 
-    /// The lock is held, or cannot be had: then another one is wanted, or the login goes on as if there were no account.
-    pub(super) fn locked(&mut self, now: u64, unix: u64, locked: bool) {
-        if !locked && self.account.as_deref_mut().is_some_and(Account::is_other_lock_wanted) {
+    /// The lock is not to be had. Then another one is wanted. If others have that for so long, too, nobody knows what comes of
+    /// their login, so this delivery tries only where the last login worked. Else it goes on as if there were no account.
+    pub(super) fn not_locked(&mut self, now: u64, unix: u64, why: ErrorKind) {
+        let account = self.account.as_deref_mut().expect("its lock was wanted");
+        if account.is_other_lock_wanted() {
             return;
         }
+        let is_busy = matches!(why, ErrorKind::WouldBlock | ErrorKind::Interrupted);
+        if !is_busy {
+            self.account = None;
+        } else if !account.may_go_on_without_lock() {
+            let auth = self.auth.as_ref().expect("the account is that of a login");
+            let cause = account.busy(auth, &self.envelope.relay.shown);
+            return self.finish(cause.into());
+        }
+        self.locked(now, unix);
+    }
+
+    /// The lock is held. What others have found out meanwhile counts.
+    pub(super) fn locked(&mut self, now: u64, unix: u64) {
         let permission = self.opening.take().expect("it was wanted");
         self.renew_deadline(now);
-        self.account = self.account.take().filter(|_| locked);
+        self.has_waited = true;
         if let (Some(account), Some(auth)) = (&mut self.account, &mut self.auth) {
             account.locked();
             if let Some(cause) = account.refused_before(auth, &self.envelope.relay.shown, unix) {
