@@ -103,7 +103,10 @@ impl Client {
             self.order[..=first].rotate_right(1);
         }
         if self.past.turn > 0 {
-            let may_work: Vec<_> = self.permitted().filter(|one| !self.past.has_refused(one)).collect();
+            let mut may_work: Vec<_> = self.permitted().filter(|one| !self.past.has_refused(one)).collect();
+            if may_work.is_empty() {
+                may_work = self.permitted().collect();
+            }
             let turn = self.past.turn.checked_rem(may_work.len()).unwrap_or_default();
             if let Some(first) = may_work.get(turn) {
                 self.order.retain(|mechanism| mechanism != first);
@@ -112,10 +115,11 @@ impl Client {
         }
     }
 
-    /// There has been the one failure. That there is no hash for a mechanism is none.
+    /// There has been the one failure. It is none to learn that the relay has no hash for a mechanism.
     pub(super) fn has_failed(&self) -> bool {
         let is_closed = |t: &Try| matches!(t.end, Some(End::Closed | End::Code(221 | 421)));
-        let is_failure = |t: &Try| t.is_refused_for_good() && !t.has_no_hash() || is_closed(t) && t.showed_password();
+        let is_news = |t: &Try| t.has_no_hash() && !self.past.has_refused(t.mechanism);
+        let is_failure = |t: &Try| t.is_refused_for_good() && !is_news(t) || is_closed(t) && t.showed_password();
         self.past.one_failure && self.tries.iter().any(is_failure)
     }
 }

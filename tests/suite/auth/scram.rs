@@ -288,6 +288,8 @@ fn after_other_logins() {
         good: good.and_then(mechanisms::usable),
         refused: refused.iter().filter_map(|name| mechanisms::usable(name)).collect(),
         tries: Some(2),
+        one_failure: good.is_some(),
+        ..Past::default()
     };
     let tried = |past: Past, permission: Permission, challenged: bool| {
         let mut relay = Relay::before(ALL, None, permission, Channel::Tls13);
