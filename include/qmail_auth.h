@@ -246,14 +246,13 @@ ptrdiff_t auth_closed(struct auth_client *auth,
 /* Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
    auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
    permitted. When the server refuses the login by 535 or another code that is not about the command, or closes the connection when it
-   has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. (To SCRAM,
-   535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no usable mechanism,
-   changes nothing. */
+   has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. 0, or a bit of
+   no usable mechanism, changes nothing. */
 void auth_prefer(struct auth_client *auth,
                  uint32_t mechanism);
 
 /* Returns the AUTH_ bit of the mechanism that has logged in, to keep for auth_prefer. 0: there is no login. Keep it beside the
-   user and the server, and forget it when the password changes. */
+   user and the server, and forget it when the password changes or a login is refused: the server may have lost the hash for it. */
 uint32_t auth_mechanism(const struct auth_client *auth);
 
 /* Says why there is no login, after a result below 0: what was offered, what was tried, and what to do. It is one line for a log

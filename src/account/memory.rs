@@ -8,6 +8,7 @@
 //! refused 2 1764328800 1764330600 control/smtproutes:1 535 5.7.8 no
 //! deferred 1 1764328800 1764328860 control/smtproutes:1 454 4.7.0 later
 //! no CRAM-MD5 control/smtproutes:1
+//! hide control/smtproutes:1
 //! ```
 //!
 //! `refused` is for a person to fix, `deferred` is not; the numbers say how often in a row, when, and until when no login is tried.
@@ -48,8 +49,10 @@ pub struct Fact {
 pub enum What {
     /// This mechanism logged in last time.
     Good(String),
-    /// The relay refuses this mechanism before any challenge, and takes the login by another one or has no hash for it.
+    /// The relay refuses this mechanism before any challenge, and takes the login by another one; or SCRAM came to no proof.
     No(String),
+    /// It may be another relay, so the password is not shown to it.
+    Hide,
     /// The login failed for something that a person must fix.
     Refused(Failure),
     /// The relay did not take it then, for reasons of its own.
@@ -72,10 +75,15 @@ pub struct Failure {
 /// What a login came to, with what is to be remembered of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The mechanism that logged in, and those that were refused before any challenge.
-    LoggedIn(&'static str, Vec<&'static str>),
-    /// It failed for something that a person must fix; with the relay's words.
-    Refused(String),
+    /// By this mechanism.
+    LoggedIn(&'static str),
+    /// It failed for something that a person must fix.
+    Refused {
+        /// The relay's.
+        words: String,
+        /// See [`What::Hide`].
+        hide: bool,
+    },
     /// The relay closed the connection when it had the password.
     ClosedBehindPassword,
     /// The relay deferred it, closed, or was silent.
@@ -122,51 +130,43 @@ impl Memory {
         self.of_source(source).find_map(count).unwrap_or_default()
     }
 
-    /// What is to be remembered of a login at this place: both of the following. None: what is known already.
-    pub fn with(&self, source: &str, no_hash: &[&str], outcome: Option<&Outcome>, now: u64) -> Option<Memory> {
-        let known = self.without_hash(source, no_hash);
-        let after = outcome.and_then(|outcome| known.as_ref().unwrap_or(self).after(source, outcome, now));
-        after.or(known)
-    }
-
-    /// What is to be remembered where the relay has no hash of the password for these mechanisms: that they are of no use. None: it is
-    /// known already.
-    pub fn without_hash(&self, source: &str, mechanisms: &[&str]) -> Option<Memory> {
-        if mechanisms.is_empty() {
-            return None;
+    /// What is to be remembered of a login at this place: mechanisms that are of no use, and its outcome. None: it is known already.
+    pub fn with(&self, source: &str, useless: &[&str], outcome: Option<&Outcome>, now: u64) -> Option<Memory> {
+        if useless.is_empty() {
+            return outcome.and_then(|outcome| self.after(source, outcome, now));
         }
-        let is_good = |fact: &&Fact| matches!(&fact.what, What::Good(name) if fact.source == source && mechanisms.contains(&&name[..]));
-        let mut facts: Vec<Fact> = self.facts.iter().filter(|fact| !is_good(fact)).cloned().collect();
-        for name in mechanisms {
-            let no = Fact { source: source.to_owned(), what: What::No((*name).to_owned()) };
-            if !facts.contains(&no) {
-                facts.insert(0, no);
-            }
+        let mut memory = self.clone();
+        for name in useless {
+            let is_ours = |fact: &Fact| {
+                fact.source == source && matches!(&fact.what, What::Good(good) | What::No(good) if good == name)
+            };
+            memory.facts.retain(|fact| !is_ours(fact));
+            memory.facts.push(Fact { source: source.to_owned(), what: What::No((*name).to_owned()) });
         }
-        (facts != self.facts).then_some(Memory { stamp: self.stamp, facts })
+        if let Some(after) = outcome.and_then(|outcome| memory.after(source, outcome, now)) {
+            memory = after;
+        }
+        (memory != *self).then_some(memory)
     }
 
     /// What is to be remembered after this outcome of the login at this place. None: what is known already. While a failure holds,
     /// another one changes nothing: it comes from a check, or from a delivery that logged in at the same time.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
-        if let Outcome::LoggedIn(good, refused) = outcome {
+        if let Outcome::LoggedIn(good) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
-            if refused.is_empty()
-                && self.facts.iter().any(|fact| fact.source == source)
-                && self.of_source(source).all(is_known)
-            {
+            if self.facts.iter().any(|fact| fact.source == source) && self.of_source(source).all(is_known) {
                 return None; // as it is for most mails
             }
         }
         let (has_failed, is_for_good) = match outcome {
-            Outcome::LoggedIn(..) => (false, false),
+            Outcome::LoggedIn(_) => (false, false),
             Outcome::Deferred(_) | Outcome::ClosedBehindPassword => (true, false),
-            Outcome::Refused(_) => (true, true),
+            Outcome::Refused { .. } => (true, true),
         };
         let holds = |what: &What| match what {
             What::Refused(failure) => failure.holds(now),
             What::Deferred(failure) => !is_for_good && failure.holds(now),
-            What::Good(_) | What::No(_) => false,
+            What::Good(_) | What::No(_) | What::Hide => false,
         };
         if has_failed && self.of_source(source).any(holds) {
             return None;
@@ -184,22 +184,22 @@ impl Memory {
 /// Makes of the facts about one login those after this outcome.
 fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
     match outcome {
-        Outcome::LoggedIn(good, refused) => {
+        Outcome::LoggedIn(good) => {
             known.retain(|what| matches!(what, What::No(name) if name != good));
-            for no in refused.iter().filter(|name| *name != good).map(|name| What::No((*name).to_owned())) {
-                if !known.contains(&no) {
-                    known.push(no);
-                }
-            }
             known.insert(0, What::Good((*good).to_owned()));
         }
-        Outcome::Refused(words) => learn_refusal(known, words, now),
+        Outcome::Refused { words, hide } => {
+            learn_refusal(known, words, now);
+            if *hide && !known.contains(&What::Hide) {
+                known.push(What::Hide);
+            }
+        }
         Outcome::Deferred(words) => learn_deferral(known, words, now),
         Outcome::ClosedBehindPassword => {
             let has_been_so = known.iter().any(|what| match what {
                 What::Refused(_) => true,
                 What::Deferred(failure) => failure.is_closed_behind_password(),
-                What::Good(_) | What::No(_) => false,
+                What::Good(_) | What::No(_) | What::Hide => false,
             });
             if has_been_so {
                 learn_refusal(known, &EarlierLogin::ClosedTwice.to_string(), now);
@@ -231,7 +231,7 @@ impl What {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             What::Refused(failure) | What::Deferred(failure) => Some(failure),
-            What::Good(_) | What::No(_) => None,
+            What::Good(_) | What::No(_) | What::Hide => None,
         }
     }
 }

@@ -21,7 +21,7 @@ use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
-use qmail_auth::mechanisms;
+use qmail_auth::mechanisms::{self, Mechanism};
 use qmail_auth::reply::Reply;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ enum Lock {
     Wanted { last: bool },
     /// It goes on.
     Held,
-    /// This came out; None: nothing to remember. And the mechanisms for which the relay has no hash.
+    /// This came out; None: nothing to remember. And the mechanisms that are of no use.
     Concluded(Option<Outcome>, Vec<&'static str>),
     /// That is written, and the lock is released.
     Released,
@@ -140,13 +140,13 @@ impl Account {
             match what {
                 What::Good(name) => past.good = mechanisms::usable(name),
                 What::No(name) => past.refused.extend(mechanisms::usable(name)),
+                What::Hide => past.may_be_another = true,
                 What::Refused(_) | What::Deferred(_) => {}
             }
         }
         if self.obeys {
-            let failures = self.memory.failures_with_password(&self.source, unix);
-            past.turn = failures.saturating_sub(1) as usize;
-            past.one_failure = failures > 0 || past.good.is_some();
+            past.failures = self.memory.failures_with_password(&self.source, unix) as usize;
+            past.one_failure = past.failures > 0 || past.good.is_some();
         }
         past
     }
@@ -236,22 +236,19 @@ impl Account {
         }
         let silent = || EarlierLogin::Silent.to_string();
         let words = self.words.take();
+        let refused = |words| Outcome::Refused { words, hide: auth.may_be_another() };
         let outcome = match auth.conclusion() {
-            Conclusion::LoggedIn(mechanism) => {
-                let refused = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
-                Some(Outcome::LoggedIn(mechanism.name, refused))
-            }
-            Conclusion::Refused => Some(Outcome::Refused(first_line(auth.refusal(), auth.mask()))),
-            Conclusion::NotProven => Some(Outcome::Refused(EarlierLogin::NotProven.to_string())),
-            Conclusion::ClosedBehindPassword { twice: true } => {
-                Some(Outcome::Refused(EarlierLogin::ClosedTwice.to_string()))
-            }
+            Conclusion::LoggedIn(mechanism) => Some(Outcome::LoggedIn(mechanism.name)),
+            Conclusion::Refused => Some(refused(first_line(auth.refusal(), auth.mask()))),
+            Conclusion::NotProven => Some(refused(EarlierLogin::NotProven.to_string())),
+            Conclusion::ClosedBehindPassword { twice: true } => Some(refused(EarlierLogin::ClosedTwice.to_string())),
             Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
             Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
             Conclusion::NoHash | Conclusion::Nothing => None,
         };
-        let without_hash = auth.without_hash().filter(|_| auth.accepted().is_none());
-        self.lock = Lock::Concluded(outcome, without_hash.map(|mechanism| mechanism.name).collect());
+        let is_told = |mechanism: &&Mechanism| auth.accepted().is_some() || mechanism.is_scram();
+        let useless = auth.refused_before_challenge().filter(is_told).map(|mechanism| mechanism.name);
+        self.lock = Lock::Concluded(outcome, useless.collect());
     }
 
     /// There is something to write, or the lock to release.
@@ -261,12 +258,12 @@ impl Account {
 
     /// Writes what came out, before the lock is released.
     pub fn release(&mut self, unix: u64) {
-        let Lock::Concluded(outcome, no_hash) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
-        if self.memory.with(&self.source, &no_hash, outcome.as_ref(), unix).is_none() {
+        let Lock::Concluded(outcome, useless) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
+        if self.memory.with(&self.source, &useless, outcome.as_ref(), unix).is_none() {
             return; // as it is for most mails
         }
         self.read_again(); // under the other lock somebody may have written
-        if let Some(memory) = self.memory.with(&self.source, &no_hash, outcome.as_ref(), unix) {
+        if let Some(memory) = self.memory.with(&self.source, &useless, outcome.as_ref(), unix) {
             let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
             new.push(".new");
             let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered

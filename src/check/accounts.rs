@@ -70,6 +70,7 @@ pub fn words(what: &What, unix: u64) -> String {
     match what {
         What::Good(mechanism) => format!("logged in by {mechanism}"),
         What::No(mechanism) => format!("cannot use {mechanism}"),
+        What::Hide => "the password must not be shown, as this may be another relay".to_owned(),
         What::Refused(failure) => failed("refused", failure, unix),
         What::Deferred(failure) => failed("deferred", failure, unix),
     }

@@ -2,12 +2,13 @@
 
 use super::parts::{auth_error, write};
 use super::{getrandom, octets, text};
+use crate::LoginKind;
 use crate::cause::CallError;
 use crate::client::past::Past;
 use crate::client::{Channel, Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin};
-use crate::mechanisms::{MECHANISMS, NONCE};
+use crate::mechanisms::{self, Mechanism, NONCE};
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -185,9 +186,8 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
 /// Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
 /// auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
 /// permitted. When the server refuses the login by 535 or another code that is not about the command, or closes the connection when it
-/// has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. (To SCRAM,
-/// 535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no usable mechanism,
-/// changes nothing.
+/// has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. 0, or a bit of
+/// no usable mechanism, changes nothing.
 ///
 /// # Safety
 /// `auth` is NULL or a live client.
@@ -195,13 +195,14 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
 pub unsafe extern "C" fn auth_prefer(auth: *mut auth_client, mechanism: u32) {
     // SAFETY: the contract of this function.
     if let Some(auth) = unsafe { auth.as_mut() } {
-        let good = MECHANISMS.iter().find(|one| one.bit == mechanism);
+        let is_ours = |one: &&Mechanism| one.kind() == Some(LoginKind::Password) && !one.is_bound();
+        let good = mechanisms::all_usable().filter(is_ours).find(|one| one.bit == mechanism);
         auth.client.remember(Past { good, one_failure: good.is_some(), ..Past::default() });
     }
 }
 
 /// Returns the AUTH_ bit of the mechanism that has logged in, to keep for auth_prefer. 0: there is no login. Keep it beside the
-/// user and the server, and forget it when the password changes.
+/// user and the server, and forget it when the password changes or a login is refused: the server may have lost the hash for it.
 ///
 /// # Safety
 /// `auth` is NULL or a live client.

@@ -44,6 +44,7 @@ fn line(Fact { source, what }: &Fact, with_words: bool) -> String {
     match what {
         What::Good(mechanism) => format!("good {mechanism} {source}\n"),
         What::No(mechanism) => format!("no {mechanism} {source}\n"),
+        What::Hide => format!("hide {source}\n"),
         What::Refused(of) => failure("refused", of),
         What::Deferred(of) => failure("deferred", of),
     }
@@ -55,6 +56,7 @@ fn fact(line: &str) -> Option<Fact> {
     let what: fn(String) -> What = match word {
         "good" => What::Good,
         "no" => What::No,
+        "hide" => return Some(Fact { source: word_of(rest)?, what: What::Hide }),
         "refused" => return failure(rest, What::Refused),
         "deferred" => return failure(rest, What::Deferred),
         _ => return None,

@@ -61,6 +61,7 @@ impl Session {
     /// The server closed during the login. `line_sent`: the line that it did not answer was sent.
     pub(super) fn login_closed(&mut self, line_sent: bool) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
+        self.wants_random = None;
         let step = auth.closed(line_sent);
         self.account.iter_mut().for_each(|account| account.closed());
         self.send_failed();

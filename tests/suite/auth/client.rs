@@ -218,7 +218,7 @@ fn named(names: &[&str]) -> Vec<&'static Mechanism> {
 fn what_worked_last_time_goes_first() {
     let all = ["PLAIN", "LOGIN", "CRAM-MD5"];
     let good = |name| Past { good: named(&[name]).pop(), one_failure: true, ..Past::default() };
-    let turn = |turn| Past { turn, one_failure: true, ..Past::default() };
+    let turn = |turn: usize| Past { failures: turn + 1, one_failure: true, ..Past::default() };
     for (past, order, events, expected) in [
         (good("LOGIN"), &all[..], &[Reply(235, "")][..], "AUTH LOGIN, logged in"),
         // When it is refused for more than the command, no other is tried.
@@ -242,15 +242,21 @@ fn what_worked_last_time_goes_first() {
             "AUTH PLAIN AHUAcA==, AUTH LOGIN, logged in",
         ),
         (good("CRAM-MD5"), &["PLAIN", "LOGIN"], &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
-        // Each in its turn, but those that the account cannot do.
+        // Each in its turn. Those that the account could not do come last, but they come: it may be able to do them now.
         (turn(1), &all, &[Reply(504, ""), Reply(235, "")], "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in"),
         (turn(5), &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
         (turn(3), &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
         (
-            Past { refused: named(&["LOGIN", "CRAM-MD5"]), ..turn(7) },
+            Past { refused: named(&["PLAIN", "LOGIN"]), ..turn(6) },
             &all,
             &[Reply(504, ""), Reply(235, "")],
-            "AUTH PLAIN AHUAcA==, AUTH LOGIN, logged in",
+            "AUTH CRAM-MD5, AUTH PLAIN AHUAcA==, logged in",
+        ),
+        (
+            Past { refused: named(&["PLAIN", "CRAM-MD5"]), ..turn(7) },
+            &all,
+            &[Reply(535, "")],
+            "AUTH PLAIN AHUAcA==, failed",
         ),
         (Past { good: named(&["CRAM-MD5"]).pop(), ..turn(1) }, &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
         // A check goes on.
