@@ -365,7 +365,7 @@ impl Client {
 
     /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash.
     fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
-        let is_refused = |t: &Try| t.mechanism.is_bound() && !t.lost && t.end.is_some();
+        let is_refused = |t: &Try| t.mechanism.is_bound() && !t.lost && t.end.is_some() && !t.is_cancelled_by_us();
         mechanism.is_bound() && self.tries.iter().any(is_refused)
     }
 

@@ -18,7 +18,7 @@ pub struct Past {
     /// How many tries the message has, if that is fewer than usual.
     pub tries: Option<usize>,
     /// The login ends when the relay has refused it for more than the command, or closed the connection when it had the password:
-    /// the password is wrong now.
+    /// the password is wrong now. That there is no hash for SCRAM is a refusal as others then.
     pub one_failure: bool,
     /// See [`Client::may_be_another`].
     pub may_be_another: bool,
@@ -70,8 +70,7 @@ impl Client {
             (1, Some(Some(End::Closed))) => Conclusion::ClosedBehindPassword { twice: false },
             (_, Some(None | Some(End::Closed | End::Code(221 | 400..=499)))) => Conclusion::Deferred,
             _ if !self.tries.iter().any(Try::is_of_no_use) => Conclusion::Nothing,
-            // After failures each try is one of them, whatever its end.
-            _ if self.past.failures == 0 && self.permitted().any(|mechanism| self.may_do(mechanism)) => {
+            _ if !self.past.one_failure && self.permitted().any(|mechanism| self.may_do(mechanism)) => {
                 Conclusion::NoHash
             }
             _ => Conclusion::Refused,

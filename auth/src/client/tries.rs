@@ -60,8 +60,13 @@ impl Try {
     /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash; or, of -PLUS, it
     /// does not know this kind of binding.
     pub(super) fn has_no_hash(&self) -> bool {
-        let is_ours = self.cancelled && self.why_cancelled != Some(Unanswerable::Refused);
-        self.mechanism.is_scram() && self.rounds.is_none() && !is_ours && self.end == Some(End::Code(535))
+        let is_refused = self.end == Some(End::Code(535)) && !self.is_cancelled_by_us();
+        self.mechanism.is_scram() && self.rounds.is_none() && is_refused
+    }
+
+    /// And not since the relay refused it in a challenge.
+    pub(super) fn is_cancelled_by_us(&self) -> bool {
+        self.cancelled && self.why_cancelled != Some(Unanswerable::Refused)
     }
 
     /// SCRAM that came to no proof, and will not next time: the relay has no hash, or its challenge gets no answer.

@@ -314,7 +314,7 @@ fn after_other_logins() {
     const HIDING: Permission = Permission::ChallengeOnly;
     let good = || past(Some("SCRAM-SHA-512"), &[]);
     let (names, conclusion) = tried(good(), HIDING, false);
-    assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::NoHash, "{names}");
+    assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
     let (names, conclusion) = tried(good(), HIDING, true);
     assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
     let (names, conclusion) = tried(past(None, &["SCRAM-SHA-256"]), HIDING, false);
@@ -357,6 +357,10 @@ fn a_binding_that_is_refused() {
     assert_eq!((relay.tried(), relay.last()), (vec!["SCRAM-SHA-256-PLUS"], "failed"));
     let says = "check user and password in here, and the password must not be shown, as this may be another relay";
     assert!(relay.why.contains(says), "{}", relay.why);
+    // What we cancel says nothing of the binding.
+    let mut relay = Relay::new(ALL, None, Permission::ChallengeOnly, Channel::Tls13);
+    relay.reply(334, &base64("r=x"));
+    assert!(relay.reply(501, "").starts_with("AUTH SCRAM-SHA-1-PLUS"));
     // Dovecot closes where it cannot do a binding. The other hash would have it do the same.
     let mut relay = Relay::new(ALL, None, Permission::ChallengeOnly, Channel::Tls13);
     assert_eq!(relay.closed(), "reconnect");
