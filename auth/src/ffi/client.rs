@@ -40,8 +40,9 @@ pub enum auth_end {
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
 /// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
-/// CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
-/// password and was refused, it makes only one more.
+/// CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock
+/// accounts, it makes at most three tries, and two on one connection. After a try that showed the password, or proved it by SCRAM, and
+/// was refused, it makes only one more.
 ///
 /// Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
 /// use one client in two threads at the same time.
@@ -226,8 +227,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_client) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
-/// included. A server may repeat them, so do this before you show any of its replies, also those after the login.
+/// Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of
+/// SCRAM included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 ///
 /// `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
 /// the beginning of a secret are replaced, too. NULL is allowed and does nothing.
