@@ -79,5 +79,5 @@ pub fn words(what: &What, unix: u64) -> String {
 fn failed(how: &str, Failure { count, at, until, words }: &Failure, unix: u64) -> String {
     let often = if *count == 1 { String::new() } else { format!(" {count} times") };
     let until = if unix < *until { format!(", not tried again until {} UTC", time(*until)) } else { String::new() };
-    format!("{how}{often} at {} UTC: {words}{until}", time(*at))
+    format!("{how}{often} at {} UTC: {}{until}", time(*at), words.trim_end_matches('.'))
 }

@@ -1,6 +1,6 @@
 //! qmail-remote-check and what is remembered.
 
-use super::{RIGHT, Relay, WRONG, deliver, is_refused_before, later, remembered};
+use super::{RIGHT, Relay, WRONG, deliver, is_refused_before, later, remembered, rewrite};
 use crate::support::Home;
 use crate::support::check::{Checked, command, run};
 use std::fs;
@@ -61,6 +61,9 @@ fn all_accounts() {
     assert!(status == 0 && said.starts_with("127.0.0.1 myuser: refused at 20") && said.lines().count() == 1, "{said}");
     assert!(said.contains(" UTC: 535 5.7.8 no, and no, not tried again until 20"), "{said}");
     assert!(said.ends_with(" UTC (control/smtproutes:1)\n"), "{said}");
+    // Many relays end their words by a dot.
+    rewrite(&home, |text| text.replace("and no\n", "and no.\n"));
+    assert_eq!(list(&home).1, said);
     later(&home, 900);
     assert!(list(&home).1.ends_with(" UTC: 535 5.7.8 no, and no (control/smtproutes:1)\n"));
     home.control("helohost", "a.example.net\n");
