@@ -17,9 +17,9 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_OWN_ADDRESSES,
   /* Lock the file `name`, tell what is in it, write the change, unlock it. */
   QMAIL_AUTH_WHAT_TCPTO,
-  /* Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says. */
-  QMAIL_AUTH_WHAT_OPEN,
-  /* Release it, and before that replace the memory in that directory if there is something to write. */
+  /* Lock the file `name` of an account; wait for it if `wait` is not 0. */
+  QMAIL_AUTH_WHAT_LOCK,
+  /* Tell the delivery to write what came of the login, and release that lock. */
   QMAIL_AUTH_WHAT_RELEASE,
   /* Connect to `address` and `port` until `deadline`, from `source` if it has a length. */
   QMAIL_AUTH_WHAT_CONNECT,
@@ -39,12 +39,6 @@ enum qmail_auth_what {
   QMAIL_AUTH_WHAT_DONE,
   /* Write `octets` to descriptor 1, whole. No delivery wants this. */
   QMAIL_AUTH_WHAT_PRINT,
-  /* Lock the file `name`, and wait for it. */
-  QMAIL_AUTH_WHAT_LOCK,
-  /* The same if nobody else has locked it. */
-  QMAIL_AUTH_WHAT_LOCK_AT_ONCE,
-  /* Release it. */
-  QMAIL_AUTH_WHAT_UNLOCK,
   /* Make room in `name` with `.new` behind it. */
   QMAIL_AUTH_WHAT_PREPARE,
   /* Write `octets` there, and rename it to `name`. */
@@ -94,8 +88,8 @@ struct qmail_auth_want {
   enum qmail_auth_what what;
   /* A number, not in network order. */
   uint16_t port;
-  /* 1 or 2. */
-  size_t locks;
+  /* 1 or 0. */
+  int wait;
   /* To connect to. */
   struct qmail_auth_address address;
   /* To connect from. */
@@ -176,14 +170,11 @@ void qmail_auth_delivery_tcpto(struct qmail_auth_delivery *delivery,
                                uint64_t unix_time,
                                struct qmail_auth_change *change);
 
-/* The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds. */
-void qmail_auth_delivery_opened(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time, int locked);
+/* The lock of the account is held; or it is not, and then `error` is not 0. `unix_time` is in seconds. */
+void qmail_auth_delivery_locked(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time, int error);
 
-/* What to write into the memory of the account. `unix_time` is in seconds. Sets `len`, which is not NULL, to the number of octets;
-   0: the file stays as it is. The octets are good until the next call with the same delivery. */
-const char *qmail_auth_delivery_release(struct qmail_auth_delivery *delivery,
-                                        uint64_t unix_time,
-                                        size_t *len);
+/* The lock is to be released: writes what came of the login into the memory of the account. `unix_time` is in seconds. */
+void qmail_auth_delivery_release(struct qmail_auth_delivery *delivery, uint64_t unix_time);
 
 /* There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by. */
 void qmail_auth_delivery_connected(struct qmail_auth_delivery *delivery, uint64_t now, uint64_t unix_time);

@@ -59,11 +59,11 @@ void own_addresses(struct qmail_auth_delivery *delivery);
 /* Tells the delivery what is in the file `name`, and writes what it wants changed there. */
 void tcpto(struct qmail_auth_delivery *delivery, const char *name);
 
-/* Takes one of the `want->locks` locks of the port `want->name` of an account, and tells the delivery. */
-void account_open(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+/* Takes the lock `want->name` of an account, and tells the delivery. */
+void account_lock(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
 
-/* Writes what the delivery wants into the memory of that account, and releases the lock. */
-void account_release(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
+/* Lets the delivery write what came of the login, and releases the lock. */
+void account_release(struct qmail_auth_delivery *delivery);
 
 /* Runs the program that the delivery wants, and tells it what that printed. */
 void run_program(struct qmail_auth_delivery *delivery, const struct qmail_auth_want *want);
@@ -88,11 +88,8 @@ int run(struct qmail_auth_delivery *delivery, other_wants *others);
 /* From now on lookups share 20 seconds, and not a minute. */
 void lookups_within_20_seconds(void);
 
-/* Locks the file `want->name`, with patience or at once, and tells. */
-void tokens_lock(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);
-
-/* Releases the lock, and tells. */
-void tokens_unlock(struct qmail_auth_delivery *oauth);
+/* From now on locks of accounts are waited for 55 seconds, and not a minute. */
+void locks_within_55_seconds(void);
 
 /* Makes room beside the file `want->name`, and tells. */
 void tokens_prepare(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);

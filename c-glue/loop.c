@@ -149,8 +149,8 @@ int run(struct qmail_auth_delivery *delivery, other_wants *others)
         case QMAIL_AUTH_WHAT_ADDRESSES: resolve(delivery, want.name); break;
         case QMAIL_AUTH_WHAT_OWN_ADDRESSES: own_addresses(delivery); break;
         case QMAIL_AUTH_WHAT_TCPTO: tcpto(delivery, want.name); break;
-        case QMAIL_AUTH_WHAT_OPEN: account_open(delivery, &want); break;
-        case QMAIL_AUTH_WHAT_RELEASE: account_release(delivery, &want); break;
+        case QMAIL_AUTH_WHAT_LOCK: account_lock(delivery, &want); break;
+        case QMAIL_AUTH_WHAT_RELEASE: account_release(delivery); break;
         case QMAIL_AUTH_WHAT_CONNECT: s = connect_to(delivery, &want); break;
         case QMAIL_AUTH_WHAT_IO: io(delivery, s, &want, in_message); break;
         case QMAIL_AUTH_WHAT_PRESCAN: prescan(delivery); break;

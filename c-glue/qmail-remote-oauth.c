@@ -1,5 +1,4 @@
-/* qmail-remote-oauth: the process. The loop of a delivery, and what a delivery has no use for: locks and files of tokens, browsers, a
-   person. */
+/* qmail-remote-oauth: the process. The loop of a delivery, and what a delivery has no use for: files of tokens, browsers, a person. */
 
 #include <errno.h>
 #include <limits.h>
@@ -27,9 +26,6 @@ static void sound_descriptors(void)
 static void others(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want)
 {
     switch (want->what) {
-    case QMAIL_AUTH_WHAT_LOCK:
-    case QMAIL_AUTH_WHAT_LOCK_AT_ONCE: tokens_lock(oauth, want); break;
-    case QMAIL_AUTH_WHAT_UNLOCK: tokens_unlock(oauth); break;
     case QMAIL_AUTH_WHAT_PREPARE: tokens_prepare(oauth, want); break;
     case QMAIL_AUTH_WHAT_REPLACE: tokens_replace(oauth, want); break;
     case QMAIL_AUTH_WHAT_LISTEN: browser_listen(oauth); break;
@@ -63,6 +59,7 @@ int main(int argc, char **argv)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error that is reported */
     (void)signal(SIGPIPE, SIG_IGN); /* qmail-remote may not wait for what is stored */
     lookups_within_20_seconds();
+    locks_within_55_seconds();
     oauth = qmail_auth_oauth_new(argc, (const char *const *)argv, getenv("QMAILHOME"), getcwd(cwd, sizeof cwd),
                                  (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);
     if (oauth == NULL)

@@ -1,4 +1,4 @@
-/* The files of an account's tokens: a lock, and files that are replaced under it. A token that is lost may be a login that is lost, so
+/* The files of an account's tokens: they are replaced under a lock. A token that is lost may be a login that is lost, so
    each step is on the disk before the next one, and a failure is told. */
 
 #include <errno.h>
@@ -9,12 +9,6 @@
 #include <unistd.h>
 
 #include "glue.h"
-
-/* Who holds the lock asks the provider, which takes 50 seconds at most. */
-static struct patience patience = {{{0, 100000}, {55, 0}}, 0};
-
-/* The lock that is held, or -1. */
-static int held = -1;
 
 /* The directory is ours and nobody else can write there, which has been made sure of: what we make in it is ours, too. */
 static int open_ours(const char *name, int flags)
@@ -42,37 +36,6 @@ static int set_path(const char *name, size_t len, const char *end)
 static int set_new(const char *name)
 {
     return set_path(name, strlen(name), ".new");
-}
-
-/* Returns 0 or the errno of the failure. */
-static int try_lock(const char *name, int is_patient)
-{
-    int error;
-
-    held = open_ours(name, O_RDWR | O_CREAT);
-    if (held == -1)
-        return errno;
-    if ((is_patient ? lock(held, &patience) : lock_at_once(held)) == 0)
-        return 0;
-    error = errno == EINTR || patience.is_over ? EWOULDBLOCK : errno;
-    close(held);
-    held = -1;
-    return error;
-}
-
-void tokens_lock(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want)
-{
-    int error = try_lock(want->name, want->what == QMAIL_AUTH_WHAT_LOCK);
-
-    qmail_auth_oauth_locked(oauth, error, unix_time());
-}
-
-void tokens_unlock(struct qmail_auth_delivery *oauth)
-{
-    if (held != -1)
-        close(held);
-    held = -1;
-    qmail_auth_oauth_stored(oauth, 0);
 }
 
 /* Writes at the beginning of the file. Returns 0 or -1. */

@@ -8,6 +8,7 @@ pub mod oauth;
 pub mod tls;
 
 use login::{Meaning, NoToken, TlsDemand};
+use qmail_auth::Login;
 use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
 use std::error::Error;
@@ -62,7 +63,9 @@ texts! {
         LoginFailed { peer: IpAddr, user: User, relay: String, why: String, notes: String } =>
             "Connected to {peer} but login failed as {user} at {relay}: {why}. (#4.7.8){notes}",
         LoginRefusedBefore { relay: String, user: User, at: String, words: String, until: String, file: String } =>
-            "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check.",
+            "Login refused before. (#4.7.8) Relay {relay} as {user} at {at} UTC: {words}. Not tried again until {until}; to try now, touch {file} or run qmail-remote-check DOMAIN SENDER.",
+        LoginBusy { relay: String, user: User } =>
+            "Login not tried. (#4.7.8) Another delivery has been logging in to {relay} as {user} for more than 60 seconds.",
         NoToken { relay: String, user: User, why: NoToken } =>
             "No token to log in with. (#4.7.8) Relay {relay} as {user}: {why}.",
         LoginWanted { peer: IpAddr, what: LoginCause, notes: String } => "Connected to {peer} but {what}{notes}",
@@ -157,6 +160,16 @@ texts! {
     pub enum User {
         Named { name: String } => "{name}",
         OfCertificate => "the client certificate's user",
+    }
+}
+
+impl User {
+    /// Of a login.
+    pub fn of(login: &Login) -> User {
+        match login.user() {
+            None => User::OfCertificate,
+            Some(user) => User::Named { name: String::from_utf8_lossy(user).into_owned() },
+        }
     }
 }
 

@@ -22,11 +22,11 @@ pub enum Want<'a> {
     Tcpto(&'a Path),
     /// Connect until the deadline: [`Happened::Connected`], [`Happened::NotConnected`] or [`Happened::NotBound`].
     Connect(Connect, u64),
-    /// Take one of so many locks of a port of an account, so that no more log in there at once: [`Happened::Opened`]. The path is
-    /// the port in the directory of the account; the locks have it with an ending.
-    Open(&'a Path, usize),
-    /// Replace the memory in that directory by what `Delivery::release` answers, if it answers something, and release the lock.
-    Release(&'a Path),
+    /// Lock this file of an account, so that no more than one delivery, or two, log in there at once: [`Happened::Locked`] or
+    /// [`Happened::NotLocked`]. And whether to wait while others have it.
+    Lock(&'a Path, bool),
+    /// Call `Delivery::release`, which writes what came of the login, and release the lock.
+    Release,
     /// Receive, and send what the kernel takes of this, until the deadline: [`Happened::Received`], [`Happened::Closed`],
     /// [`Happened::Sent`], [`Happened::SendFailed`] or [`Happened::TimedOut`].
     Io(&'a [u8], u64),
@@ -97,14 +97,21 @@ pub enum Happened<'a> {
         /// The same of the other clock.
         unix: u64,
     },
-    /// The lock is held; or it cannot be had, and then there is nothing to release.
-    Opened {
+    /// The lock is held.
+    Locked {
         /// The time.
         now: u64,
         /// The same of the other clock.
         unix: u64,
-        /// It is held.
-        locked: bool,
+    },
+    /// It is not. Others have it where this is [`io::ErrorKind::WouldBlock`], or after the wait [`io::ErrorKind::Interrupted`].
+    NotLocked {
+        /// The time.
+        now: u64,
+        /// The same of the other clock.
+        unix: u64,
+        /// Why.
+        error: &'a io::Error,
     },
     /// There is no connection to it.
     NotConnected(&'a io::Error),

@@ -42,6 +42,7 @@ texts! {
         InClear => "the password must not go out without TLS that is verified",
         NoHash { limit: Limit } => "the relay knows no such user, or keeps no hash of the password that SCRAM can use{limit}",
         NotBindable => "a mechanism with -PLUS needs TLS 1.3",
+        MayBeAnother => "the password must not be shown, as this may be another relay",
         NoRandom => "the system gave no random octets (getrandom); it is tried again with the next delivery",
         Deferred => "the relay defers the login; it is tried again with the next delivery",
         OutOfPlace => "the relay's reply has no place in a login",
@@ -57,7 +58,7 @@ texts! {
         None => "",
         NotVerified => ", and the password must not be shown to a relay whose certificate does not verify",
         InClear => "; the other ways would show the password, and need TLS or permission to send it in clear",
-        BoundRefused => ", and the password must not be shown to a relay that has refused a login bound to this connection",
+        MayBeAnother => ", and the password must not be shown, as this may be another relay",
     }
 }
 
@@ -79,7 +80,7 @@ texts! {
         Rounds { rounds: u64 } => "it wants {rounds} rounds of SCRAM, and 4096 to 1000000 are done",
         Nonce => "it changed our nonce",
         Malformed => "its challenge is malformed",
-        Refused => "it refused the proof",
+        Refused => "it refused the login",
     }
 }
 

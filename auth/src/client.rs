@@ -5,8 +5,8 @@
 //! reply then goes to [`Client::step`], and the end of the connection to [`Client::closed`].
 //!
 //! Servers lock accounts after a few failed logins. So tries are counted over all connections of a message: at most three, and two
-//! on one connection. After a try that showed the password and ended in 535 or in a closed connection, only one more is made; and the
-//! same after a try by SCRAM that ended in 535, whose second failure is the last.
+//! on one connection. After a try that showed the password, or proved it by SCRAM, and ended in 535 or in a closed connection, only one
+//! more is made. Where a try by SCRAM is among those that failed, two failures are the most.
 
 pub mod choice;
 pub mod past;
@@ -15,7 +15,7 @@ mod tries;
 mod why;
 
 use crate::base64_secret;
-use crate::cause::{Attempts, Cause};
+use crate::cause::{Attempts, Cause, Unanswerable};
 use crate::detect::Offer;
 use crate::login::{Login, LoginKind};
 use crate::mask::Mask;
@@ -85,7 +85,7 @@ pub struct Client {
     tries_here: usize,
     connections: usize,
     /// The relay failed to prove that it knows the password, so nothing more is sent to it.
-    is_distrusted: bool,
+    has_not_proved: bool,
     past: Past,
     mask: Mask,
     /// A [`Secret`], since the relay may repeat in it what was sent.
@@ -115,7 +115,7 @@ impl Client {
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
             connections: 0,
-            is_distrusted: false,
+            has_not_proved: false,
             past: Past::default(),
             mask,
             refusal: Secret::default(),
@@ -153,12 +153,18 @@ impl Client {
         self.order = self.configured.clone().unwrap_or_else(|| mechanisms::order(channel, permission));
         let kind = self.login.kind();
         self.order.retain(|mechanism| mechanism.kind() == Some(kind));
-        self.order_by_past();
         self.end_try(End::Closed); // a try on the connection before can get no reply any more
         self.offer = offer;
         self.permission = permission;
         self.channel = channel;
         self.fresh = None; // made for the connection before
+        if channel == Channel::Tls13 && self.configured.is_none() && self.usable().next().is_none() {
+            // What is for relays to which the password must not be shown is better than nothing.
+            let hiding = mechanisms::order(channel, Permission::ChallengeOnly);
+            self.order
+                .extend(hiding.into_iter().filter(|mechanism| mechanism.is_bound() && kind == LoginKind::Password));
+        }
+        self.order_by_past();
         self.tries_here = 0;
         self.connections += 1;
         if kind == LoginKind::Certificate && self.usable().next().is_none() {
@@ -196,10 +202,17 @@ impl Client {
     /// The connection has ended. That refuses the mechanism as a 5xx does, unless its AUTH command never went out: then the try
     /// does not count. `line_sent` says whether the last line of [`Step::Send`] was sent.
     pub fn closed(&mut self, line_sent: bool) -> Step {
-        if !line_sent && self.tries.last().is_some_and(Try::is_unanswered) {
-            self.tries.pop();
+        if !line_sent {
+            self.withdraw();
         }
         self.hang_up(End::Closed)
+    }
+
+    /// The AUTH command of the current try never went out, so the try does not count.
+    pub fn withdraw(&mut self) {
+        if self.tries.last().is_some_and(Try::is_unanswered) {
+            self.tries.pop();
+        }
     }
 
     /// Whether a 221, a 421 or the end of the connection would now mean that the server hangs up because of the refusal before. It
@@ -230,15 +243,13 @@ impl Client {
 
     fn end_try(&mut self, end: End) {
         let made = self.tries.len();
-        let is_second = self.tries.iter().any(|t| t.end == Some(End::Code(535)));
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
+        // The refusal was in a challenge; what comes then only answers our `*`.
+        let end = if last.why_cancelled == Some(Unanswerable::Refused) { End::Code(535) } else { end };
         last.end = Some(end);
         last.exchange = None; // clears the copy of the login in it
-        if last.showed_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
+        if last.told_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
-        }
-        if last.mechanism.is_scram() && end == End::Code(535) {
-            self.tries_allowed = self.tries_allowed.min(if is_second { made } else { made + 1 });
         }
     }
 
@@ -252,7 +263,7 @@ impl Client {
             }
             Some(false) => {
                 self.end_try(End::Code(235));
-                self.is_distrusted = true;
+                self.has_not_proved = true;
                 self.next()
             }
             None => {
@@ -282,7 +293,7 @@ impl Client {
                 match cancel {
                     Cancel::NoAnswer => {}
                     Cancel::Because(why) => last.why_cancelled = Some(why),
-                    Cancel::NotProven => self.is_distrusted = true,
+                    Cancel::NotProven => self.has_not_proved = true,
                 }
                 Step::Send(Secret::from(&b"*"[..])) // RFC 4954 section 4: the relay answers 501
             }
@@ -302,7 +313,7 @@ impl Client {
             return self.out_of_place();
         }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed || self.is_distrusted || self.is_refused_again() {
+        if self.tries.len() >= self.tries_allowed || self.has_not_proved || self.has_failed() {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {
@@ -310,11 +321,11 @@ impl Client {
             return if self.connections < CONNECTIONS { Step::Reconnect(why) } else { Step::Failed(why) };
         }
         // Each exchange has its own: a nonce that was used is known, and could be answered by what was recorded.
-        let fresh = match self.fresh.take() {
-            None if mechanism.is_scram() => return Step::Random { binding: mechanism.is_bound() },
-            fresh => fresh.unwrap_or(Fresh { nonce: [0; NONCE], binding: None }),
-        };
-        let Some(exchange) = mechanism.exchange(&self.login, &fresh) else {
+        let fresh = self.fresh.take();
+        if mechanism.is_scram() && fresh.is_none() {
+            return Step::Random { binding: mechanism.is_bound() };
+        }
+        let Some(exchange) = mechanism.exchange(&self.login, fresh) else {
             return Step::Failed(self.nothing_left());
         };
         self.tries_here += 1;
@@ -345,9 +356,11 @@ impl Client {
         };
         let new =
             self.permitted().find(|mechanism| all_tries(mechanism, Try::is_void) && !self.is_refused_alike(mechanism));
+        let last = |mechanism: &Mechanism| self.tries.iter().rfind(|t| t.mechanism == mechanism);
         let again = |mechanism: &&Mechanism| {
             let is_token = mechanism.kind() == Some(LoginKind::Token); // a server may have taken the token from a line that it cut
-            !is_token && mechanism.has_bare_form && all_tries(mechanism, Try::is_refused_for_its_form)
+            let may_be_bare = mechanism.has_bare_form && !is_token;
+            may_be_bare && last(mechanism).is_some_and(Try::is_refused_for_its_form)
         };
         match new {
             Some(mechanism) => Some((mechanism, false)),
@@ -355,23 +368,20 @@ impl Client {
         }
     }
 
-    /// A try of another mechanism has shown that the relay would refuse this one: the other one for a token; SCRAM with the same hash, which it does not have of
-    /// this user; or with a binding, of whatever hash, where it has refused one.
+    /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash; or a token, and so
+    /// by the other mechanism.
     fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
-        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(|t| {
-            if t.mechanism.kind() == Some(LoginKind::Token) {
-                t.mechanism != mechanism
-            } else if t.has_no_hash() {
-                t.mechanism.base() == mechanism.base()
-            } else {
-                t.mechanism.is_bound() && mechanism.is_bound()
-            }
-        })
+        let is_refused = |t: &Try| match t.mechanism.kind() {
+            Some(LoginKind::Token) => t.mechanism != mechanism,
+            _ => t.mechanism.is_bound() && mechanism.is_bound() && !t.is_cancelled_by_us(),
+        };
+        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(is_refused)
     }
 
-    /// The relay has refused a login that was bound to a connection.
-    fn hides_password(&self) -> bool {
-        self.tries.iter().any(Try::was_bound_and_refused)
+    /// The relay failed to prove that it knows the password, or refused the proof of a login that was bound to the connection, now or
+    /// earlier. So it may be another one, and the password is not shown to it.
+    pub fn may_be_another(&self) -> bool {
+        self.has_not_proved || self.past.may_be_another || self.tries.iter().any(Try::was_bound_and_refused)
     }
 
     /// The mechanisms of the order that the relay offers.
@@ -382,7 +392,7 @@ impl Client {
 
     /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
     fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
-        let any = self.permission == Permission::Any && !self.hides_password();
+        let any = self.permission == Permission::Any && !self.may_be_another();
         let most = if self.login.kind() == LoginKind::Token { 1 } else { usize::MAX };
         self.usable().take(most).filter(move |mechanism| {
             (any || mechanism.shows_password.is_none()) && (self.channel == Channel::Tls13 || !mechanism.is_bound())

@@ -189,11 +189,15 @@ impl Mechanism {
         })
     }
 
-    /// A new exchange. None: the mechanism is not for this kind of login.
-    pub(crate) fn exchange(&self, login: &Login, fresh: &Fresh) -> Option<Box<dyn Exchange>> {
+    /// A new exchange. None: the mechanism is not for this kind of login, or needs more than `fresh` has.
+    pub(crate) fn exchange(&self, login: &Login, fresh: Option<Fresh>) -> Option<Box<dyn Exchange>> {
         match (self.start?, login) {
             (Start::Password(start), Login::Password(login)) => Some(start(login)),
-            (Start::Scram(hash), Login::Password(login)) => Some(scram::start(hash, login, fresh, self.is_bound())),
+            (Start::Scram(hash), Login::Password(login)) => {
+                let Fresh { nonce, binding } = fresh?;
+                let binding = if self.is_bound() { Some(binding?) } else { None };
+                Some(scram::start(hash, login, &nonce, binding))
+            }
             (Start::Certificate(start), Login::Certificate { identity }) => Some(start(identity.as_deref())),
             (Start::Token(start), Login::Token(login)) => Some(start(login)),
             (Start::Password(_) | Start::Scram(_) | Start::Certificate(_) | Start::Token(_), _) => None,
@@ -207,12 +211,7 @@ impl Mechanism {
 
     /// The proof is bound to the TLS connection (RFC 5802 section 4).
     pub fn is_bound(&self) -> bool {
-        self.is_scram() && self.base() != self.name
-    }
-
-    /// The name without -PLUS.
-    pub(crate) fn base(&self) -> &'static str {
-        self.name.strip_suffix("-PLUS").unwrap_or(self.name)
+        self.is_scram() && self.name.ends_with("-PLUS")
     }
 }
 

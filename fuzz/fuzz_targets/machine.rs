@@ -173,8 +173,12 @@ fn run(setting: &Setting, odd: &mut Odd, events: Vec<(u8, Vec<u8>)>) {
             }
             Want::OwnAddresses => delivery.happened(Happened::OwnAddressesEnd),
             Want::Tcpto(_) => drop(delivery.tcpto(b"", UNIX)),
-            Want::Open(..) => delivery.happened(Happened::Opened { now, unix: UNIX, locked: odd.cannot_be_measured }),
-            Want::Release(_) => drop(delivery.release(UNIX)),
+            Want::Lock(..) if odd.cannot_be_measured => {
+                let error = &ErrorKind::WouldBlock.into();
+                delivery.happened(Happened::NotLocked { now, unix: UNIX, error });
+            }
+            Want::Lock(..) => delivery.happened(Happened::Locked { now, unix: UNIX }),
+            Want::Release => delivery.release(UNIX),
             Want::Connect(..) if odd.only_first_answers && !peers.is_empty() => {
                 delivery.happened(Happened::NotConnected(&ErrorKind::ConnectionRefused.into()));
             }

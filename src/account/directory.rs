@@ -4,11 +4,12 @@
 use super::memory::MOST;
 use crate::control::files::{FileState, state};
 use qmail_auth::secret::Secret;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The name in qmail's home.
@@ -18,48 +19,67 @@ pub const MEMORY: &str = "memory";
 
 /// The accounts of a home. None: there is no such directory, or it does not count. `uid` is the effective user of this process.
 pub fn of_home(home: &Path, uid: u32) -> Option<PathBuf> {
-    let path = below(home, NAME);
+    let path = below(home, &[NAME]);
     is_directory(&path, uid).then_some(path)
 }
 
 /// The directory of a user at a relay, made if it is not there. None: it cannot be, or does not count. `host` is the name of the
 /// relay's directory in control/relays.
 pub fn of_user(accounts: PathBuf, host: &str, user: Option<&[u8]>, uid: u32) -> Option<PathBuf> {
-    let relay = below(&accounts, host);
-    let path = below(&relay, name(user));
+    let relay = below(&accounts, &[host]);
+    let path = below(&relay, &[name(user)]);
     let is_there = |path: &Path| {
         is_directory(path, uid) || DirBuilder::new().mode(0o700).create(path).is_ok() || is_directory(path, uid) // another process may have made it in between
     };
     (is_there(&relay) && is_there(&path)).then_some(path)
 }
 
-/// A name in a directory. [`Path::join`] would look at what both are made of.
-pub fn below(directory: &Path, name: impl AsRef<OsStr>) -> PathBuf {
-    let parts = [directory.as_os_str().as_bytes(), b"/", name.as_ref().as_bytes()];
-    OsString::from_vec(parts.concat()).into()
+/// A name in a directory, in parts. [`Path::join`] would look at what both are made of.
+pub fn below<T: AsRef<OsStr>>(directory: &Path, name: &[T]) -> PathBuf {
+    let length: usize = name.iter().map(|part| part.as_ref().len()).sum();
+    let mut path = Vec::with_capacity(directory.as_os_str().len() + 1 + length);
+    path.extend_from_slice(directory.as_os_str().as_bytes());
+    path.push(b'/');
+    name.iter().for_each(|part| path.extend_from_slice(part.as_ref().as_bytes()));
+    OsString::from_vec(path).into()
 }
 
 /// The name of a user's directory: octets other than letters, digits and `._+@-`, and a dot at the beginning, as `%XX`. None, the user
 /// that a client certificate names, is `%`, which no user's name becomes.
-pub fn name(user: Option<&[u8]>) -> OsString {
-    let Some(user) = user else { return "%".into() };
-    let mut name = Vec::with_capacity(user.len());
+pub fn name(user: Option<&[u8]>) -> Cow<'_, OsStr> {
+    let is_plain = |(place, octet): (usize, &u8)| {
+        octet.is_ascii_alphanumeric() || b"_+@-".contains(octet) || *octet == b'.' && place > 0
+    };
+    let Some(user) = user else { return OsStr::new("%").into() };
+    if user.iter().enumerate().all(is_plain) {
+        return OsStr::from_bytes(user).into();
+    }
+    let mut name = String::new();
     for (place, octet) in user.iter().enumerate() {
-        if octet.is_ascii_alphanumeric() || b"_+@-".contains(octet) || *octet == b'.' && place > 0 {
-            name.push(*octet);
+        if is_plain((place, octet)) {
+            name.push(char::from(*octet));
         } else {
-            name.extend_from_slice(format!("%{octet:02X}").as_bytes());
+            name += &format!("%{octet:02X}");
         }
     }
-    OsString::from_vec(name)
+    OsString::from(name).into()
 }
 
 /// What is in this file of a user's directory, and its state. None: it is absent, or does not count.
-pub fn memory(path: &Path, uid: u32) -> Option<(Vec<u8>, FileState)> {
+pub fn memory<'a>(path: &Path, uid: u32, buffer: &'a mut [u8; MOST + 1]) -> Option<(&'a [u8], FileState)> {
     let file = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
-    let mut content = [0; MOST + 1];
-    let length = File::open(path).ok()?.read(&mut content).ok()?;
-    Some((content[..length].to_vec(), state(&file)))
+    let length = File::open(path).ok()?.read(buffer).ok()?;
+    Some((&buffer[..length], state(&file)))
+}
+
+/// Replaces the memory, whole or not at all, as others read it without a lock. `new` is for that a name that nobody else uses.
+pub fn replace(path: &Path, new: &Path, memory: &str) -> io::Result<()> {
+    let write = || {
+        let _ = fs::remove_file(new); // of one that was interrupted
+        File::options().write(true).create_new(true).mode(0o600).open(new)?.write_all(memory.as_bytes())?;
+        fs::rename(new, path)
+    };
+    write().inspect_err(|_| _ = fs::remove_file(new))
 }
 
 /// What is in this file of a user's directory. None: it is absent, does not count, or has more than `most` octets.
@@ -95,6 +115,7 @@ fn is_ours(file: &Metadata, uid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::name;
+    use std::ffi::OsStr;
 
     #[test]
     fn names() {
@@ -110,7 +131,7 @@ mod tests {
             (Some("\u{e9}"), "%C3%A9"),
             (None, "%"),
         ] {
-            assert_eq!(name(user.map(str::as_bytes)), expected);
+            assert_eq!(name(user.map(str::as_bytes)), OsStr::new(expected));
         }
     }
 }

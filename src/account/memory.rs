@@ -8,6 +8,7 @@
 //! refused 2 1764328800 1764330600 control/smtproutes:1 535 5.7.8 no
 //! deferred 1 1764328800 1764328860 control/smtproutes:1 454 4.7.0 later
 //! no CRAM-MD5 control/smtproutes:1
+//! hide control/smtproutes:1
 //! ```
 //!
 //! `refused` is for a person to fix, `deferred` is not; the numbers say how often in a row, when, and until when no login is tried.
@@ -48,8 +49,10 @@ pub struct Fact {
 pub enum What {
     /// This mechanism logged in last time.
     Good(String),
-    /// The relay refuses this mechanism before any challenge, and takes the login by another one or has no hash for it.
+    /// The relay refuses this mechanism before any challenge, and takes the login by another one; or SCRAM came to no proof.
     No(String),
+    /// It may be another relay, so the password is not shown to it.
+    Hide,
     /// The login failed for something that a person must fix.
     Refused(Failure),
     /// The relay did not take it then, for reasons of its own.
@@ -72,10 +75,15 @@ pub struct Failure {
 /// What a login came to, with what is to be remembered of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The mechanism that logged in, and those that were refused before any challenge.
-    LoggedIn(&'static str, Vec<&'static str>),
-    /// It failed for something that a person must fix; with the relay's words.
-    Refused(String),
+    /// By this mechanism.
+    LoggedIn(&'static str),
+    /// It failed for something that a person must fix.
+    Refused {
+        /// The relay's.
+        words: String,
+        /// See [`What::Hide`].
+        hide: bool,
+    },
     /// The relay closed the connection when it had the password.
     ClosedBehindPassword,
     /// The relay deferred it, closed, or was silent.
@@ -112,94 +120,115 @@ impl Memory {
     /// The failure because of which the login at this place is not tried now.
     pub fn holds<'a>(&'a self, source: &'a str, now: u64) -> Option<&'a Failure> {
         let mut failures = self.of_source(source).filter_map(What::failure);
-        failures.find(|failure| failure.counts(now) && now < failure.until)
+        failures.find(|failure| failure.holds(now))
     }
 
-    /// Whether the relay had the password of this login and did not take it, and has not taken it since.
-    pub fn is_doubtful(&self, source: &str, now: u64) -> bool {
-        self.of_source(source).any(|what| match what {
-            What::Refused(failure) => failure.counts(now),
-            What::Deferred(failure) => failure.counts(now) && failure.is_closed_behind_password(),
-            What::Good(_) | What::No(_) => false,
-        })
-    }
-
-    /// What is to be remembered where the relay has no hash of the password for these mechanisms: that they are of no use. None: it is
-    /// known already.
-    pub fn without_hash(&self, source: &str, mechanisms: &[&str]) -> Option<Memory> {
-        let is_good = |fact: &&Fact| matches!(&fact.what, What::Good(name) if fact.source == source && mechanisms.contains(&&name[..]));
-        let mut facts: Vec<Fact> = self.facts.iter().filter(|fact| !is_good(fact)).cloned().collect();
-        for name in mechanisms {
-            let no = Fact { source: source.to_owned(), what: What::No((*name).to_owned()) };
-            if !facts.contains(&no) {
-                facts.insert(0, no);
+    /// How often in a row the relay had the password of this login and did not take it.
+    pub fn failures_with_password(&self, source: &str, now: u64) -> u32 {
+        let count = |what: &What| match what {
+            What::Refused(failure) if failure.counts(now) => Some(failure.count),
+            What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
+                Some(failure.count)
             }
-        }
-        (facts != self.facts).then_some(Memory { stamp: self.stamp, facts })
+            _ => None,
+        };
+        self.of_source(source).find_map(count).unwrap_or_default()
     }
 
-    /// What is to be remembered after this outcome of the login at this place. None: what is known already.
+    /// What is to be remembered of a login at this place: mechanisms that are of no use, and its outcome. None: it is known already.
+    pub fn with(&self, source: &str, useless: &[&str], outcome: Option<&Outcome>, now: u64) -> Option<Memory> {
+        if useless.is_empty() {
+            return outcome.and_then(|outcome| self.after(source, outcome, now));
+        }
+        let mut memory = self.clone();
+        for name in useless {
+            let is_ours = |fact: &Fact| {
+                fact.source == source && matches!(&fact.what, What::Good(good) | What::No(good) if good == name)
+            };
+            memory.facts.retain(|fact| !is_ours(fact));
+            memory.facts.push(Fact { source: source.to_owned(), what: What::No((*name).to_owned()) });
+        }
+        if let Some(after) = outcome.and_then(|outcome| memory.after(source, outcome, now)) {
+            memory = after;
+        }
+        (memory != *self).then_some(memory)
+    }
+
+    /// What is to be remembered after this outcome of the login at this place. None: what is known already. While a failure holds,
+    /// another one changes nothing: it comes from a check, or from a delivery that logged in at the same time.
     pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
-        if let Outcome::LoggedIn(good, refused) = outcome {
+        if let Outcome::LoggedIn(good) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
-            if refused.is_empty()
-                && self.facts.iter().any(|fact| fact.source == source)
-                && self.of_source(source).all(is_known)
-            {
+            if self.facts.iter().any(|fact| fact.source == source) && self.of_source(source).all(is_known) {
                 return None; // as it is for most mails
             }
         }
-        let known: Vec<&What> =
-            self.of_source(source).filter(|what| what.failure().is_none_or(|failure| failure.counts(now))).collect();
-        let others = self.facts.iter().filter(|fact| fact.source != source).cloned();
-        let facts = after(&known, outcome, now).into_iter().map(|what| Fact { source: source.to_owned(), what });
+        let (has_failed, is_for_good) = match outcome {
+            Outcome::LoggedIn(_) => (false, false),
+            Outcome::Deferred(_) | Outcome::ClosedBehindPassword => (true, false),
+            Outcome::Refused { .. } => (true, true),
+        };
+        let holds = |what: &What| match what {
+            What::Refused(failure) => failure.holds(now),
+            What::Deferred(failure) => !is_for_good && failure.holds(now),
+            What::Good(_) | What::No(_) | What::Hide => false,
+        };
+        if has_failed && self.of_source(source).any(holds) {
+            return None;
+        }
+        let (ours, others): (Vec<Fact>, Vec<Fact>) = self.facts.iter().cloned().partition(|fact| fact.source == source);
+        let mut known: Vec<What> = ours.into_iter().map(|fact| fact.what).collect();
+        known.retain(|what| what.failure().is_none_or(|failure| failure.counts(now)));
+        learn(&mut known, outcome, now);
+        let facts = known.into_iter().map(|what| Fact { source: source.to_owned(), what });
         let after = Memory { stamp: self.stamp, facts: facts.chain(others).collect() };
         (after != *self).then_some(after)
     }
 }
 
-/// The facts about one login after this outcome.
-fn after(known: &[&What], outcome: &Outcome, now: u64) -> Vec<What> {
-    let kept = |is_kept: fn(&What) -> bool| known.iter().copied().filter(move |what| is_kept(what)).cloned();
-    let how_to = |what: &What| matches!(what, What::Good(_) | What::No(_));
-    let count = |is_it: fn(&What) -> bool| {
-        let known = known.iter().find(|what| is_it(what)).and_then(|what| what.failure());
-        known.map_or(1, |failure| failure.count.saturating_add(1))
-    };
-    let refused = |words: &str| {
-        let failure = Failure::new(count(|what| matches!(what, What::Refused(_))), &REFUSED, words, now);
-        [What::Refused(failure)].into_iter().chain(kept(how_to)).collect()
-    };
-    let deferred = |words: &str| {
-        let failure = Failure::new(count(|what| matches!(what, What::Deferred(_))), &DEFERRED, words, now);
-        [What::Deferred(failure)].into_iter().chain(kept(|what| !matches!(what, What::Deferred(_)))).collect()
-    };
+/// Makes of the facts about one login those after this outcome.
+fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
     match outcome {
-        Outcome::LoggedIn(good, refused) => {
-            let mut no: Vec<What> = kept(|what| matches!(what, What::No(_))).collect();
-            for what in refused.iter().map(|name| What::No((*name).to_owned())) {
-                if !no.contains(&what) {
-                    no.push(what);
-                }
-            }
-            no.retain(|what| *what != What::No((*good).to_owned()));
-            [What::Good((*good).to_owned())].into_iter().chain(no).collect()
+        Outcome::LoggedIn(good) => {
+            known.retain(|what| matches!(what, What::No(name) if name != good));
+            known.insert(0, What::Good((*good).to_owned()));
         }
-        Outcome::Refused(words) => refused(words),
-        Outcome::Deferred(words) => deferred(words),
+        Outcome::Refused { words, hide } => {
+            learn_refusal(known, words, now);
+            if *hide && !known.contains(&What::Hide) {
+                known.push(What::Hide);
+            }
+        }
+        Outcome::Deferred(words) => learn_deferral(known, words, now),
         Outcome::ClosedBehindPassword => {
             let has_been_so = known.iter().any(|what| match what {
                 What::Refused(_) => true,
                 What::Deferred(failure) => failure.is_closed_behind_password(),
-                What::Good(_) | What::No(_) => false,
+                What::Good(_) | What::No(_) | What::Hide => false,
             });
             if has_been_so {
-                refused(&EarlierLogin::ClosedTwice.to_string())
+                learn_refusal(known, &EarlierLogin::ClosedTwice.to_string(), now);
             } else {
-                deferred(&EarlierLogin::ClosedBehindPassword.to_string())
+                learn_deferral(known, &EarlierLogin::ClosedBehindPassword.to_string(), now);
             }
         }
     }
+}
+
+/// A refusal makes an earlier failure of either kind void.
+fn learn_refusal(known: &mut Vec<What>, words: &str, now: u64) {
+    let before = known.iter().find(|what| matches!(what, What::Refused(_))).and_then(What::failure);
+    let failure = Failure::after(before, &REFUSED, words, now);
+    known.retain(|what| what.failure().is_none());
+    known.insert(0, What::Refused(failure));
+}
+
+/// A deferral says nothing against an earlier refusal.
+fn learn_deferral(known: &mut Vec<What>, words: &str, now: u64) {
+    let before = known.iter().find(|what| matches!(what, What::Deferred(_))).and_then(What::failure);
+    let failure = Failure::after(before, &DEFERRED, words, now);
+    known.retain(|what| !matches!(what, What::Deferred(_)));
+    known.insert(0, What::Deferred(failure));
 }
 
 impl What {
@@ -207,15 +236,21 @@ impl What {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             What::Refused(failure) | What::Deferred(failure) => Some(failure),
-            What::Good(_) | What::No(_) => None,
+            What::Good(_) | What::No(_) | What::Hide => None,
         }
     }
 }
 
 impl Failure {
-    fn new(count: u32, minutes: &[u64], words: &str, now: u64) -> Failure {
+    /// One more failure.
+    fn after(before: Option<&Failure>, minutes: &[u64], words: &str, now: u64) -> Failure {
+        let count = before.map_or(1, |before| before.count.saturating_add(1));
         let place = usize::try_from(count).unwrap_or(usize::MAX).min(minutes.len());
         Failure { count, at: now, until: now + 60 * minutes[place - 1], words: one_line(words) }
+    }
+
+    fn holds(&self, now: u64) -> bool {
+        self.counts(now) && now < self.until
     }
 
     /// Its times are none that this clock can have given.

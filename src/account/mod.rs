@@ -4,9 +4,9 @@
 //! access token of OAuth, `supply` where a login has it from. An
 //! [`Account`] is that for one delivery. All of it only saves tries: whatever fails here is as if there were no such directory.
 //!
-//! One login at a time is under way for each port, two where the last one worked: c-glue holds a lock, `PORT.open` or `PORT.open2`,
-//! from before AUTH to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find
-//! out that the password is wrong.
+//! One login at a time is under way, two where the last one worked: c-glue holds a lock, the file `open` or `open2`, from before AUTH
+//! to the outcome, and the memory is read again behind it. So of many deliveries that begin together one or two find out that the
+//! password is wrong.
 
 pub mod directory;
 pub mod memory;
@@ -16,25 +16,29 @@ pub mod token;
 
 use crate::cause::{Cause, EarlierLogin, User};
 use crate::control::files::{Control, FileState};
+use crate::control::home::Surroundings;
 use crate::control::{Credentials, Route};
 use crate::tls::date;
-use memory::{Failure, Memory, Outcome, What};
+use memory::{Failure, MOST, Memory, Outcome, What};
 use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
-use qmail_auth::mechanisms;
+use qmail_auth::mechanisms::{self, Mechanism};
 use qmail_auth::reply::Reply;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// How many failures a delivery may cause, where earlier ones are remembered.
 const TRIES: usize = 2;
 
+/// The files to lock. Nothing is in them.
+const LOCKS: [&str; 2] = ["open", "open2"];
+
 /// The account that a delivery logs in to.
 pub struct Account {
-    /// The port in its directory: the names of the locks begin so.
-    port: PathBuf,
-    /// The file `memory` there.
+    directory: PathBuf,
+    /// The file `memory` in its directory.
     path: PathBuf,
     uid: u32,
     /// The file of the access token, where that is the login.
@@ -50,19 +54,23 @@ pub struct Account {
     /// A check tries at once, whatever is remembered.
     obeys: bool,
     lock: Lock,
+    /// The file of that lock.
+    lock_file: PathBuf,
+    /// Which lock to wait for.
+    turn: usize,
     /// What the relay said or did last in this login.
     words: Option<String>,
-    /// The last refusal of this login.
-    refusal: Option<String>,
 }
 
 /// How far the login is.
 enum Lock {
     /// It has not begun.
     NotYet,
+    /// The lock is to be taken. It is the last one, so others are waited for.
+    Wanted { last: bool },
     /// It goes on.
     Held,
-    /// This came out; None: nothing to remember. And the mechanisms for which the relay has no hash.
+    /// This came out; None: nothing to remember. And the mechanisms that are of no use.
     Concluded(Option<Outcome>, Vec<&'static str>),
     /// That is written, and the lock is released.
     Released,
@@ -71,15 +79,21 @@ enum Lock {
 impl Account {
     /// The account of this route's login. None: there is none, or it does not count. `obeys`: a login that was refused is not tried
     /// before its time.
-    pub fn open(accounts: PathBuf, control: &Control, route: &Route, uid: u32, obeys: bool) -> Option<Box<Account>> {
+    pub fn open(
+        accounts: PathBuf,
+        control: &Control,
+        route: &Route,
+        &Surroundings { uid, pid, .. }: &Surroundings,
+        obeys: bool,
+    ) -> Option<Box<Account>> {
         let Credentials { login, source } = route.credentials.as_ref()?;
         let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
         let directory = directory::of_user(accounts, host, login.user(), uid)?;
         let mut account = Box::new(Account {
-            port: directory::below(&directory, route.port.to_string()),
-            path: directory::below(&directory, directory::MEMORY),
+            path: directory::below(&directory, &[directory::MEMORY]),
             uid,
-            access: route.tokens.as_ref().map(|_| directory::below(&directory, token::ACCESS)),
+            access: route.tokens.as_ref().map(|_| directory::below(&directory, &[token::ACCESS])),
+            directory,
             base: stamp::of(control, &route.security, route.tokens.is_some()),
             stamp: 0,
             source: place(control, source),
@@ -87,8 +101,9 @@ impl Account {
             read: None,
             obeys,
             lock: Lock::NotYet,
+            lock_file: PathBuf::new(),
+            turn: pid as usize % LOCKS.len(),
             words: None,
-            refusal: None,
         });
         account.stamp = account.stamp_now();
         account.read();
@@ -108,23 +123,19 @@ impl Account {
 
     /// The directory of the account.
     pub fn directory(&self) -> &Path {
-        self.port.parent().unwrap_or(&self.port)
+        &self.directory
     }
 
     /// The relay had the credentials of this login some time ago and did not take them.
     pub fn is_doubtful(&self, unix: u64) -> bool {
-        self.obeys && self.memory.is_doubtful(&self.source, unix)
+        self.obeys && self.memory.failures_with_password(&self.source, unix) > 0
     }
 
     fn read(&mut self) {
-        let (content, file) = directory::memory(&self.path, self.uid).unzip();
-        self.memory = Memory::of(&content.unwrap_or_default(), self.stamp);
+        let mut buffer = [0; MOST + 1];
+        let (content, file) = directory::memory(&self.path, self.uid, &mut buffer).unzip();
+        self.memory = Memory::of(content.unwrap_or_default(), self.stamp);
         self.read = file;
-    }
-
-    /// The port in the directory of the account, for c-glue.
-    pub fn port(&self) -> &Path {
-        &self.port
     }
 
     /// What is remembered of the login that this delivery has.
@@ -135,19 +146,16 @@ impl Account {
     /// Why no login may be tried now: a report. `relay` is shown in it.
     pub fn refused_before(&self, auth: &Client, relay: &str, unix: u64) -> Option<Cause> {
         let Failure { at, until, words, .. } = self.memory.holds(&self.source, unix).filter(|_| self.obeys)?;
-        let user = auth
-            .login()
-            .user()
-            .map_or(User::OfCertificate, |user| User::Named { name: String::from_utf8_lossy(user).into_owned() });
+        let user = User::of(auth.login());
         let words = masked(words.trim_end_matches('.').as_bytes(), auth.mask());
         let (at, until) = (time(*at), time_after(*at, *until));
         let file = self.file_to_touch(auth.login().kind()).display().to_string();
         Some(Cause::LoginRefusedBefore { relay: relay.to_owned(), user, at, words, until, file })
     }
 
-    /// The file that has the login, in qmail's home, which is above HOME/accounts/HOST/USER/PORT.
+    /// The file that has the login, in qmail's home, which is above HOME/accounts/HOST/USER.
     fn file_to_touch(&self, kind: LoginKind) -> PathBuf {
-        let home = self.port.ancestors().nth(4).unwrap_or(Path::new("/"));
+        let home = self.directory.ancestors().nth(3).unwrap_or(Path::new("/"));
         let name = match (self.source.starts_with("control/relays/"), kind) {
             (false, _) => self.source.split(':').next().unwrap_or_default().to_owned(),
             (true, LoginKind::Password) => format!("{}/password", self.source),
@@ -164,30 +172,73 @@ impl Account {
             match what {
                 What::Good(name) => past.good = mechanisms::usable(name),
                 What::No(name) => past.refused.extend(mechanisms::usable(name)),
+                What::Hide => past.may_be_another = true,
                 What::Refused(_) | What::Deferred(_) => {}
             }
         }
-        if self.is_doubtful(unix) {
-            past.tries = Some(1);
+        if self.obeys {
+            past.failures = self.memory.failures_with_password(&self.source, unix) as usize;
+            past.one_failure = past.failures > 0 || past.good.is_some();
         }
         past
     }
 
-    /// How many deliveries may log in at once: as many as may fail before it is known that the password is wrong. What worked last
-    /// time and is refused is one failure; else a delivery may have two.
-    pub fn at_once(&self) -> usize {
-        let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
-        if is_good && self.remembered().all(|what| what.failure().is_none()) { TRIES } else { 1 }
+    /// The login is to begin. Answers whether a lock is to be taken first; on the next connection of the same login it is held.
+    pub fn begin(&mut self) -> bool {
+        let begins = matches!(self.lock, Lock::NotYet);
+        if begins && self.may_be_two() {
+            self.want_lock(LOCKS[1 - self.turn], false);
+        } else if begins {
+            self.want_lock(LOCKS[0], true);
+        }
+        begins
     }
 
-    /// No login has begun, so the lock must be taken first.
-    pub fn needs_lock(&self) -> bool {
-        matches!(self.lock, Lock::NotYet)
+    /// Whether two deliveries may log in at once, since both together cannot fail more often than one that may try twice: what worked
+    /// last time and is refused is one failure.
+    fn may_be_two(&self) -> bool {
+        let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
+        is_good && self.remembered().all(|what| what.failure().is_none())
+    }
+
+    fn want_lock(&mut self, name: &str, last: bool) {
+        self.lock_file = directory::below(&self.directory, &[name]);
+        self.lock = Lock::Wanted { last };
+    }
+
+    /// The lock to take, and whether to wait for it.
+    pub fn lock_wanted(&self) -> Option<(&Path, bool)> {
+        let Lock::Wanted { last } = self.lock else { return None };
+        Some((&self.lock_file, last))
+    }
+
+    /// The lock is not to be had. Answers whether there is another one.
+    pub fn is_other_lock_wanted(&mut self) -> bool {
+        let is_other = matches!(self.lock, Lock::Wanted { last: false });
+        if is_other {
+            self.want_lock(LOCKS[self.turn], true);
+        }
+        is_other
+    }
+
+    /// Whether to log in although others have the lock for long: a check does, and a delivery where the last login worked.
+    pub fn may_go_on_without_lock(&mut self) -> bool {
+        self.read_again();
+        !self.obeys || self.may_be_two()
+    }
+
+    /// Why no login is tried while others have the lock.
+    pub fn busy(&self, auth: &Client, relay: &str) -> Cause {
+        Cause::LoginBusy { relay: relay.to_owned(), user: User::of(auth.login()) }
     }
 
     /// The lock is held. What others have written meanwhile counts.
     pub fn locked(&mut self) {
         self.lock = Lock::Held;
+        self.read_again();
+    }
+
+    fn read_again(&mut self) {
         let stamp = self.stamp_now();
         if stamp != self.stamp || !directory::is_still(&self.path, self.read) {
             self.stamp = stamp;
@@ -202,16 +253,9 @@ impl Account {
 
     /// The relay has answered it.
     pub fn answered(&mut self, reply: &Reply, mask: &Mask) {
-        if !matches!(reply.class(), 4 | 5) {
-            return;
+        if matches!(reply.class(), 4 | 5) {
+            self.words = Some(first_line(&reply.text, mask));
         }
-        let text = masked(&reply.text, mask); // whole, since a secret may be divided by lines
-        let line = text.lines().next().unwrap_or_default();
-        let words = if line.as_bytes().get(3) == Some(&b'-') { line.replacen('-', " ", 1) } else { line.to_owned() };
-        if reply.class() == 5 {
-            self.refusal = Some(words.clone());
-        }
-        self.words = Some(words);
     }
 
     /// The relay has closed the connection instead.
@@ -226,22 +270,19 @@ impl Account {
         }
         let silent = || EarlierLogin::Silent.to_string();
         let words = self.words.take();
+        let refused = |words| Outcome::Refused { words, hide: auth.may_be_another() };
         let outcome = match auth.conclusion() {
-            Conclusion::LoggedIn(mechanism) => {
-                let refused = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
-                Some(Outcome::LoggedIn(mechanism.name, refused))
-            }
-            Conclusion::Refused => Some(Outcome::Refused(self.refusal.take().or(words).unwrap_or_else(silent))),
-            Conclusion::NotProven => Some(Outcome::Refused(EarlierLogin::NotProven.to_string())),
-            Conclusion::ClosedBehindPassword { twice: true } => {
-                Some(Outcome::Refused(EarlierLogin::ClosedTwice.to_string()))
-            }
+            Conclusion::LoggedIn(mechanism) => Some(Outcome::LoggedIn(mechanism.name)),
+            Conclusion::Refused => Some(refused(first_line(auth.refusal(), auth.mask()))),
+            Conclusion::NotProven => Some(refused(EarlierLogin::NotProven.to_string())),
+            Conclusion::ClosedBehindPassword { twice: true } => Some(refused(EarlierLogin::ClosedTwice.to_string())),
             Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
             Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
             Conclusion::NoHash | Conclusion::Nothing => None,
         };
-        let without_hash = auth.without_hash().filter(|_| auth.accepted().is_none());
-        self.lock = Lock::Concluded(outcome, without_hash.map(|mechanism| mechanism.name).collect());
+        let is_told = |mechanism: &&Mechanism| auth.accepted().is_some() || mechanism.is_scram();
+        let useless = auth.refused_before_challenge().filter(is_told).map(|mechanism| mechanism.name);
+        self.lock = Lock::Concluded(outcome, useless.collect());
     }
 
     /// There is something to write, or the lock to release.
@@ -249,22 +290,35 @@ impl Account {
         matches!(self.lock, Lock::Concluded(..))
     }
 
-    /// What the file is to be, before the lock is released. None: as it is.
-    pub fn release(&mut self, unix: u64) -> Option<String> {
-        let Lock::Concluded(outcome, no_hash) = std::mem::replace(&mut self.lock, Lock::Released) else { return None };
-        let known = Some(&no_hash).filter(|names| !names.is_empty());
-        let known = known.and_then(|names| self.memory.without_hash(&self.source, names));
-        let memory = known.as_ref().unwrap_or(&self.memory);
-        let after = outcome.and_then(|outcome| memory.after(&self.source, &outcome, unix));
-        Some(after.or(known)?.to_string())
+    /// Writes what came out, before the lock is released.
+    pub fn release(&mut self, unix: u64) {
+        let Lock::Concluded(outcome, useless) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
+        if self.memory.with(&self.source, &useless, outcome.as_ref(), unix).is_none() {
+            return; // as it is for most mails
+        }
+        self.read_again(); // under the other lock somebody may have written
+        if let Some(memory) = self.memory.with(&self.source, &useless, outcome.as_ref(), unix) {
+            let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
+            new.push(".new");
+            let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered
+        }
     }
 }
 
 /// The place of a login as the memory has it. Lines of one file with the same login are one: the first counts for all.
 fn place(control: &Control, source: &str) -> String {
-    let Some((file, number)) = source.split_once(" line ") else { return source.to_owned() };
+    let line = source.rsplit_once(' ').and_then(|(file, number)| Some((file.strip_suffix(" line")?, number)));
+    let Some((file, number)) = line else { return source.to_owned() };
     let first = control.seen.as_ref().and_then(|seen| seen.login(file.strip_prefix("control/")?));
-    [file, ":", &first.map_or(number.to_owned(), |first| first.to_string())].concat()
+    let first = first.map_or(Cow::Borrowed(number), |first| first.to_string().into());
+    [file, ":", &first].concat()
+}
+
+/// The first line of a reply.
+fn first_line(reply: &[u8], mask: &Mask) -> String {
+    let text = masked(reply, mask); // whole, since a secret may be divided by lines
+    let line = text.lines().next().unwrap_or_default();
+    if line.as_bytes().get(3) == Some(&b'-') { line.replacen('-', " ", 1) } else { line.to_owned() }
 }
 
 fn masked(text: &[u8], mask: &Mask) -> String {

@@ -70,7 +70,7 @@ impl Supply {
     /// The token that is there, whatever it is good for.
     pub fn look(&mut self) -> Option<Secret> {
         let directory = self.directory.as_ref()?;
-        let file = directory::below(directory, ACCESS);
+        let file = directory::below(directory, &[ACCESS]);
         let read = fs::symlink_metadata(&file).ok();
         if self.is_older_than_command(read.as_ref()?.mtime()) {
             return None;
@@ -89,7 +89,7 @@ impl Supply {
 
     /// The same where another process has replaced the token since. None: it has not.
     pub fn look_again(&mut self) -> Option<Secret> {
-        let file = directory::below(self.directory.as_ref()?, ACCESS);
+        let file = directory::below(self.directory.as_ref()?, &[ACCESS]);
         if directory::is_still(&file, self.read) { None } else { self.look() }
     }
 
@@ -199,8 +199,8 @@ impl Supply {
     #[inline(never)]
     fn keep(&mut self, access: &Access) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        let new = directory::below(directory, format!("{ACCESS}.{}", self.pid));
-        let file = directory::below(directory, ACCESS);
+        let new = directory::below(directory, &[format!("{ACCESS}.{}", self.pid)]);
+        let file = directory::below(directory, &[ACCESS]);
         let mut options = OpenOptions::new();
         let written = options.write(true).create(true).truncate(true).mode(0o600).open(&new).and_then(|mut new| {
             new.write_all(&access.content()) // not more than a limit on file sizes, which would be a signal: qmail's queue has one of its own

@@ -48,7 +48,7 @@ pub enum Fitness {
 impl Access {
     /// Reads the file in the directory of a user. None: there is none, it does not count, or is not as it is written here.
     pub fn read(directory: &Path, uid: u32) -> Option<Access> {
-        Access::parse(&directory::content(&directory::below(directory, ACCESS), uid, MOST + 100)?)
+        Access::parse(&directory::content(&directory::below(directory, &[ACCESS]), uid, MOST + 100)?)
     }
 
     /// Parses the file.

@@ -2,7 +2,7 @@
 
 use super::printable;
 use crate::account::directory::{self, MEMORY, NAME};
-use crate::account::memory::{Failure, Memory, What};
+use crate::account::memory::{Failure, MOST, Memory, What};
 use crate::account::token::ACCESS;
 use crate::account::{stamp, time};
 use crate::control::files::{Control, Seen};
@@ -29,10 +29,11 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
         let stamps = stamps_of(&control, &host);
         for user in names(&accounts.join(&host)) {
             let directory = accounts.join(&host).join(&user);
-            let file = directory::memory(&directory.join(MEMORY), uid);
+            let mut buffer = [0; MOST + 1];
+            let file = directory::memory(&directory.join(MEMORY), uid, &mut buffer);
             let of_token = |stamp| stamp::with_file(stamp, &directory.join(ACCESS));
             let stamps = stamps.map(|[plain, with_tokens]| [plain, of_token(with_tokens)]);
-            let memory = file.and_then(|(content, _)| Memory::parse(&content));
+            let memory = file.and_then(|(content, _)| Memory::parse(content));
             let said = memory.map_or_else(String::new, |memory| facts(&memory, stamps, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };
             lines.push(printable(format!("{host} {user}: {said}").as_bytes()));
@@ -74,6 +75,7 @@ pub fn words(what: &What, unix: u64) -> String {
     match what {
         What::Good(mechanism) => format!("logged in by {mechanism}"),
         What::No(mechanism) => format!("cannot use {mechanism}"),
+        What::Hide => "the password must not be shown, as this may be another relay".to_owned(),
         What::Refused(failure) => failed("refused", failure, unix),
         What::Deferred(failure) => failed("deferred", failure, unix),
     }
@@ -82,5 +84,5 @@ pub fn words(what: &What, unix: u64) -> String {
 fn failed(how: &str, Failure { count, at, until, words }: &Failure, unix: u64) -> String {
     let often = if *count == 1 { String::new() } else { format!(" {count} times") };
     let until = if unix < *until { format!(", not tried again until {} UTC", time(*until)) } else { String::new() };
-    format!("{how}{often} at {} UTC: {words}{until}", time(*at))
+    format!("{how}{often} at {} UTC: {}{until}", time(*at), words.trim_end_matches('.'))
 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// This package's program as it was shipped. The installation puts a copy under the name that qmail runs.
 const SHIPPED: &str = "/usr/libexec/qmail-remote-auth/qmail-remote";
@@ -223,17 +224,17 @@ fn is_compiled_wrapper(program: &[u8], _shipped: &[u8]) -> bool {
     memmem::find(program, MARK).is_none() && memmem::find_iter(program, path).any(is_end)
 }
 
-/// Who else than this package diverted the name, or the file that it is a link to, as Debian's qmail has it. dpkg's file has three lines
-/// for each diversion: from, to, and the package, or `:` for the administrator (dpkg-divert(1) --local).
+/// Who else than this package diverted the name, or the file that it is a link to, as Debian's qmail has it. dpkg-divert(1) prints the
+/// package, or LOCAL for a diversion of the administrator.
 fn diverted_by(path: &Path) -> Option<String> {
-    let diversions = fs::read_to_string("/var/lib/dpkg/diversions").ok()?;
     let names = [Some(path.to_owned()), path.canonicalize().ok()];
-    let lines: Vec<&str> = diversions.lines().collect();
-    let found = lines.chunks_exact(3).find(|diversion| {
-        diversion[2] != "qmail-remote-auth" && names.iter().flatten().any(|name| name == Path::new(diversion[0]))
-    });
-    found.map(|diversion| match diversion[2] {
-        ":" => "the administrator".to_owned(),
-        package => format!("package {package}"),
+    names.iter().flatten().find_map(|name| {
+        let mut divert = Command::new("/usr/bin/dpkg-divert");
+        let said = divert.env_clear().stdin(Stdio::null()).arg("--listpackage").arg(name).output().ok()?.stdout;
+        match std::str::from_utf8(&said).ok()?.trim_end() {
+            "" | "qmail-remote-auth" => None,
+            "LOCAL" => Some("the administrator".to_owned()),
+            package => Some(format!("package {package}")),
+        }
     })
 }

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
@@ -149,9 +150,13 @@ impl Control {
 
     /// Notes which line of a file is the first with the login that was found, if that is an earlier one: lines with the same login are
     /// one to its relay. `login` is the end of the line that was found, from the sign before the user on; it is a part of `content`.
-    pub fn note_login(&self, file: &'static str, content: &[u8], login: &[u8]) {
-        let Some(seen) = self.seen.as_ref().filter(|_| !login.is_empty()) else { return };
+    pub fn note_login<'a>(&self, file: &'static str, content: &'a [u8], login: impl FnOnce() -> &'a [u8]) {
+        let Some(seen) = &self.seen else { return };
+        let login = login();
         let before = &content[..login.as_ptr() as usize - content.as_ptr() as usize];
+        if login.is_empty() || before.len() < login.len() {
+            return; // in most homes there is one line
+        }
         let ends_line = |at: &usize| strip_blanks(first_line(&content[at + login.len()..])).is_empty();
         if let Some(first) = memchr::memmem::find_iter(before, login).find(ends_line) {
             let number = memchr::memchr_iter(b'\n', &before[..first]).count() + 1;
@@ -178,8 +183,9 @@ impl Control {
                 Ok(Some(found))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let mut on_the_way = path.ancestors().take_while(|path| *path != control);
-                if on_the_way.any(|path| path.is_symlink() && !path.exists()) {
+                let is_dangling = |path: PathBuf| path.is_symlink() && !path.exists();
+                let mut on_the_way = iter::successors(Some(name), |name| Some(name.rsplit_once('/')?.0));
+                if on_the_way.any(|name| is_dangling(control.join(name))) {
                     return Err(ControlError::of(name, ControlCause::DanglingLink));
                 }
                 self.note(name, || None);

@@ -5,6 +5,7 @@ use super::files::{Control, ControlError, strip_blanks};
 use super::{Credentials, Route};
 use crate::cause::ControlCause;
 use crate::policy::Security;
+use memchr::memmem;
 use qmail_auth::secret::Secret;
 use qmail_auth::{Login, LoginKind, PasswordLogin, TokenLogin};
 use std::net::IpAddr;
@@ -20,9 +21,7 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
     let mut best = BestMatch::new(host, b".");
     let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.matches(&host[host.len() - length..])).collect();
     let [lower, upper] = [u8::to_ascii_lowercase, u8::to_ascii_uppercase].map(|case| host.first().map_or(b':', case));
-    let can_begin = |c: u8| (c == lower) | (c == upper) | (c == b'.') | (c == b':');
-    let mut behind = 0;
-    while let Some(start) = next_line(&content, behind, can_begin) {
+    for start in starts(&content, [lower, upper, b'.', b':']) {
         let text = &content[start..];
         // A cheap test first: most lines have no colon where a key of this host would end.
         if lengths.iter().any(|length| text.get(*length) == Some(&b':') && best.matches(&text[..*length])) {
@@ -31,12 +30,11 @@ pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlErro
                 best.consider(key, value, start);
             }
         }
-        behind = start + memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
     }
     let number = |start: usize| memchr::memchr_iter(b'\n', &content[..start]).count() + 1;
     match best.value() {
         Some((value, start)) => {
-            control.note_login(FILE, &content, &value[relay_end(value)..]);
+            control.note_login(FILE, &content, || &value[relay_end(value)..]);
             understand(value, number(start)).map(Some)
         }
         None if best.is_found() => Ok(None),
@@ -63,22 +61,21 @@ pub fn lacks_colon(key: &[u8], value: &[u8]) -> bool {
     is_one_word && !login.is_empty() && is_number(std::str::from_utf8(relay).unwrap_or_default())
 }
 
-/// The index of the next line whose first octet can begin a key of the host; `at` is the start of the first line to look at. There
-/// may be ten thousand other lines in between, so they are skipped by blocks. `can_begin` must have no branch, so that the compiler
-/// can use vector instructions.
-fn next_line(content: &[u8], mut at: usize, can_begin: impl Fn(u8) -> bool) -> Option<usize> {
-    const BLOCK: usize = 64;
-    let has_none = |block: &[u8; BLOCK], next: &[u8; BLOCK]| {
-        (0..BLOCK).fold(0, |found, n| found | u8::from((block[n] == b'\n') & can_begin(next[n]))) == 0
-    };
-    while !can_begin(*content.get(at)?) {
-        let block = |at: usize| content.get(at..).and_then(<[u8]>::first_chunk);
-        while block(at).zip(block(at + 1)).is_some_and(|(block, next)| has_none(block, next)) {
-            at += BLOCK;
+/// The starts of all lines whose first octet is one of these. There may be ten thousand other lines in between, so nothing is done
+/// for each line.
+fn starts(content: &[u8], firsts: [u8; 4]) -> impl Iterator<Item = usize> {
+    let first = content.first().is_some_and(|c| firsts.contains(c)).then_some(0);
+    let needles = firsts.map(|c| memmem::Finder::new(&[b'\n', c]).into_owned());
+    let mut next = needles.each_ref().map(|needle| needle.find(content));
+    first.into_iter().chain(std::iter::from_fn(move || {
+        let at = next.iter().flatten().min().copied()?;
+        for (needle, next) in needles.iter().zip(&mut next) {
+            if *next == Some(at) {
+                *next = needle.find(&content[at + 1..]).map(|more| at + 1 + more);
+            }
         }
-        at += memchr::memchr(b'\n', &content[at..])? + 1;
-    }
-    Some(at)
+        Some(at + 1)
+    }))
 }
 
 /// The key of a line, the value after its colon, and the line's number as given. None: there is no colon, so stock qmail ignores

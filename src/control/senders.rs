@@ -36,7 +36,7 @@ pub fn find(control: &Control, sender: &[u8]) -> Result<Option<Sender>, ControlE
         }
     }
     let Some((value, number)) = best.value() else { return Ok(None) };
-    control.note_login(FILE, &content, &value[routes::relay_end(value)..]);
+    control.note_login(FILE, &content, || &value[routes::relay_end(value)..]);
     understand(value, number)
 }
 

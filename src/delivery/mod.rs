@@ -117,7 +117,7 @@ impl Delivery {
     pub fn want(&mut self, now: u64) -> Want<'_> {
         match &mut self.state {
             State::Running(running) => running.want(now),
-            State::Done { account: Some(account), .. } => Want::Release(account.port()),
+            State::Done { account: Some(_), .. } => Want::Release,
             State::Done { tcpto: Some((file, _)), .. } => Want::Tcpto(file),
             State::Done { report, .. } => Want::Done(report),
             State::Moving => unreachable!("no call ends between two states"),
@@ -156,15 +156,15 @@ impl Delivery {
         }
     }
 
-    /// What to write into the memory of the account, at this Unix time, before its lock is released.
-    pub fn release(&mut self, unix: u64) -> Option<String> {
+    /// Writes what came of the login into the memory of its account, at this Unix time, before the lock is released.
+    pub fn release(&mut self, unix: u64) {
         match &mut self.state {
             State::Running(running) => match &mut running.stage {
                 Stage::Talk(session, _) => session.release(unix),
-                Stage::Token(..) | Stage::Resolve(..) | Stage::Connect(_) => None,
+                Stage::Token(..) | Stage::Resolve(..) | Stage::Connect(_) => {}
             },
-            State::Done { account, .. } => account.take()?.release(unix),
-            State::Moving => None,
+            State::Done { account, .. } => account.take().iter_mut().for_each(|account| account.release(unix)),
+            State::Moving => {}
         }
     }
 

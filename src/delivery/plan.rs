@@ -82,7 +82,7 @@ pub fn plan(
 
     let account = accounts
         .zip(settings.route.as_ref())
-        .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings.uid, goal == Goal::Sent));
+        .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings, goal == Goal::Sent));
     let mut supply = None;
     let (resolution, port, target, relay, auth) = match settings.route {
         Some(Route { host, port, source, credentials, security, mechanisms, tokens }) => {

@@ -22,8 +22,6 @@ pub struct qmail_auth_delivery {
     name: CString,
     /// What was last to be printed.
     printed: Vec<u8>,
-    /// What is to be written into the memory of the account.
-    pub(super) memory: String,
     /// The program to run and its environment, and pointers to the words of both.
     program: (Vec<CString>, Vec<*const c_char>),
 }
@@ -38,13 +36,7 @@ pub(super) enum Job {
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(job: Job) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery {
-            job,
-            name: CString::default(),
-            printed: Vec::new(),
-            memory: String::new(),
-            program: Default::default(),
-        })
+        Box::new(qmail_auth_delivery { job, name: CString::default(), printed: Vec::new(), program: Default::default() })
     }
 
     /// The delivery, if it is one.
@@ -69,9 +61,9 @@ pub enum qmail_auth_what {
     OwnAddresses,
     /// Lock the file `name`, tell what is in it, write the change, unlock it.
     Tcpto,
-    /// Take one of the locks of `name`, a port in the directory of an account; there are so many as `locks` says.
-    Open,
-    /// Release it, and before that replace the memory in that directory if there is something to write.
+    /// Lock the file `name` of an account; wait for it if `wait` is not 0.
+    Lock,
+    /// Tell the delivery to write what came of the login, and release that lock.
     Release,
     /// Connect to `address` and `port` until `deadline`, from `source` if it has a length.
     Connect,
@@ -92,12 +84,6 @@ pub enum qmail_auth_what {
     /// Write `octets` to descriptor 1, whole. No delivery wants this.
     Print,
     // qmail-remote-oauth alone wants these.
-    /// Lock the file `name`, and wait for it.
-    Lock,
-    /// The same if nobody else has locked it.
-    LockAtOnce,
-    /// Release it.
-    Unlock,
     /// Make room in `name` with `.new` behind it.
     Prepare,
     /// Write `octets` there, and rename it to `name`.
@@ -120,8 +106,8 @@ pub struct qmail_auth_want {
     pub what: qmail_auth_what,
     /// A number, not in network order.
     pub port: u16,
-    /// 1 or 2.
-    pub locks: usize,
+    /// 1 or 0.
+    pub wait: c_int,
     /// To connect to.
     pub address: qmail_auth_address,
     /// To connect from.
@@ -215,7 +201,7 @@ impl qmail_auth_want {
         qmail_auth_want {
             what,
             port: 0,
-            locks: 0,
+            wait: 0,
             address: qmail_auth_address::default(),
             source: qmail_auth_address::default(),
             name: name.as_ptr(),
@@ -251,15 +237,12 @@ pub(super) fn of_delivery(want: Want, name: &mut CString) -> qmail_auth_want {
             c_name(path.as_os_str().as_bytes());
             (qmail_auth_what::Tcpto, b"")
         }
-        Want::Open(path, locks) => {
+        Want::Lock(path, wait) => {
             c_name(path.as_os_str().as_bytes());
-            wanted.locks = locks;
-            (qmail_auth_what::Open, b"")
+            wanted.wait = c_int::from(wait);
+            (qmail_auth_what::Lock, b"")
         }
-        Want::Release(path) => {
-            c_name(path.as_os_str().as_bytes());
-            (qmail_auth_what::Release, b"")
-        }
+        Want::Release => (qmail_auth_what::Release, b""),
         Want::Connect(connect, deadline) => {
             (wanted.address, wanted.port, wanted.deadline) = (from_address(connect.address), connect.port, deadline);
             wanted.source = connect.source.map(|ip| from_address(Address { ip, scope: 0 })).unwrap_or_default();

@@ -147,31 +147,29 @@ pub unsafe extern "C" fn qmail_auth_delivery_tcpto(
     }
 }
 
-/// The lock of the account is held, or where `locked` is 0 it cannot be had. `unix_time` is in seconds.
+/// The lock of the account is held; or it is not, and then `error` is not 0. `unix_time` is in seconds.
 #[unsafe(no_mangle)]
-pub extern "C" fn qmail_auth_delivery_opened(
+pub extern "C" fn qmail_auth_delivery_locked(
     delivery: Option<&mut qmail_auth_delivery>,
     now: u64,
     unix_time: u64,
-    locked: c_int,
+    error: c_int,
 ) {
-    happened(delivery, Happened::Opened { now, unix: unix_time, locked: locked != 0 });
+    let unix = unix_time;
+    match error {
+        0 => happened(delivery, Happened::Locked { now, unix }),
+        _ => happened(delivery, Happened::NotLocked { now, unix, error: &Error::from_raw_os_error(error) }),
+    }
 }
 
-/// What to write into the memory of the account. `unix_time` is in seconds. Sets `len`, which is not NULL, to the number of octets;
-/// 0: the file stays as it is. The octets are good until the next call with the same delivery.
+/// The lock is to be released: writes what came of the login into the memory of the account. `unix_time` is in seconds.
 #[unsafe(no_mangle)]
-pub extern "C" fn qmail_auth_delivery_release(
-    delivery: Option<&mut qmail_auth_delivery>,
-    unix_time: u64,
-    len: Option<&mut MaybeUninit<usize>>,
-) -> *const c_char {
-    let memory = delivery.map_or("", |delivery| {
-        delivery.memory = delivery.mail().and_then(|mail| mail.release(unix_time)).unwrap_or_default();
-        &delivery.memory
-    });
-    len.expect("a place for the length").write(memory.len());
-    memory.as_ptr().cast()
+pub extern "C" fn qmail_auth_delivery_release(delivery: Option<&mut qmail_auth_delivery>, unix_time: u64) {
+    match delivery.map(|delivery| &mut delivery.job) {
+        Some(Job::Delivery(delivery)) => delivery.release(unix_time),
+        Some(Job::Machine(machine)) => super::oauth::released(&mut **machine),
+        None => {}
+    }
 }
 
 /// There is a connection to the wanted address. `unix_time` is in seconds, to verify certificates by.

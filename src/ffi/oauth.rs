@@ -86,13 +86,7 @@ pub extern "C" fn qmail_auth_oauth_status(oauth: Option<&qmail_auth_delivery>) -
     }
 }
 
-/// The lock is held, or where `error` is not 0 it cannot be had: EWOULDBLOCK where others have it. `unix_time` is in seconds.
-#[unsafe(no_mangle)]
-pub extern "C" fn qmail_auth_oauth_locked(oauth: Option<&mut qmail_auth_delivery>, error: c_int, unix_time: u64) {
-    happened(oauth, Happened::Locked(result(error), unix_time));
-}
-
-/// The file is prepared or replaced, or the lock released; or where `error` is not 0 it is not.
+/// The file is prepared or replaced, or where `error` is not 0 it is not.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmail_auth_oauth_stored(oauth: Option<&mut qmail_auth_delivery>, error: c_int) {
     happened(oauth, Happened::Stored(result(error)));
@@ -151,6 +145,11 @@ fn happened(oauth: Option<&mut qmail_auth_delivery>, event: Happened) {
     }
 }
 
+/// Its lock is about to be released.
+pub(super) fn released(machine: &mut dyn Machine) {
+    machine.happened(Happened::Stored(Ok(())));
+}
+
 /// What happens to a delivery, too.
 pub(super) fn happened_on_the_network(machine: &mut dyn Machine, event: crate::want::Happened) {
     machine.happened(Happened::Net(event));
@@ -166,11 +165,6 @@ pub(super) fn wanted(want: Want, name: &mut CString) -> qmail_auth_want {
     let mut until = 0;
     let (what, octets): (_, &[u8]) = match want {
         Want::Net(want) => return of_delivery(want, name),
-        Want::Lock(file, waits) => {
-            path = file.as_os_str().as_bytes();
-            (if waits { qmail_auth_what::Lock } else { qmail_auth_what::LockAtOnce }, b"")
-        }
-        Want::Unlock => (qmail_auth_what::Unlock, b""),
         Want::Prepare(file) => {
             path = file.as_os_str().as_bytes();
             (qmail_auth_what::Prepare, b"")

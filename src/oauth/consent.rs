@@ -12,6 +12,7 @@ use super::redirect::{Brought, Challenge};
 use super::renewal::{Account, Ending, NOT_SAID, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
+use crate::want;
 use crate::account::token::{ACCESS, Access};
 use crate::cause::oauth::{ConsentCause, ProviderCause, TokenCause};
 use crate::report::os_error;
@@ -119,9 +120,9 @@ impl Consent {
     /// What to do now. None: it is over.
     pub fn want(&mut self, now: u64) -> Option<Want<'_>> {
         match &mut self.stage {
-            Stage::TryLock | Stage::Lock(..) => Some(Want::Lock(&self.path, true)),
+            Stage::TryLock | Stage::Lock(..) => Some(Want::Net(want::Want::Lock(&self.path, true))),
             Stage::Try(_) => Some(Want::Prepare(&self.path)),
-            Stage::TryUnlock(_) | Stage::Unlock(_) => Some(Want::Unlock),
+            Stage::TryUnlock(_) | Stage::Unlock(_) => Some(Want::Net(want::Want::Release)),
             Stage::AskDevice(exchange) | Stage::Poll(_, exchange, _) | Stage::AskCode(exchange) => {
                 Some(Want::Net(exchange.want(now).expect("it is not over")))
             }
@@ -145,11 +146,13 @@ impl Consent {
     pub fn happened(&mut self, event: Happened) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(None));
         self.stage = match (stage, event) {
-            (Stage::TryLock, Happened::Locked(Ok(()), _)) => {
+            (Stage::TryLock, Happened::Net(want::Happened::Locked { .. })) => {
                 self.account.store.adopt();
                 self.try_file(REFRESH)
             }
-            (Stage::TryLock | Stage::Lock(..), Happened::Locked(Err(error), _)) => no(&self.file(LOCK, &error)),
+            (Stage::TryLock | Stage::Lock(..), Happened::Net(want::Happened::NotLocked { error, .. })) => {
+                no(&self.file(LOCK, error))
+            }
             (Stage::Try(name), Happened::Stored(result)) => self.tried(name, result),
             (Stage::TryUnlock(None), Happened::Stored(_)) => self.begin(),
             (Stage::TryUnlock(Some(why)), Happened::Stored(_)) => no(&why),
@@ -175,7 +178,7 @@ impl Consent {
                     Some(result) => self.code_answered(result),
                 }
             }
-            (Stage::Lock(granted, unix), Happened::Locked(Ok(()), _)) => self.store(granted, unix),
+            (Stage::Lock(granted, unix), Happened::Net(want::Happened::Locked { .. })) => self.store(granted, unix),
             (Stage::Store(files, access), Happened::Stored(result)) => self.stored(files, access, result),
             (Stage::Unlock(consented), Happened::Stored(_)) => Stage::Done(Some(consented)),
             (_, event) => out_of_turn(&event),

@@ -10,6 +10,7 @@ use super::hidden::Hidden;
 use super::http::form;
 use super::store::{LOCK, REFRESH, Store, TROUBLE, Trouble, refresh_content};
 use super::want::{Happened, Want, out_of_turn};
+use crate::want;
 use crate::account::time;
 use crate::account::token::{ACCESS, Access, Fitness};
 use crate::cause::oauth::{ProviderCause, TokenCause};
@@ -117,7 +118,7 @@ impl Renewal {
     /// What to do now. None: it is over.
     pub fn want(&mut self, now: u64) -> Option<Want<'_>> {
         match &mut self.stage {
-            Stage::Lock(waits) => Some(Want::Lock(&self.path, *waits)),
+            Stage::Lock(waits) => Some(Want::Net(want::Want::Lock(&self.path, *waits))),
             Stage::Prepare(_) => Some(Want::Prepare(&self.path)),
             Stage::Ask(exchange) => Some(Want::Net(exchange.want(now).expect("it is not over"))),
             Stage::Store(files, _) => {
@@ -125,7 +126,7 @@ impl Renewal {
                 self.path = self.account.store.path(name);
                 Some(Want::Replace(&self.path, content))
             }
-            Stage::Unlock(_) => Some(Want::Unlock),
+            Stage::Unlock(_) => Some(Want::Net(want::Want::Release)),
             Stage::Done(_) => None,
         }
     }
@@ -133,8 +134,8 @@ impl Renewal {
     /// Takes what happened.
     pub fn happened(&mut self, event: Happened) {
         self.stage = match (std::mem::replace(&mut self.stage, Stage::Done(None)), event) {
-            (Stage::Lock(_), Happened::Locked(Ok(()), unix)) => self.locked(unix),
-            (Stage::Lock(_), Happened::Locked(Err(error), _)) => self.not_locked(&error),
+            (Stage::Lock(_), Happened::Net(want::Happened::Locked { unix, .. })) => self.locked(unix),
+            (Stage::Lock(_), Happened::Net(want::Happened::NotLocked { error, .. })) => self.not_locked(error),
             (Stage::Prepare(name), Happened::Stored(Ok(()))) => self.prepared(name),
             (Stage::Prepare(name), Happened::Stored(Err(error))) => {
                 self.account.store.remove_prepared(name);
@@ -169,7 +170,7 @@ impl Renewal {
 
     fn not_locked(&mut self, error: &io::Error) -> Stage {
         let cause = match error.kind() {
-            ErrorKind::WouldBlock => TokenCause::Locked,
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => TokenCause::Locked,
             _ => self.file(LOCK, error),
         };
         Stage::Done(Some(match self.old.take() {

@@ -50,7 +50,7 @@ pub struct Trouble {
 impl Store {
     /// The path of a file.
     pub fn path(&self, name: &str) -> PathBuf {
-        directory::below(&self.directory, name)
+        directory::below(&self.directory, &[name])
     }
 
     /// The access token.
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn users() {
         for user in [&b"me@example.org"[..], b"a/../b", b"100%", b"%", b"DOMAIN\\user name", b"\xc3\xa9", b"\xe9"] {
-            let name = directory::name(Some(user)).into_string().unwrap();
+            let name = directory::name(Some(user)).to_str().unwrap().to_owned();
             assert_eq!(user_of(&name).as_deref(), Some(user));
         }
         assert_eq!(user_of("%"), None);

@@ -8,12 +8,8 @@ use std::path::Path;
 /// The one thing to do next. Deadlines are in milliseconds of the monotonic clock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Want<'a> {
-    /// Of the network: [`Happened::Net`].
+    /// What a delivery can want, too: [`Happened::Net`]; [`Happened::Stored`] for [`want::Want::Release`].
     Net(want::Want<'a>),
-    /// Lock this file, which is made if it is not there, and wait for it where the second says so: [`Happened::Locked`].
-    Lock(&'a Path, bool),
-    /// Release it: [`Happened::Stored`].
-    Unlock,
     /// Make `NAME.new` for this file, with room for what it may hold: [`Happened::Stored`].
     Prepare(&'a Path),
     /// Write this into `NAME.new` and give it the file's name, so that it is on the disk: [`Happened::Stored`].
@@ -36,11 +32,9 @@ pub enum Want<'a> {
 /// What happened.
 #[derive(Debug)]
 pub enum Happened<'a> {
-    /// On the network.
+    /// What can happen to a delivery, too.
     Net(want::Happened<'a>),
-    /// The lock is held, or cannot be had: [`io::ErrorKind::WouldBlock`] where somebody else holds it. And Unix time.
-    Locked(Result<(), io::Error>, u64),
-    /// The file is prepared, replaced, or the lock released.
+    /// The file is prepared, replaced, or the lock is about to be released.
     Stored(Result<(), io::Error>),
     /// The port.
     Listening(Result<u16, io::Error>),

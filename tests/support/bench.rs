@@ -73,12 +73,14 @@ fn all(clients: &[Client]) {
     let line = Line::new(dir.path());
     let places = Places {
         prompt: Place::new(),
-        near: Place::with(sink::listeners(), Manner::Relay, |name| Chain::shortest(&[name])),
-        far: Place::with(sink::listeners_at(line::NEAR).unwrap(), Manner::Relay, |name| Chain::shortest(&[name])),
+        near: Place::with(sink::listeners(), "PLAIN LOGIN", Manner::Relay, |name| Chain::shortest(&[name])),
+        far: Place::with(sink::listeners_at(line::NEAR).unwrap(), "PLAIN LOGIN", Manner::Relay, |name| {
+            Chain::shortest(&[name])
+        }),
         chains: [Chain::lets_encrypt as fn(&[&str]) -> Chain, Chain::rsa].map(|chain| {
             let (near, far) = ("127.0.0.1", line::NEAR.to_string());
             let chain = |name: &str| chain(&[name, near, &far, debian::NAMES[0], debian::NAMES[1]]);
-            Place::with(sink::listeners(), Manner::Prompt, chain)
+            Place::with(sink::listeners(), "PLAIN LOGIN", Manner::Prompt, chain)
         }),
     };
     let measured: Vec<Figures> = clients.iter().map(|client| Figures::measure(&places, &line, client)).collect();

@@ -93,9 +93,14 @@ pub struct Run {
 impl Place {
     /// Whose relays add nothing to what a client costs.
     pub fn new() -> Place {
+        Place::offering("PLAIN LOGIN")
+    }
+
+    /// The same, with other mechanisms.
+    fn offering(mechanisms: &str) -> Place {
         let far = sink::listeners();
         let addresses = far.each_ref().map(|listener| listener.local_addr().unwrap());
-        let mut place = Place::with(sink::listeners(), Manner::Prompt, |name| {
+        let mut place = Place::with(sink::listeners(), mechanisms, Manner::Prompt, |name| {
             Chain::shortest(&[name, &addresses[0].ip().to_string()])
         });
         let ends = place.sinks.iter().map(|sink| sink.address);
@@ -103,13 +108,18 @@ impl Place {
         place
     }
 
-    /// Whose relays listen there, do so in this manner, and show such a chain for that address.
-    pub fn with(listeners: [TcpListener; 4], manner: Manner, chain: impl FnOnce(&str) -> Chain) -> Place {
+    /// Whose relays listen there, offer these mechanisms, do so in this manner, and show such a chain for that address.
+    pub fn with(
+        listeners: [TcpListener; 4],
+        mechanisms: &str,
+        manner: Manner,
+        chain: impl FnOnce(&str) -> Chain,
+    ) -> Place {
         let chain = chain(&listeners[0].local_addr().unwrap().ip().to_string());
         let mut ways = Way::ALL.iter();
         let sinks = listeners.map(|listener| {
             let way = ways.next().unwrap();
-            Sink::start(listener, way.tls(), way.logs_in(), manner, &chain)
+            Sink::start(listener, way.tls(), mechanisms, way.logs_in(), manner, &chain)
         });
         let place = Place { dir: tempfile::tempdir().unwrap(), chain, sinks, lines: Vec::new() };
         fs::create_dir(place.path("control")).unwrap();
@@ -365,6 +375,13 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
         place.deliver(way, &run, &[]).unwrap(); // the first one makes the account
         counts.insert(format!("instructions_{}_with_account", way.name()), place.instructions(way, &run));
         counts.insert(format!("calls_{}_with_account", way.name()), place.calls(way, &run));
+    }
+    let (place, way) = (Place::offering("SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1"), Way::ClearAuth);
+    let run = place.with_password(program, &place.mail(way), PASSWORD.len());
+    for name in ["SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1"] {
+        place.write(&format!("control/relays/{}/mechanisms", place.mail(way).address.ip()), name);
+        let key = name.to_lowercase().replace('-', "_");
+        counts.insert(format!("instructions_clear_auth_{key}"), place.instructions(way, &run));
     }
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
     counts

@@ -49,9 +49,6 @@ impl Bench {
     pub fn new(kind: Kind) -> Bench {
         let ca = Authority::new("My CA");
         let home = Home::new();
-        if kind == Kind::Account {
-            DirBuilder::new().mode(0o700).create(home.path().join("accounts")).unwrap();
-        }
         if kind == Kind::Tls {
             home.control("relays/127.0.0.1/user", "myuser\n");
             home.control("relays/127.0.0.1/password", "secretpass\n");
@@ -100,7 +97,7 @@ impl Bench {
     }
 
     /// The server that the home leads to; and the home's files that a delivery changes, as they are before it: a record of
-    /// that address in queue/lock/tcpto, and no counts.
+    /// that address in queue/lock/tcpto, nothing known of the account, and no counts.
     pub fn server(&self) -> Server {
         let address = if self.kind == Kind::Mx { (EXCHANGER, 25) } else { ("127.0.0.1", 0) };
         let rules = match self.kind {
@@ -114,6 +111,11 @@ impl Bench {
         let login = if matches!(self.kind, Kind::Auth | Kind::Account) { " myuser secretpass" } else { "" };
         if self.kind != Kind::Mx {
             self.home.control("smtproutes", format!(":127.0.0.1:{}{login}\n", server.port()));
+        }
+        if self.kind == Kind::Account {
+            let accounts = self.home.path().join("accounts");
+            let _ = fs::remove_dir_all(&accounts); // absent before the first delivery
+            DirBuilder::new().mode(0o700).create(accounts).unwrap();
         }
         let tcpto = self.home.path().join("queue/lock/tcpto");
         fs::create_dir_all(tcpto.parent().unwrap()).unwrap();

@@ -26,8 +26,8 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Serves connections to this listener; `auth` is whether it demands a login.
-    pub fn start(listener: TcpListener, tls: Tls, auth: bool, manner: Manner, chain: &Chain) -> Sink {
+    /// Serves connections to this listener and offers these mechanisms; `auth` is whether it demands a login.
+    pub fn start(listener: TcpListener, tls: Tls, mechanisms: &str, auth: bool, manner: Manner, chain: &Chain) -> Sink {
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(AtomicUsize::new(0));
         let (counter, talk) = (taken.clone(), talk());
@@ -38,7 +38,7 @@ impl Sink {
             implicit_tls: tls == Tls::AtOnce,
             forgets: true,
             manner,
-            ..Rules::offering(&["PIPELINING", "SIZE 52428800", "8BITMIME", "AUTH PLAIN LOGIN"])
+            ..Rules::offering(&["PIPELINING", "SIZE 52428800", "8BITMIME", &format!("AUTH {mechanisms}")])
         };
         forget(Server::serve(
             listener,

@@ -59,6 +59,10 @@ fn no_count_rises() {
         let [without, with] = ["", "_with_account"].map(|account| counts[&format!("{what}_clear_auth{account}")]);
         assert!(with <= without + most, "{what}: {with} with an account, {without} without");
     }
+    // A login by SCRAM is what its rounds cost.
+    let [plain, scram] =
+        ["password_of_10", "scram_sha_256"].map(|what| counts[&format!("instructions_clear_auth_{what}")]);
+    assert!(scram < plain + 30_000_000, "SCRAM-SHA-256 costs {scram} instructions, and PLAIN {plain}");
     // What committed counts may never become: a token is as long as these, and it is read, sent, cleared, and known in replies.
     let of_password = |length: usize| counts[&format!("instructions_clear_auth_password_of_{length}")];
     for length in [2000, 8000] {

@@ -54,8 +54,7 @@ fn postfix_with_cyrus_and_dovecot_submission() {
     }
     let delivered = deliver("hashed", "may", "");
     let verdict = delivered.verdict();
-    let says =
-        "tried SCRAM-SHA-256-PLUS (535), SCRAM-SHA-1-PLUS (535); the relay knows no such user, or keeps no hash of";
+    let says = "tried SCRAM-SHA-256-PLUS (535), SCRAM-SHA-256 (535); the relay knows no such user, or keeps no hash of";
     assert!(verdict.starts_with('Z') && verdict.contains(says), "{verdict}");
 }
 

@@ -30,7 +30,8 @@ impl Choice<'_> {
         self.0.permitted().collect()
     }
 
-    /// The mechanisms that will not be tried, each with the reason: first those that the relay offers, then those that it does not; of these, SCRAM only where the configuration names it.
+    /// The mechanisms that will not be tried, each with the reason: first those that the relay offers, then those that it does not; of
+    /// these, SCRAM only where the configuration names it.
     pub fn passed_over(&self) -> Vec<(String, PassedOver)> {
         let Choice(client) = self;
         let names = &client.offer.names;

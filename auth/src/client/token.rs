@@ -8,7 +8,7 @@ impl Client {
     /// The relay has refused the token, and the limits leave one more try: with another one.
     pub fn wants_new_token(&self) -> bool {
         let is_refused = self.tries.last().is_some_and(|last| last.token_refused && !last.replaced);
-        is_refused && self.tries.len() < self.tries_allowed
+        is_refused && self.tries.len() < self.tries_allowed && self.past.failures == 0
     }
 
     /// Puts this token in the place of the one before, before [`Client::begin`]. It may be tried, whatever became of that. Both are masked

@@ -67,10 +67,33 @@ impl Try {
         }
     }
 
-    /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash. So it refuses
-    /// the same hash with or without -PLUS, too.
+    /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash; or, of -PLUS, it
+    /// does not know this kind of binding.
     pub(super) fn has_no_hash(&self) -> bool {
-        self.mechanism.is_scram() && self.rounds.is_none() && !self.cancelled && self.end == Some(End::Code(535))
+        let is_refused = self.end == Some(End::Code(535)) && !self.is_cancelled_by_us();
+        self.mechanism.is_scram() && self.rounds.is_none() && is_refused
+    }
+
+    /// And not since the relay refused it in a challenge.
+    pub(super) fn is_cancelled_by_us(&self) -> bool {
+        self.cancelled && self.why_cancelled != Some(Unanswerable::Refused)
+    }
+
+    /// SCRAM that came to no proof, and will not next time: the relay has no hash, or its challenge gets no answer.
+    pub(super) fn is_of_no_use(&self) -> bool {
+        self.has_no_hash() || self.rounds.is_none() && self.why_cancelled.is_some()
+    }
+
+    /// By a 5xx that is about more than the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6).
+    pub(super) fn is_refused_for_good(&self) -> bool {
+        let is_about_command = matches!(self.end, Some(End::Code(500..=504 | 555)));
+        matches!(self.end, Some(End::Code(500..=599))) && (self.token_refused || !is_about_command)
+    }
+
+    /// To the relay it was a failed login.
+    pub(super) fn is_failure(&self) -> bool {
+        let is_closed = matches!(self.end, Some(End::Closed | End::Code(221 | 421)));
+        !self.replaced && (self.is_refused_for_good() || is_closed && self.told_password())
     }
 
     /// The relay has seen a proof that is bound to the TLS connection, and refused it. Either the password is wrong, or the relay's end
@@ -87,6 +110,11 @@ impl Try {
     /// Whether there was no reply to the AUTH command yet.
     pub(super) fn is_unanswered(&self) -> bool {
         self.exchange.is_some() && self.answers == 0
+    }
+
+    /// The relay had the password, or a proof of it by SCRAM.
+    pub(super) fn told_password(&self) -> bool {
+        self.showed_password() || self.rounds.is_some()
     }
 
     pub(super) fn showed_password(&self) -> bool {

@@ -17,8 +17,10 @@ impl Client {
     /// The text when no try is left.
     pub(super) fn nothing_left(&self) -> Attempts {
         self.no_login(match (self.permission, self.channel != Channel::Clear) {
-            _ if self.is_distrusted => Cause::NotProven,
-            (Permission::Any, _) if self.hides_password() => self.refused(Limit::BoundRefused),
+            _ if self.has_not_proved => Cause::NotProven,
+            (Permission::Any, _) if self.may_be_another() && !self.tries.is_empty() => {
+                self.refused(Limit::MayBeAnother)
+            }
             // With another mechanism left, which the next delivery may try, the permission is not what was missing.
             _ if !self.tries.is_empty() && (self.permission == Permission::Any || self.candidate().is_some()) => {
                 self.refused(Limit::None)
@@ -32,6 +34,7 @@ impl Client {
                 Cause::NoneUsable { usable: list(&usable, usable.len()) }
             }
             _ if self.usable().all(Mechanism::is_bound) => Cause::NotBindable,
+            (Permission::Any, _) => Cause::MayBeAnother,
             (_, true) => Cause::NotVerified,
             (_, false) => Cause::InClear,
         })

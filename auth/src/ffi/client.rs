@@ -2,12 +2,13 @@
 
 use super::parts::{auth_error, write};
 use super::{getrandom, octets, text};
+use crate::LoginKind;
 use crate::cause::CallError;
 use crate::client::past::Past;
 use crate::client::{Channel, Client, Permission, Step};
 use crate::detect;
 use crate::login::{Login, PasswordLogin, TokenLogin};
-use crate::mechanisms::{MECHANISMS, NONCE};
+use crate::mechanisms::{self, Mechanism, NONCE};
 use crate::reply::{code_of, is_cut, last_text};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -39,8 +40,9 @@ pub enum auth_end {
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
 /// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5, and for a token XOAUTH2 or OAUTHBEARER; without
-/// a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
-/// password and was refused, it makes only one more.
+/// a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the
+/// password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+/// password, or proved it by SCRAM, and was refused, it makes only one more.
 ///
 /// Made by auth_new or auth_new_token, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
 /// use one client in two threads at the same time.
@@ -213,9 +215,9 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
 
 /// Tells a new client which mechanism logged in with the same user and password at the same server last time: one AUTH_ bit, as
 /// auth_mechanism returned it then. Call it before auth_begin. That mechanism is then tried first, where it is offered and
-/// permitted, and if the server answers 535 to it, no other is tried: the password is wrong now. So a mail is one failed login and
-/// not two. (To SCRAM, 535 before a challenge says that there is no hash for it any more, so another one is tried.) 0, or a bit of no
-/// usable mechanism, changes nothing.
+/// permitted. When the server refuses the login by 535 or another code that is not about the command, or closes the connection when it
+/// has the password, no other mechanism is tried: the password is wrong now. So a mail is one failed login and not two. 0, or a bit of
+/// no usable mechanism, changes nothing.
 ///
 /// # Safety
 /// `auth` is NULL or a live client.
@@ -223,13 +225,14 @@ pub unsafe extern "C" fn auth_closed(auth: *mut auth_client, line_sent: c_int) -
 pub unsafe extern "C" fn auth_prefer(auth: *mut auth_client, mechanism: u32) {
     // SAFETY: the contract of this function.
     if let Some(auth) = unsafe { auth.as_mut() } {
-        let good = MECHANISMS.iter().find(|one| one.bit == mechanism);
-        auth.client.remember(Past { good, ..Past::default() });
+        let is_ours = |one: &&Mechanism| one.kind() == Some(LoginKind::Password) && !one.is_bound();
+        let good = mechanisms::all_usable().filter(is_ours).find(|one| one.bit == mechanism);
+        auth.client.remember(Past { good, one_failure: good.is_some(), ..Past::default() });
     }
 }
 
 /// Returns the AUTH_ bit of the mechanism that has logged in, to keep for auth_prefer. 0: there is no login. Keep it beside the
-/// user and the server, and forget it when the password changes.
+/// user and the server, and forget it when the password changes or a login is refused: the server may have lost the hash for it.
 ///
 /// # Safety
 /// `auth` is NULL or a live client.
@@ -253,8 +256,8 @@ pub unsafe extern "C" fn auth_why(auth: *const auth_client) -> *const c_char {
     auth.map_or(c"user or password is missing", |auth| auth.why.as_c_str()).as_ptr()
 }
 
-/// Replaces secrets in a server's reply by `*`: the password, the token, and what this login has sent, the digest of CRAM-MD5 and the proofs of SCRAM
-/// included. A server may repeat them, so do this before you show any of its replies, also those after the login.
+/// Replaces secrets in a server's reply by `*`: the password, the token, and what this login has sent, the digest of CRAM-MD5 and the
+/// proofs of SCRAM included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 ///
 /// `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
 /// the beginning of a secret are replaced, too. NULL is allowed and does nothing.

@@ -5,7 +5,7 @@
 //! `y`: where Postfix does not list the -PLUS that Dovecot behind it has, Dovecot takes `y` for an attack.
 
 use super::bearer::saslname;
-use super::{Cancel, Exchange, Fresh, Response, decoded};
+use super::{Cancel, Exchange, NONCE, Response, decoded};
 use crate::base64_secret;
 use crate::cause::Unanswerable;
 use crate::hmac::{Hash, Hmac, pbkdf2};
@@ -22,7 +22,7 @@ const ROUNDS: core::ops::RangeInclusive<u64> = 4096..=1_000_000;
 /// Of the first message of the server, in octets.
 const MESSAGE: usize = 2048;
 /// Of the whole nonce. With this limit each line that is sent fits in 512 octets.
-const NONCE: usize = 256;
+const WHOLE_NONCE: usize = 256;
 const SALT: usize = 1024;
 
 struct Scram {
@@ -51,22 +51,18 @@ enum State {
     Proven,
 }
 
-pub(super) fn start(hash: &'static Hash, login: &PasswordLogin, fresh: &Fresh, is_bound: bool) -> Box<dyn Exchange> {
-    let binding = fresh.binding.filter(|_| is_bound);
-    Box::new(Scram::new(
-        hash,
-        login,
-        &base64_secret(&fresh.nonce),
-        binding.as_ref().map(|octets| &octets[..]),
-        is_bound,
-    ))
+pub(super) fn start(
+    hash: &'static Hash,
+    login: &PasswordLogin,
+    nonce: &[u8; NONCE],
+    binding: Option<[u8; 32]>,
+) -> Box<dyn Exchange> {
+    Box::new(Scram::new(hash, login, &base64_secret(nonce), binding.as_ref().map(|octets| &octets[..])))
 }
 
 impl Exchange for Scram {
     fn initial_response(&self) -> Option<Response> {
-        let mut octets = Secret::from(&self.binding[..self.header]);
-        octets.add(&self.first);
-        Some(Response::new(octets))
+        Some(self.first_message())
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
@@ -74,7 +70,7 @@ impl Exchange for Scram {
         match &self.state {
             State::Start if message.as_deref() == Some(&[]) => {
                 self.state = State::Asked;
-                self.initial_response().ok_or(Cancel::NoAnswer)
+                Ok(self.first_message())
             }
             State::Start | State::Asked => {
                 let message = message.filter(|message| message.len() <= MESSAGE);
@@ -118,9 +114,9 @@ impl Exchange for Scram {
 }
 
 impl Scram {
-    /// `nonce` is printable, without a comma.
-    fn new(hash: &'static Hash, login: &PasswordLogin, nonce: &[u8], binding: Option<&[u8]>, is_bound: bool) -> Scram {
-        let header: &[u8] = if is_bound { b"p=tls-exporter,," } else { b"n,," };
+    /// `nonce` is printable, without a comma. With a `binding` it is -PLUS.
+    fn new(hash: &'static Hash, login: &PasswordLogin, nonce: &[u8], binding: Option<&[u8]>) -> Scram {
+        let header: &[u8] = if binding.is_some() { b"p=tls-exporter,," } else { b"n,," };
         let mut first = b"n=".to_vec();
         first.extend_from_slice(&saslname(&login.user));
         first.extend_from_slice(b",r=");
@@ -135,6 +131,12 @@ impl Scram {
             rounds: None,
             state: State::Start,
         }
+    }
+
+    fn first_message(&self) -> Response {
+        let mut octets = Secret::from(&self.binding[..self.header]);
+        octets.add(&self.first);
+        Response::new(octets)
     }
 
     /// The answer to the server's first message.
@@ -187,7 +189,7 @@ impl Challenge<'_> {
             return Err(Unanswerable::Refused);
         }
         (|| {
-            let nonce = next(b"r=").filter(|n| n.len() <= NONCE && n.iter().all(u8::is_ascii_graphic))?;
+            let nonce = next(b"r=").filter(|n| n.len() <= WHOLE_NONCE && n.iter().all(u8::is_ascii_graphic))?;
             let salt = STANDARD.decode(next(b"s=")?).ok().filter(|salt| (1..=SALT).contains(&salt.len()))?;
             let rounds = next(b"i=").filter(|digits| matches!(digits, [b'1'..=b'9', ..]))?;
             // A number that is too large for its type is too large here, too.
@@ -207,7 +209,7 @@ mod tests {
 
     fn scram(hash: &'static Hash, user: &[u8], nonce: &[u8], binding: Option<&[u8]>) -> Scram {
         let login = PasswordLogin { user: user.to_vec(), password: b"pencil".to_vec().into(), clear_allowed: false };
-        Scram::new(hash, &login, nonce, binding, binding.is_some())
+        Scram::new(hash, &login, nonce, binding)
     }
 
     fn base64(text: &[u8]) -> Vec<u8> {
@@ -272,8 +274,8 @@ mod tests {
     #[test]
     fn challenges_that_get_no_answer() {
         use Unanswerable::{Malformed, Nonce, Refused, Rounds};
-        let (long_nonce, long_salt) = ("x".repeat(NONCE - 2), STANDARD.encode([b'x'; SALT + 1]));
-        let longest = format!("r=abc{},s={},i=4096", "x".repeat(NONCE - 3), STANDARD.encode([b'x'; SALT]));
+        let (long_nonce, long_salt) = ("x".repeat(WHOLE_NONCE - 2), STANDARD.encode([b'x'; SALT + 1]));
+        let longest = format!("r=abc{},s={},i=4096", "x".repeat(WHOLE_NONCE - 3), STANDARD.encode([b'x'; SALT]));
         assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(longest.as_bytes())).is_ok());
         let with_extension = b"r=abc\"'\\=!x,s=c2FsdA==,i=4096,x=what,ever";
         assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(with_extension)).is_ok());

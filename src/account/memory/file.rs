@@ -3,6 +3,8 @@
 use super::{Fact, Failure, MOST, Memory, What};
 use std::fmt::{self, Display, Formatter};
 
+/// How the first line begins.
+const STAMP: &str = "stamp ";
 /// The most octets of a relay's words.
 const WORDS: usize = 200;
 
@@ -12,31 +14,39 @@ impl Memory {
         let text = std::str::from_utf8(file).ok().filter(|text| text.len() <= MOST)?;
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let stamp =
-            lines.next()?.strip_prefix("stamp ").filter(|digits| digits.len() == 16 && !digits.starts_with('+'))?;
+            lines.next()?.strip_prefix(STAMP).filter(|digits| digits.len() == 16 && !digits.starts_with('+'))?;
         let stamp = u64::from_str_radix(stamp, 16).ok()?;
         Some(Memory { stamp, facts: lines.map(fact).collect::<Option<_>>()? })
     }
 }
 
-/// The file: what is about the login of this mail first, then all else that has room.
+/// The file: what is about the login of this mail first, then all else that has room, where need be without a relay's words.
 impl Display for Memory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut text = format!("stamp {:016x}\n", self.stamp);
-        for Fact { source, what } in &self.facts {
-            let failure = |word, Failure { count, at, until, words }: &Failure| {
-                format!("{word} {count} {at} {until} {source} {words}\n")
-            };
-            let line = match what {
-                What::Good(mechanism) => format!("good {mechanism} {source}\n"),
-                What::No(mechanism) => format!("no {mechanism} {source}\n"),
-                What::Refused(of) => failure("refused", of),
-                What::Deferred(of) => failure("deferred", of),
-            };
+        let lines: usize = self.facts.iter().map(|fact| line(fact, true).len()).sum();
+        let has_room = STAMP.len() + 17 + lines <= MOST;
+        let mut text = format!("{STAMP}{:016x}\n", self.stamp);
+        for (place, fact) in self.facts.iter().enumerate() {
+            let line = line(fact, has_room || place == 0);
             if text.len() + line.len() <= MOST {
                 text += &line;
             }
         }
         f.write_str(&text)
+    }
+}
+
+fn line(Fact { source, what }: &Fact, with_words: bool) -> String {
+    let failure = |word, Failure { count, at, until, words }: &Failure| {
+        let words = if with_words { words } else { "..." };
+        format!("{word} {count} {at} {until} {source} {words}\n")
+    };
+    match what {
+        What::Good(mechanism) => format!("good {mechanism} {source}\n"),
+        What::No(mechanism) => format!("no {mechanism} {source}\n"),
+        What::Hide => format!("hide {source}\n"),
+        What::Refused(of) => failure("refused", of),
+        What::Deferred(of) => failure("deferred", of),
     }
 }
 
@@ -46,6 +56,7 @@ fn fact(line: &str) -> Option<Fact> {
     let what: fn(String) -> What = match word {
         "good" => What::Good,
         "no" => What::No,
+        "hide" => return Some(Fact { source: word_of(rest)?, what: What::Hide }),
         "refused" => return failure(rest, What::Refused),
         "deferred" => return failure(rest, What::Deferred),
         _ => return None,

@@ -238,24 +238,27 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
     }
     warn_clear(credentials, source, notes);
     warn_comment(credentials, source, notes);
+    // A login that is bound to TLS can be passed on by nobody; where it cannot be made, the mail waits.
+    let (mut is_bound, mut hides) = (false, credentials.login.kind() == LoginKind::Certificate);
+    if let (Some(names), LoginKind::Password) = (mechanisms, credentials.login.kind()) {
+        is_bound = names.iter().all(|name| name.is_bound());
+        hides = names.iter().all(|name| name.shows_password.is_none());
+    }
+    let alone = format!("the login is by {} alone, and the mail can be read on its way", mechanisms_hiding_password());
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
-        _ if credentials.login.kind() == LoginKind::Certificate && security.policy != TlsPolicy::Encrypt => return,
-        // Nobody on the way can pass such a login on.
-        TlsPolicy::Encrypt if mechanisms.as_ref().is_some_and(|names| names.iter().all(|name| name.is_bound())) => {
-            return;
+        TlsPolicy::None if is_bound => {
+            let why = "there is no TLS, to which the login must be bound; the mail is deferred";
+            return notes.warn_deferral(&format!("{source}: {directory}/tls: {why}"));
         }
+        _ if is_bound => return,
+        TlsPolicy::May | TlsPolicy::None if credentials.login.kind() == LoginKind::Certificate => return,
         TlsPolicy::Encrypt => {
-            "the certificate is not checked, so anyone on the way can read the password and the mail".to_owned()
+            let what = if hides { "the mail" } else { "the password and the mail" };
+            format!("the certificate is not checked, so anyone on the way can read {what}")
         }
-        TlsPolicy::May => format!(
-            "without TLS that verifies, the login is by {} alone, and the mail can be read on its way",
-            mechanisms_hiding_password()
-        ),
-        TlsPolicy::None => format!(
-            "there is no TLS, so the login is by {} alone, and the mail can be read on its way",
-            mechanisms_hiding_password()
-        ),
+        TlsPolicy::May => format!("without TLS that verifies, {alone}"),
+        TlsPolicy::None => format!("there is no TLS, so {alone}"),
     };
     notes.warn(&format!("{source}: {directory}/tls: {risk}"));
 }

@@ -56,9 +56,15 @@ impl Session {
         self.login(step, Some(reply));
     }
 
+    /// The server hangs up over an earlier refusal of the login, or since this delivery has waited to begin it.
+    pub(super) fn is_good_bye(&self, reply: &Reply) -> bool {
+        matches!(reply.code, 221 | 421) && (self.has_waited || self.auth.as_ref().is_some_and(Client::is_good_bye))
+    }
+
     /// The server closed during the login. `line_sent`: the line that it did not answer was sent.
     pub(super) fn login_closed(&mut self, line_sent: bool) {
         let auth = self.auth.as_mut().expect("AUTH is sent for a login alone");
+        self.wants_random = None;
         let step = auth.closed(line_sent);
         self.account.iter_mut().for_each(|account| account.closed());
         self.send_failed();

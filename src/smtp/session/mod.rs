@@ -85,6 +85,8 @@ pub struct Session {
     supply: Option<Box<Supply>>,
     /// A login that waits for the lock of its account.
     opening: Option<Permission>,
+    /// On this connection it has waited.
+    has_waited: bool,
     peer: IpAddr,
     /// Unix time in seconds, to verify certificates by.
     unix: u64,
@@ -138,6 +140,7 @@ impl Session {
             account,
             supply,
             opening: None,
+            has_waited: false,
             peer,
             unix,
             reader: ReplyReader::default(),
@@ -188,7 +191,8 @@ impl Session {
             Happened::Message(piece) => self.message(piece),
             Happened::MessageEnd => self.message_end(),
             Happened::MessageFailed(error) => self.message_failed(&os_error(error)),
-            Happened::Opened { now, unix, locked } => self.opened(now, unix, locked),
+            Happened::Locked { now, unix } => self.locked(now, unix),
+            Happened::NotLocked { now, unix, error } => self.not_locked(now, unix, error.kind()),
             Happened::Random(octets) => self.random(octets),
             Happened::NotPrescanned => self.prescanned(Facts::Never),
             event => out_of_turn(&event),
@@ -260,7 +264,9 @@ impl Session {
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
         self.notify_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
         let Some((command, _)) = self.unanswered.pop_front() else {
-            return self.out_of_step(reply);
+            // It says more than the refusal before, in one piece with it.
+            let is_good_bye = self.wants_random.is_some() && matches!(reply.code, 221 | 421);
+            return if is_good_bye { self.login_closed(false) } else { self.out_of_step(reply) };
         };
         if let Outcome::Decided(_) = self.outcome {
             return self.drop_reply(command, reply);
@@ -271,7 +277,12 @@ impl Session {
                 self.finish(self.reporter().refused(command, reply));
             }
             (Command::Auth, _) if self.early && self.is_good_bye(reply) => self.login_closed(false),
-            _ if self.early => self.out_of_step(reply),
+            _ if self.early => {
+                if command == Command::Auth {
+                    self.auth.iter_mut().for_each(Client::withdraw);
+                }
+                self.out_of_step(reply);
+            }
 
             (Command::Greeting, Judgement::Proceed) => self.say_hello(),
             (Command::Ehlo, Judgement::Proceed) => self.ehlo_reply(reply),
@@ -293,11 +304,6 @@ impl Session {
             }
             (_, Judgement::Mail(..) | Judgement::Proceed) => self.out_of_step(reply),
         }
-    }
-
-    /// The server hangs up over an earlier refusal of the login.
-    fn is_good_bye(&self, reply: &Reply) -> bool {
-        matches!(reply.code, 221 | 421) && self.auth.as_ref().is_some_and(Client::is_good_bye)
     }
 
     fn send(&mut self, command: Command, line: Vec<u8>) {

@@ -90,6 +90,7 @@ impl Session {
         }
         match self.unanswered.front() {
             Some((Command::Auth, end)) => self.login_closed(self.channel.is_sent(*end)),
+            None if self.wants_random.is_some() => self.login_closed(false),
             _ => self.lost(None),
         }
     }

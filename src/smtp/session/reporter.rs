@@ -115,10 +115,10 @@ impl Reporter<'_> {
         let relay = || self.relay.shown.clone();
         match (about, self.auth.filter(|auth| auth.accepted().is_some())) {
             (About::Mail, Some(auth)) if account_refusals::is_of_sender(reply) => {
-                Because::Sender { user: user(auth), relay: relay() }
+                Because::Sender { user: User::of(auth.login()), relay: relay() }
             }
             (About::Mail, Some(auth)) if command == Command::Mail => {
-                Because::MailAs { user: user(auth), relay: relay() }
+                Because::MailAs { user: User::of(auth.login()), relay: relay() }
             }
             (About::Mail | About::Unknown, _) => Because::Mail,
             (about, _) => Because::Login { what: self.login_cause(about, reply) },
@@ -132,14 +132,14 @@ impl Reporter<'_> {
             return LoginCause::Tls { demand: TlsDemand::OfRelay { why: self.why_in_clear() }, relay };
         }
         if let (About::Login, Some(auth), Some((meaning, _))) = (about, self.auth, login_refusals::meaning(reply)) {
-            return LoginCause::Meant { user: user(auth), relay, meaning };
+            return LoginCause::Meant { user: User::of(auth.login()), relay, meaning };
         }
         match (about, self.auth) {
             (About::Relaying, _) => LoginCause::RelayingDenied { relay },
-            (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: user(auth), relay },
-            (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: user(auth), relay },
+            (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: User::of(auth.login()), relay },
+            (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: User::of(auth.login()), relay },
             (About::Certificate, _) => LoginCause::CertificateInDoubt { relay },
-            (_, Some(auth)) => LoginCause::Another { user: user(auth), relay },
+            (_, Some(auth)) => LoginCause::Another { user: User::of(auth.login()), relay },
             (_, None) if self.relay.is_direct => LoginCause::NoRoute { target: relay },
             (_, None) => LoginCause::NoneConfigured { relay },
         }
@@ -173,7 +173,7 @@ impl Reporter<'_> {
                 TlsNeed::Certificate
             }
             Some(auth) if !policy.demands_tls() => {
-                let (user, source) = (user(auth), auth.source().unwrap_or_default().to_owned());
+                let (user, source) = (User::of(auth.login()), auth.source().unwrap_or_default().to_owned());
                 if self.peer.to_canonical().is_loopback() {
                     TlsNeed::PasswordOnLoopback { user, source }
                 } else {
@@ -241,7 +241,9 @@ impl Reporter<'_> {
         let auth = self.auth?;
         if let (InClear, Some(source)) = (cause, auth.source()) {
             let why = self.why_in_clear();
-            return Some(TlsDemand::OfPassword { why, user: user(auth), source: source.to_owned() }.to_string());
+            return Some(
+                TlsDemand::OfPassword { why, user: User::of(auth.login()), source: source.to_owned() }.to_string(),
+            );
         }
         if let (NoAuth, None, why @ (WhyInClear::SwitchedOff { .. } | WhyInClear::Failed { .. })) =
             (cause, self.tls, self.why_in_clear())
@@ -274,7 +276,7 @@ impl Reporter<'_> {
 
     /// There is no login, so no MAIL is sent.
     pub fn login_failed(&self, why: &impl Display, reply: Option<&Reply>) -> Verdict {
-        let user = self.auth.map_or(User::OfCertificate, user);
+        let user = self.auth.map_or(User::OfCertificate, |auth| User::of(auth.login()));
         let diagnosis =
             self.tls.and_then(Session::certificate_error).map(|why| Note::Certificate { why: why.to_string() });
         let diagnosis = diagnosis.map_or_else(String::new, |note| note.to_string());
@@ -331,7 +333,7 @@ impl Reporter<'_> {
     }
 
     fn login_before(&self) -> String {
-        let attempts = self.auth.and_then(|auth| Some((user(auth), auth.attempts()?)));
+        let attempts = self.auth.and_then(|auth| Some((User::of(auth.login()), auth.attempts()?)));
         attempts.map_or_else(String::new, |(user, attempts)| {
             Note::LoginBefore { user, relay: self.relay.shown.clone(), attempts }.to_string()
         })
@@ -347,12 +349,5 @@ impl Reporter<'_> {
 
     fn duplicate(&self) -> Duplicate {
         if self.dot_is_sent { Duplicate::Possible } else { Duplicate::Impossible }
-    }
-}
-
-fn user(auth: &Client) -> User {
-    match auth.login().user() {
-        None => User::OfCertificate,
-        Some(user) => User::Named { name: String::from_utf8_lossy(user).into_owned() },
     }
 }

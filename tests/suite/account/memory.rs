@@ -11,13 +11,22 @@ fn empty() -> Memory {
 }
 
 fn next(memory: &Memory, source: &str, outcome: &Outcome, now: u64) -> Memory {
-    let after = memory.after(source, outcome, now).expect("something new");
+    next_without(memory, source, &[], outcome, now)
+}
+
+/// The same, and these mechanisms were of no use.
+fn next_without(memory: &Memory, source: &str, useless: &[&str], outcome: &Outcome, now: u64) -> Memory {
+    let after = memory.with(source, useless, Some(outcome), now).expect("something new");
     assert_eq!(Memory::of(after.to_string().as_bytes(), 7), after);
     after
 }
 
 fn refused() -> Outcome {
-    Outcome::Refused("535 5.7.8 no".to_owned())
+    refused_by("535 5.7.8 no".to_owned())
+}
+
+fn refused_by(words: String) -> Outcome {
+    Outcome::Refused { words, hide: false }
 }
 
 fn deferred() -> Outcome {
@@ -40,7 +49,7 @@ fn minutes(outcomes: &[Outcome]) -> Vec<u64> {
 
 #[test]
 fn the_times_of_the_table() {
-    let good = || Outcome::LoggedIn("PLAIN", Vec::new());
+    let good = || Outcome::LoggedIn("PLAIN");
     assert_eq!(minutes(&[(); 6].map(|()| refused())), [15, 30, 60, 60, 60, 60]);
     assert_eq!(minutes(&[(); 7].map(|()| deferred())), [1, 2, 4, 8, 15, 15, 15]);
     assert_eq!(minutes(&[refused(), refused(), good(), refused()]), [15, 30, 0, 15]);
@@ -55,31 +64,56 @@ fn the_times_of_the_table() {
 
 #[test]
 fn one_try_after_the_relay_had_the_password() {
-    let doubtful = |outcome: Outcome| next(&empty(), A, &outcome, NOW).is_doubtful(A, NOW + 7200);
+    let doubtful = |outcome: Outcome| next(&empty(), A, &outcome, NOW).failures_with_password(A, NOW + 7200) == 1;
     assert!(doubtful(refused()) && doubtful(Outcome::ClosedBehindPassword));
-    assert!(!doubtful(deferred()) && !doubtful(Outcome::LoggedIn("PLAIN", Vec::new())));
+    assert!(!doubtful(deferred()) && !doubtful(Outcome::LoggedIn("PLAIN")));
 }
 
 #[test]
 fn a_login_is_remembered_and_a_refusal_forgotten() {
     let memory = next(&empty(), A, &refused(), NOW);
-    let memory = next(&memory, A, &Outcome::LoggedIn("LOGIN", vec!["CRAM-MD5"]), NOW + 900);
+    let memory = next_without(&memory, A, &["CRAM-MD5"], &Outcome::LoggedIn("LOGIN"), NOW + 900);
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood LOGIN {A}\nno CRAM-MD5 {A}\n"));
-    assert_eq!(memory.after(A, &Outcome::LoggedIn("LOGIN", Vec::new()), NOW + 999), None, "nothing new");
-    let memory = next(&memory, A, &Outcome::LoggedIn("CRAM-MD5", Vec::new()), NOW + 999);
+    assert_eq!(memory.with(A, &[], Some(&Outcome::LoggedIn("LOGIN")), NOW + 999), None, "nothing new");
+    let memory = next(&memory, A, &Outcome::LoggedIn("CRAM-MD5"), NOW + 999);
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood CRAM-MD5 {A}\n"));
     // A refusal does not make another mechanism the good one.
     let memory = next(&memory, A, &refused(), NOW + 999);
     assert!(memory.of_source(A).any(|what| *what == What::Good("CRAM-MD5".to_owned())));
 }
 
+/// It may be another relay, until one has logged in or somebody has changed something.
+#[test]
+fn the_password_is_hidden() {
+    let hides = |memory: &Memory| memory.of_source(A).any(|what| *what == What::Hide);
+    let hide = || Outcome::Refused { words: "535 no".to_owned(), hide: true };
+    let memory = next(&next(&empty(), A, &hide(), NOW), A, &hide(), NOW + 900);
+    let lines = format!("refused 2 {} {} {A} 535 no\nhide {A}\n", NOW + 900, NOW + 2700);
+    assert_eq!(memory.to_string(), format!("stamp 0000000000000007\n{lines}"));
+    assert!(hides(&next(&next(&memory, A, &refused(), NOW + 2700), A, &deferred(), NOW + 9999)));
+    assert!(!hides(&next(&memory, A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW + 2700)));
+    assert!(!hides(&next(&memory, B, &hide(), NOW).with(A, &[], Some(&Outcome::LoggedIn("PLAIN")), NOW).unwrap()));
+    assert!(!hides(&Memory::of(memory.to_string().as_bytes(), 8)));
+}
+
+#[test]
+fn what_is_of_no_use() {
+    let no = |memory: &Memory| memory.of_source(A).filter(|what| matches!(what, What::No(_))).count();
+    let memory = next(&empty(), A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW);
+    let memory = memory.with(A, &["SCRAM-SHA-1", "SCRAM-SHA-256"], None, NOW).expect("something new");
+    assert_eq!(memory.to_string(), format!("stamp 0000000000000007\nno SCRAM-SHA-1 {A}\nno SCRAM-SHA-256 {A}\n"));
+    assert_eq!(memory.with(A, &["SCRAM-SHA-1", "SCRAM-SHA-256"], None, NOW), None);
+    assert_eq!(no(&memory.with(B, &["SCRAM-SHA-1"], None, NOW).unwrap()), 2);
+    assert_eq!(no(&next(&memory, A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW)), 1);
+}
+
 #[test]
 fn two_logins_do_not_stop_each_other() {
     let memory = next(&empty(), A, &refused(), NOW);
-    let memory = next(&memory, B, &Outcome::LoggedIn("PLAIN", Vec::new()), NOW);
+    let memory = next(&memory, B, &Outcome::LoggedIn("PLAIN"), NOW);
     assert!(memory.holds(A, NOW).is_some() && memory.holds(B, NOW).is_none());
     let memory = next(&memory, B, &refused(), NOW);
-    let memory = next(&memory, A, &Outcome::LoggedIn("PLAIN", Vec::new()), NOW);
+    let memory = next(&memory, A, &Outcome::LoggedIn("PLAIN"), NOW);
     assert!(memory.holds(A, NOW).is_none() && memory.holds(B, NOW).is_some());
 }
 
@@ -89,7 +123,7 @@ fn times_ahead() {
     for (now, holds) in [(NOW - 6299, true), (NOW - 6301, false), (0, false), (NOW, true), (NOW + 900, false)] {
         assert_eq!(memory.holds(A, now).is_some(), holds, "{now}");
     }
-    assert!(!memory.is_doubtful(A, NOW - 6301));
+    assert_eq!(memory.failures_with_password(A, NOW - 6301), 0);
     let again = next(&memory, A, &refused(), NOW - 100_000);
     assert_eq!(again.holds(A, NOW - 100_000).unwrap().count, 1);
     for times in [format!("{NOW} {}", u64::MAX), format!("{} {}", u64::MAX, NOW + 900)] {
@@ -100,7 +134,7 @@ fn times_ahead() {
 
 #[test]
 fn anything_odd_is_absent() {
-    let whole = next(&next(&empty(), A, &Outcome::LoggedIn("PLAIN", vec!["LOGIN"]), NOW), A, &refused(), NOW);
+    let whole = next(&next_without(&empty(), A, &["LOGIN"], &Outcome::LoggedIn("PLAIN"), NOW), A, &refused(), NOW);
     let whole = next(&whole, B, &deferred(), NOW).to_string();
     assert_eq!(Memory::parse(whole.as_bytes()).unwrap().facts().len(), 4);
     for end in 0..whole.len() {
@@ -142,11 +176,13 @@ fn anything_odd_is_absent() {
 fn no_more_than_fits() {
     let mut memory = empty();
     for n in 0..40 {
-        let words = Outcome::Refused(format!("535 {}\u{e9}\r\n535 two", "x".repeat(n * 9)));
-        memory = memory.after(&format!("control/authsenders:{n}"), &words, NOW + n as u64).unwrap();
+        let words = refused_by(format!("535 {}\u{e9}\r\n535 two", "x".repeat(n * 9)));
+        memory = memory.with(&format!("control/authsenders:{n}"), &[], Some(&words), NOW + n as u64).unwrap();
         let text = memory.to_string();
-        assert!(text.len() <= MOST && text.lines().count() > 1 + n.min(2), "{text}");
+        assert!(text.len() <= MOST && text.lines().count() > 1 + n.min(11), "{text}");
         memory = Memory::parse(text.as_bytes()).unwrap();
+        let source = format!("control/authsenders:{n}");
+        assert!(memory.holds(&source, NOW + 1).unwrap().words.starts_with("535 "), "its own words are there: {text}");
         assert_eq!(memory.holds(&format!("control/authsenders:{n}"), NOW + 1).unwrap().at, NOW + n as u64);
     }
     for (words, expected) in [
@@ -154,7 +190,7 @@ fn no_more_than_fits() {
         ("  535 no\u{1b}[1m \0\u{9b}  ".to_owned(), "535 no?[1m ??".to_owned()),
         (String::new(), String::new()),
     ] {
-        let memory = next(&empty(), A, &Outcome::Refused(words), NOW);
+        let memory = next(&empty(), A, &refused_by(words), NOW);
         assert_eq!(memory.holds(A, NOW).unwrap().words, expected);
     }
 }

@@ -100,6 +100,7 @@ fn facts(lines: &[String]) -> Vec<String> {
             format!("{word} {count} {}", until - at)
         }
         [word, mechanism, _] => format!("{word} {mechanism}"),
+        [word, _] => word.to_owned(),
         _ => panic!("{line}"),
     };
     lines.iter().map(fact).collect()

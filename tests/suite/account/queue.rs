@@ -1,9 +1,11 @@
 //! Many deliveries and several logins: how often the relay is asked for them together.
 
-use super::{RIGHT, Relay, WRONG, account, deliver, is_refused_before, later, remembered, with_accounts};
-use crate::support::Home;
+use super::{RIGHT, Relay, Table, WRONG, account, deliver, is_refused_before, later, remembered, with_accounts};
+use crate::support::{Home, program};
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -146,43 +148,177 @@ fn tries_again_once(relay: &Relay, home: &Home, what: &str) {
     assert_eq!(relay.heard(), "");
 }
 
-/// A process that has the lock and is stopped is not waited for without end; the login then goes on as if nothing were remembered.
-#[test]
-fn a_lock_that_is_kept() {
-    let relay = Relay::start(RIGHT);
-    let home = relay.home("myuser secretpass");
-    deliver(&home);
-    let known = fs::read(account(&home).join("memory")).unwrap();
-    // Where the last login worked there are two locks.
-    let locks = ["open", "open2"].map(|kind| account(&home).join(format!("{}.{kind}", relay.server.port())));
+/// Both locks of an account.
+fn locks(home: &Home) -> [PathBuf; 2] {
+    ["open", "open2"].map(|name| account(home).join(name))
+}
+
+/// Holds these locks until the end of its input.
+fn hold(locks: &[PathBuf]) -> Child {
     let mut holder = Command::new("flock");
-    holder.arg(&locks[0]).arg("flock").arg(&locks[1]).args(["sh", "-c", "echo locked; read -r _"]);
+    for lock in &locks[1..] {
+        holder.arg(lock).arg("flock");
+    }
+    holder.arg(&locks[0]).args(["sh", "-c", "echo locked; read -r _"]);
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
-    relay.says(WRONG);
-    relay.heard();
-    let mut delivery = start(&home, "a@example.net");
+    holder
+}
+
+fn release(mut holder: Child) {
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+}
+
+/// A delivery that waits for a lock.
+fn start_and_wait(home: &Home) -> Child {
+    let mut delivery = start(home, "a@example.net");
     let waits = format!("-> FLOCK  ADVISORY  WRITE {} ", delivery.id());
     while !fs::read_to_string("/proc/locks").unwrap().contains(&waits) {
         assert!(delivery.try_wait().unwrap().is_none(), "it did not wait");
         thread::yield_now();
     }
-    assert_eq!(relay.heard(), "CONNECT", "nothing is said before the lock is held");
+    delivery
+}
+
+/// As if it had waited for 60 seconds.
+fn time_is_over(delivery: Child) -> String {
     assert!(Command::new("kill").args(["-ALRM", &delivery.id().to_string()]).status().unwrap().success());
-    let report = String::from_utf8_lossy(&delivery.wait_with_output().unwrap().stdout).into_owned();
-    assert!(report.contains("tried PLAIN (535), LOGIN (535)"), "{report}");
-    drop(holder.stdin.take());
-    holder.wait().unwrap();
-    assert_eq!(fs::read(account(&home).join("memory")).unwrap(), known);
-    // One that is held stops nobody.
+    String::from_utf8_lossy(&delivery.wait_with_output().unwrap().stdout).into_owned()
+}
+
+/// A process that has the lock and is stopped is not waited for without end. Where the last login worked the others go on; else
+/// they do not try.
+#[test]
+fn a_lock_that_is_kept() {
+    let relay = Relay::start(RIGHT);
+    let home = relay.home("myuser secretpass");
+    deliver(&home);
+    let locks = locks(&home);
+    let holder = hold(&locks);
+    relay.heard();
+    let delivery = start_and_wait(&home);
+    assert_eq!(relay.heard(), "CONNECT", "nothing is said before the lock is held");
+    let report = time_is_over(delivery);
+    assert!(report.starts_with("r\0K"), "{report}");
+    // It goes on with what is remembered, and writes it.
+    let delivery = start_and_wait(&home);
+    relay.says(WRONG);
+    let report = time_is_over(delivery);
+    assert!(report.contains("tried PLAIN (535); check user and password"), "{report}");
+    assert!(is_refused_before(&deliver(&home)));
+    later(&home, 900);
+    relay.heard();
+    let report = time_is_over(start_and_wait(&home));
+    let port = relay.server.port();
+    assert_eq!(
+        report,
+        format!(
+            "ZLogin not tried. (#4.7.8) Another delivery has been logging in to 127.0.0.1:{port} (control/smtproutes line 1) as \
+             myuser for more than 60 seconds.\n\0"
+        )
+    );
+    assert_eq!(relay.heard(), "CONNECT");
+    release(holder);
+    // One that is held stops nobody where the last login worked.
     relay.says(RIGHT);
-    for lock in &locks {
-        let mut holder = Command::new("flock");
-        holder.arg(lock).args(["sh", "-c", "echo locked; read -r _"]);
-        let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+    assert_eq!(deliver(&home).letters(), "rK");
+    for lock in locks {
+        let holder = hold(&[lock]);
         assert_eq!(deliver(&home).letters(), "rK");
-        drop(holder.stdin.take());
-        holder.wait().unwrap();
+        release(holder);
     }
+}
+
+/// Replies of a relay that takes all.
+fn serve(connection: &TcpStream) {
+    let mut in_message = false;
+    for line in BufReader::new(connection).lines() {
+        let reply = match (&line.unwrap()[..], in_message) {
+            (".", true) => "250 ok",
+            (_, true) => continue,
+            (line, _) if line.starts_with("EHLO") => "250-x\r\n250 AUTH PLAIN",
+            (line, _) if line.starts_with("AUTH") => "235 ok",
+            ("DATA", _) => "354 go on",
+            ("QUIT", _) => return,
+            _ => "250 ok",
+        };
+        in_message = reply.starts_with("354");
+        { connection }.write_all(format!("{reply}\r\n").as_bytes()).unwrap();
+    }
+}
+
+/// While a delivery waits for the lock, the relay gets tired of it. That is no end of a login, and it comes back with the lock.
+#[test]
+fn the_relay_hangs_up_on_who_waits() {
+    for word in ["421 4.4.2 idle\r\n", "221 bye\r\n", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let home = with_accounts(Home::with_route(&format!("127.0.0.1:{port} myuser secretpass")));
+        let greeted = || {
+            let mut connection = listener.accept().unwrap().0;
+            connection.write_all(b"220 x\r\n").unwrap();
+            connection
+        };
+        let delivery = thread::scope(|scope| {
+            let first = scope.spawn(|| serve(&greeted()));
+            assert_eq!(deliver(&home).letters(), "rK");
+            first.join().unwrap();
+            let holder = hold(&locks(&home));
+            let first = scope.spawn(|| {
+                let mut connection = greeted();
+                let mut line = String::new();
+                BufReader::new(&connection).read_line(&mut line).unwrap();
+                connection.write_all(b"250-x\r\n250 AUTH PLAIN\r\n").unwrap();
+                connection
+            });
+            let delivery = start_and_wait(&home);
+            let mut connection = first.join().unwrap();
+            connection.write_all(word.as_bytes()).unwrap();
+            connection.shutdown(Shutdown::Both).unwrap();
+            let second = scope.spawn(|| serve(&greeted()));
+            release(holder);
+            second.join().unwrap();
+            delivery
+        });
+        let report = String::from_utf8_lossy(&delivery.wait_with_output().unwrap().stdout).into_owned();
+        assert!(report.starts_with("r\0K"), "{word:?}: {report}");
+        assert_eq!(remembered(&home), ["good PLAIN control/smtproutes:1"], "{word:?}");
+    }
+}
+
+/// Whatever is refused, and at whichever port: all together have two failures.
+#[test]
+fn two_failures_for_all() {
+    for reply in ["535 no", "534 5.7.9 no", "550 5.7.30 no", "554 no", "close"] {
+        let table = |reply| -> Table { vec![("AUTH PLAIN", reply), ("ANSWER LOGIN c2Vj", reply)].leak() };
+        let relay = Relay::start(RIGHT);
+        let home = relay.home("myuser secretpass");
+        deliver(&home);
+        relay.says(table(reply));
+        relay.heard();
+        many(&home, 10);
+        let heard = relay.heard().matches("AUTH").count();
+        assert!((1..=2).contains(&heard), "{reply}: {heard}");
+        let known = remembered(&home);
+        assert!(
+            known[0].contains(" 1 ") && known[1..] == ["good PLAIN control/smtproutes:1"],
+            "both count as one: {known:?}"
+        );
+    }
+    let [one, other] = [Relay::start(WRONG), Relay::start(WRONG)];
+    let home = with_accounts(Home::new());
+    let route = |domain: &str, relay: &Relay| format!("{domain}:127.0.0.1:{} myuser secretpass\n", relay.server.port());
+    home.control("smtproutes", route("example.org", &one) + &route("example.com", &other));
+    let deliver_to = |domain: &str| {
+        let mut command = Command::new(program());
+        command.env_clear().env("QMAILHOME", home.path()).args([domain, "a@example.net", "b@example.org"]);
+        command.stdin(fs::File::open("/dev/null").unwrap()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let running = ["example.org", "example.com"].map(|domain| (0..5).map(|_| deliver_to(domain)).collect::<Vec<_>>());
+    for mut child in running.into_iter().flatten() {
+        child.wait().unwrap();
+    }
+    let heard = one.heard() + &other.heard();
+    assert_eq!(heard.matches("AUTH").count(), 2, "{heard}");
 }

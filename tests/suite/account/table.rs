@@ -20,24 +20,59 @@ fn a_wrong_password() {
         format!("ZLogin refused before. (#4.7.8) Relay 127.0.0.1:{port} (control/smtproutes line 1) as myuser at 20");
     assert!(verdict.starts_with(&begin), "{verdict}");
     assert!(verdict.contains(" UTC: 535 5.7.8 no, and no. Not tried again until "), "{verdict}");
-    let touch =
-        format!("; to try now, touch {}/control/smtproutes or run qmail-remote-check.\n", home.path().display());
+    let touch = format!(
+        "; to try now, touch {}/control/smtproutes or run qmail-remote-check DOMAIN SENDER.\n",
+        home.path().display()
+    );
     assert!(verdict.ends_with(&touch), "{verdict}");
     assert_eq!(relay.heard(), "");
-    // One try each time that one is allowed.
-    for (passed, expected) in [(900, "refused 2 1800"), (1800, "refused 3 3600"), (3600, "refused 4 3600")] {
+    // One try each time that one is allowed, and another mechanism each time.
+    for (passed, expected, mechanism) in
+        [(900, "refused 2 1800", "PLAIN"), (1800, "refused 3 3600", "LOGIN"), (3600, "refused 4 3600", "PLAIN")]
+    {
         later(&home, passed - 2);
         assert!(is_refused_before(&deliver(&home)));
         later(&home, 3);
         assert_eq!(deliver(&home).letters(), "Z");
-        assert_eq!(relay.heard(), "CONNECT, AUTH PLAIN");
+        assert_eq!(relay.heard(), format!("CONNECT, AUTH {mechanism}"));
         assert_eq!(facts(&remembered(&home)), [expected]);
     }
     relay.says(RIGHT);
     assert!(is_refused_before(&deliver(&home)));
     later(&home, 3600);
     assert_eq!(deliver(&home).letters(), "rK");
+    assert_eq!(facts(&remembered(&home)), ["good LOGIN"]);
+}
+
+/// A relay that takes one mechanism alone, and refuses the others as if the password were wrong, gets it in its turn.
+#[test]
+fn only_one_mechanism_works() {
+    let login_alone: Table = &[("AUTH PLAIN", "535 no")];
+    let relay = Relay::start(WRONG);
+    let home = relay.home("myuser secretpass");
+    deliver(&home);
+    relay.says(login_alone);
+    let fates = [900, 1800].map(|seconds| {
+        later(&home, seconds);
+        deliver(&home).letters().to_owned()
+    });
+    assert_eq!(fates, ["Z", "rK"]);
+    assert_eq!(facts(&remembered(&home)), ["good LOGIN"]);
+    // The other way round: what has worked does not any more.
+    relay.says(&[("ANSWER LOGIN", "535 no"), ("AUTH PLAIN", "235 ok")]);
+    assert_eq!(deliver(&home).letters(), "Z");
+    let fates = [900, 1800].map(|seconds| {
+        later(&home, seconds);
+        deliver(&home).letters().to_owned()
+    });
+    assert_eq!(fates, ["Z", "rK"]);
     assert_eq!(facts(&remembered(&home)), ["good PLAIN"]);
+    // What is not understood is no failure.
+    relay.says(WRONG);
+    deliver(&home);
+    relay.says(&[("AUTH PLAIN", "504 no")]);
+    later(&home, 900);
+    assert_eq!(deliver(&home).letters(), "rK");
 }
 
 /// What each end of a login leaves, and how often the relay was asked for it.

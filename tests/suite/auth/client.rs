@@ -217,18 +217,54 @@ fn named(names: &[&str]) -> Vec<&'static Mechanism> {
 #[test]
 fn what_worked_last_time_goes_first() {
     let all = ["PLAIN", "LOGIN", "CRAM-MD5"];
-    let good = |name| Past { good: named(&[name]).pop(), ..Past::default() };
+    let good = |name| Past { good: named(&[name]).pop(), one_failure: true, ..Past::default() };
+    let turn = |turn: usize| Past { failures: turn + 1, one_failure: true, ..Past::default() };
     for (past, order, events, expected) in [
         (good("LOGIN"), &all[..], &[Reply(235, "")][..], "AUTH LOGIN, logged in"),
-        // 535 to it is the password, and no other is tried; anything else may be about the mechanism.
+        // When it is refused for more than the command, no other is tried.
         (good("LOGIN"), &all, &[Reply(535, "")], "AUTH LOGIN, failed"),
+        (good("PLAIN"), &all, &[Reply(534, "")], "AUTH PLAIN AHUAcA==, failed"),
+        (good("PLAIN"), &all, &[Reply(550, "5.7.30")], "AUTH PLAIN AHUAcA==, failed"),
+        (good("PLAIN"), &all, &[Closed], "AUTH PLAIN AHUAcA==, failed"),
+        (good("PLAIN"), &all, &[Reply(421, "")], "AUTH PLAIN AHUAcA==, deferred"),
         (good("LOGIN"), &all, &[Reply(504, ""), Reply(235, "")], "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in"),
+        (
+            good("LOGIN"),
+            &all,
+            &[Closed, Connected, Reply(535, "")],
+            "AUTH LOGIN, reconnect, AUTH PLAIN AHUAcA==, failed",
+        ),
         // It is not offered now.
         (
             good("CRAM-MD5"),
             &["PLAIN", "LOGIN"],
-            &[Reply(535, ""), Reply(235, "")],
+            &[Reply(504, ""), Reply(235, "")],
             "AUTH PLAIN AHUAcA==, AUTH LOGIN, logged in",
+        ),
+        (good("CRAM-MD5"), &["PLAIN", "LOGIN"], &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
+        // Each in its turn. Those that the account could not do come last, but they come: it may be able to do them now.
+        (turn(1), &all, &[Reply(504, ""), Reply(235, "")], "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in"),
+        (turn(5), &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
+        (turn(3), &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
+        (
+            Past { refused: named(&["PLAIN", "LOGIN"]), ..turn(6) },
+            &all,
+            &[Reply(504, ""), Reply(235, "")],
+            "AUTH CRAM-MD5, AUTH PLAIN AHUAcA==, logged in",
+        ),
+        (
+            Past { refused: named(&["PLAIN", "CRAM-MD5"]), ..turn(7) },
+            &all,
+            &[Reply(535, "")],
+            "AUTH PLAIN AHUAcA==, failed",
+        ),
+        (Past { good: named(&["CRAM-MD5"]).pop(), ..turn(1) }, &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
+        // A check goes on.
+        (
+            Past { good: named(&["LOGIN"]).pop(), ..Past::default() },
+            &all,
+            &[Reply(535, ""), Reply(235, "")],
+            "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in",
         ),
         // A mechanism that the account cannot do comes last.
         (

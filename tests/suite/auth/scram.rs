@@ -222,7 +222,7 @@ fn what_is_wrong_is_said() {
     assert!(rounds("18446744073709551616").contains("it wants 18446744073709551615 rounds"));
     assert!(of(&first.replace("r=", "r=x")).contains("SCRAM-SHA-1 (it changed our nonce), "));
     assert!(of(&format!("m=x,{first}")).contains("SCRAM-SHA-1 (its challenge is malformed), "));
-    assert!(of("e=other-error").contains("SCRAM-SHA-1 (it refused the proof), "));
+    assert!(of("e=other-error").contains("SCRAM-SHA-1 (it refused the login), "));
     relay.reply(334, "?");
     assert_eq!(relay.reply(454, ""), "deferred");
 }
@@ -250,8 +250,8 @@ fn refused_before_a_challenge() {
     use Channel::{Clear, Tls, Tls13};
     use Permission::{Any, ChallengeOnly};
     for (offered, permission, channel, expected) in [
-        // The same hash with and without -PLUS is the same to the relay.
-        (ALL, ChallengeOnly, Tls13, &["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"][..]),
+        // It may be the binding that the relay does not know, so the next one has none.
+        (ALL, ChallengeOnly, Tls13, &["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"][..]),
         (ALL, ChallengeOnly, Tls, &["SCRAM-SHA-256", "SCRAM-SHA-512"]),
         ("SCRAM-SHA-1 SCRAM-SHA-256", ChallengeOnly, Clear, &["SCRAM-SHA-256", "SCRAM-SHA-1"]),
         ("CRAM-MD5 SCRAM-SHA-256 SCRAM-SHA-1", ChallengeOnly, Clear, &["SCRAM-SHA-256", "SCRAM-SHA-1"]),
@@ -273,6 +273,13 @@ fn refused_before_a_challenge() {
             if is_about_password { "; check user and password in here" } else { "; the relay knows no such user, or " };
         assert!(relay.why.contains(says), "{}", relay.why);
     }
+    // Any refusal counts, and the end of the connection behind a proof; not one of the command.
+    let mut relay = Relay::new("SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1 CRAM-MD5", None, ChallengeOnly, Tls);
+    relay.reply(334, &base64(relay.server().first));
+    assert_eq!(relay.closed(), "reconnect");
+    relay.connect();
+    assert_eq!(relay.reply(550, "5.7.30 no"), "failed");
+    assert_eq!(relay.tried(), ["SCRAM-SHA-256", "SCRAM-SHA-512"]);
     // Behind a challenge it is about the password.
     let mut relay = Relay::new("SCRAM-SHA-256", None, Any, Tls);
     let first = relay.server().first;
@@ -281,13 +288,15 @@ fn refused_before_a_challenge() {
     assert!(relay.why.ends_with("tried SCRAM-SHA-256 (535); check user and password in here"), "{}", relay.why);
 }
 
-/// What earlier logins have shown: the hash that worked may be gone, and one that is missing is so with and without -PLUS.
+/// What earlier logins have shown: the hash that worked may be gone.
 #[test]
 fn after_other_logins() {
     let past = |good: Option<&str>, refused: &[&str]| Past {
         good: good.and_then(mechanisms::usable),
         refused: refused.iter().filter_map(|name| mechanisms::usable(name)).collect(),
         tries: Some(2),
+        one_failure: good.is_some(),
+        ..Past::default()
     };
     let tried = |past: Past, permission: Permission, challenged: bool| {
         let mut relay = Relay::before(ALL, None, permission, Channel::Tls13);
@@ -305,11 +314,15 @@ fn after_other_logins() {
     const HIDING: Permission = Permission::ChallengeOnly;
     let good = || past(Some("SCRAM-SHA-512"), &[]);
     let (names, conclusion) = tried(good(), HIDING, false);
-    assert!(names == "SCRAM-SHA-512 SCRAM-SHA-256-PLUS" && conclusion == Conclusion::NoHash, "{names}");
+    assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
     let (names, conclusion) = tried(good(), HIDING, true);
     assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
     let (names, conclusion) = tried(past(None, &["SCRAM-SHA-256"]), HIDING, false);
-    assert!(names == "SCRAM-SHA-1-PLUS SCRAM-SHA-512" && conclusion == Conclusion::NoHash, "{names}");
+    assert!(names == "SCRAM-SHA-256-PLUS SCRAM-SHA-512" && conclusion == Conclusion::NoHash, "{names}");
+    // After failures each try is one more, by whatever it came.
+    let failed = Past { failures: 1, one_failure: true, ..past(None, &[]) };
+    let (names, conclusion) = tried(failed, HIDING, false);
+    assert!(names == "SCRAM-SHA-256-PLUS" && conclusion == Conclusion::Refused, "{names}");
 }
 
 #[test]
@@ -342,8 +355,12 @@ fn a_binding_that_is_refused() {
     assert_eq!(refused(None, Permission::ChallengeOnly).tried(), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]);
     let relay = refused(Some("SCRAM-SHA-256-PLUS PLAIN LOGIN"), Permission::Any);
     assert_eq!((relay.tried(), relay.last()), (vec!["SCRAM-SHA-256-PLUS"], "failed"));
-    let says = "check user and password in here, and the password must not be shown to a relay that has refused a login bound to";
+    let says = "check user and password in here, and the password must not be shown, as this may be another relay";
     assert!(relay.why.contains(says), "{}", relay.why);
+    // What we cancel says nothing of the binding.
+    let mut relay = Relay::new(ALL, None, Permission::ChallengeOnly, Channel::Tls13);
+    relay.reply(334, &base64("r=x"));
+    assert!(relay.reply(501, "").starts_with("AUTH SCRAM-SHA-1-PLUS"));
     // Dovecot closes where it cannot do a binding. The other hash would have it do the same.
     let mut relay = Relay::new(ALL, None, Permission::ChallengeOnly, Channel::Tls13);
     assert_eq!(relay.closed(), "reconnect");
@@ -360,6 +377,9 @@ fn where_nothing_can_be_bound() {
         assert_eq!(relay.last(), "failed");
         assert!(relay.why.ends_with("tried nothing; a mechanism with -PLUS needs TLS 1.3"), "{}", relay.why);
     }
+    // Where the relay has nothing else it is better than nothing.
+    let relay = Relay::new("SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS", None, Permission::Any, Channel::Tls13);
+    assert_eq!(relay.tried(), ["SCRAM-SHA-256-PLUS"]);
     let relay = Relay::new("SCRAM-SHA-256 PLAIN", Some("SCRAM-SHA-256-PLUS"), Permission::Any, Channel::Tls13);
     assert!(relay.why.contains("can be used; usable would be: SCRAM-SHA-256-PLUS; ask the relay's"), "{}", relay.why);
 }

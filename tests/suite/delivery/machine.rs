@@ -132,7 +132,7 @@ fn play(setting: &Setting, wire: Wire) -> (Delivered, Player) {
             Want::Random => delivery.happened(Happened::Random(Some([7; 18]))),
             Want::Close(_) => delivery.happened(Happened::Disconnected(step)),
             want @ (Want::Mx(_) | Want::OwnAddresses) => panic!("{want:?}, for a relay"),
-            want @ (Want::Open(..) | Want::Release(_)) => panic!("{want:?}, without HOME/accounts"),
+            want @ (Want::Lock(..) | Want::Release) => panic!("{want:?}, without HOME/accounts"),
             want @ Want::Run(_) => panic!("{want:?}, for a password"),
             Want::Done(report) => {
                 let stdout = report.to_vec();
