@@ -272,12 +272,7 @@ struct qmail_auth_delivery *qmail_auth_oauth_start(struct qmail_auth_oauth *oaut
 /* The exit status, when it is done. */
 int qmail_auth_oauth_status(const struct qmail_auth_delivery *oauth);
 
-/* The lock is held, or where `error` is not 0 it cannot be had: EWOULDBLOCK where others have it. `unix_time` is in seconds. */
-void qmail_auth_oauth_locked(struct qmail_auth_delivery *oauth,
-                             int error,
-                             uint64_t unix_time);
-
-/* The file is prepared or replaced, or the lock released; or where `error` is not 0 it is not. */
+/* The file is prepared or replaced, or where `error` is not 0 it is not. */
 void qmail_auth_oauth_stored(struct qmail_auth_delivery *oauth, int error);
 
 /* Browsers can connect to this port, or where `error` is not 0 they cannot. */

@@ -85,12 +85,12 @@ enum auth_end {
 };
 
 /* One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-   project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5; without a flag of auth_begin only SCRAM and
-   CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the password, too. Since relays lock
-   accounts, it makes at most three tries, and two on one connection. After a try that showed the password, or proved it by SCRAM, and
-   was refused, it makes only one more.
+   project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5, and for a token XOAUTH2 or OAUTHBEARER; without
+   a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the
+   password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+   password, or proved it by SCRAM, and was refused, it makes only one more.
 
-   Made by auth_new, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
+   Made by auth_new or auth_new_token, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs it. Do not
    use one client in two threads at the same time.
 
    This is a complete login. send_octets and read_reply are functions of your program: they send octets and read a whole reply, and
@@ -199,10 +199,58 @@ ptrdiff_t auth_cram(const char *user,
                     char *out,
                     size_t size);
 
+/* Writes the base64 for AUTH XOAUTH2: the initial response after `AUTH XOAUTH2 `, or the answer to an empty 334. Whoever reads it has
+   the access token: send it only over TLS with a verified certificate. If the reply is a 334, it says in base64 why the token is
+   refused: send an empty line, and the server answers 535. If the reply is not 235, report Z and send no MAIL.
+
+   `user` and `token` end in NUL. A stralloc has none: see auth_plain.
+
+   Writes to `out` and returns the length in octets: 4 * ((strlen(user) + strlen(token) + 22) / 3), in integer arithmetic. Writes no
+   verb, no CRLF and no NUL. Where `AUTH XOAUTH2 `, this and CRLF are more than 512 octets, send `AUTH XOAUTH2` alone and this after
+   the 334: servers cut longer lines, and then refuse the token. Errors: AUTH_ERROR_NULL, AUTH_ERROR_SPACE (`size` is less than the
+   length). The caller owns the buffer and must clear the secret in it.
+
+       n = auth_xoauth2("tim@example.com", "ya29.token", out, sizeof out);
+
+   Here n is 60, and out begins with dXNlcj10aW1AZXhhbXBsZS5jb20BYXV0aD1CZWFyZXIgeWEyOS50b2tlbgEB. */
+ptrdiff_t auth_xoauth2(const char *user,
+                       const char *token,
+                       char *out,
+                       size_t size);
+
+/* The same for AUTH OAUTHBEARER. `host` and `port` are those of the server; where `host` is NULL they are left out. If the reply is
+   a 334 that says why the token is refused, send `AQ==`.
+
+   The length depends on the user, too, in which each comma and equals sign counts as three. A buffer is large enough for
+   4 * ((3 * strlen(user) + strlen(host) + strlen(token) + 44) / 3). Errors: as for auth_xoauth2.
+
+   RFC 7628.
+
+       n = auth_oauthbearer("tim@example.com", "ya29.token", "smtp.example.com", 587, out, sizeof out);
+
+   Here n is 104, and out begins with bixhPXRpbUBleGFtcGxlLmNvbSwBaG9zdD1zbXRwLmV4YW1wbGUuY29t. */
+ptrdiff_t auth_oauthbearer(const char *user,
+                           const char *token,
+                           const char *host,
+                           uint16_t port,
+                           char *out,
+                           size_t size);
+
 /* Makes a client for this user and password, which it copies. Both end in NUL. A stralloc has none: see auth_plain. Free it with
    auth_free. Returns NULL if one of them is NULL or empty. */
 struct auth_client *auth_new(const char *user,
                              const char *password);
+
+/* The same for this user and an access token of OAuth 2.0, in the place of a password. It is used by XOAUTH2, or by OAUTHBEARER where
+   the server does not offer XOAUTH2; once, and only with a flag of auth_begin. `host` and `port` are those of the server, which
+   OAUTHBEARER tells; `host` may be NULL. If the token is refused, AUTH_END_FAILED; auth_why has what the server says of it.
+
+   A token is long: auth_begin and auth_step need a buffer of 4 * ((3 * strlen(user) + strlen(host) + strlen(token) + 44) / 3) + 2
+   octets. */
+struct auth_client *auth_new_token(const char *user,
+                                   const char *token,
+                                   const char *host,
+                                   uint16_t port);
 
 /* Starts the login on a connection. `ehlo` is the EHLO reply, in a form that auth_detect takes; over TLS, it is the one that came
    over TLS. `flags` are AUTH_FLAG_ values for this connection. After AUTH_END_RECONNECT call it again on the next connection.
@@ -261,8 +309,8 @@ uint32_t auth_mechanism(const struct auth_client *auth);
    user or password is missing. */
 const char *auth_why(const struct auth_client *auth);
 
-/* Replaces secrets in a server's reply by `*`: the password, and what this login has sent, the digest of CRAM-MD5 and the proofs of
-   SCRAM included. A server may repeat them, so do this before you show any of its replies, also those after the login.
+/* Replaces secrets in a server's reply by `*`: the password, the token, and what this login has sent, the digest of CRAM-MD5 and the
+   proofs of SCRAM included. A server may repeat them, so do this before you show any of its replies, also those after the login.
 
    `text` is a whole reply with its codes and line ends. If it counts as cut (see auth_step), the octets at its end that could be
    the beginning of a secret are replaced, too. NULL is allowed and does nothing. */
