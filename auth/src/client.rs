@@ -158,11 +158,12 @@ impl Client {
         self.permission = permission;
         self.channel = channel;
         self.fresh = None; // made for the connection before
-        if channel == Channel::Tls13 && self.configured.is_none() && self.usable().next().is_none() {
+        if channel == Channel::Tls13 && self.configured.is_none() && self.permitted().next().is_none() {
             // What is for relays to which the password must not be shown is better than nothing.
-            let hiding = mechanisms::order(channel, Permission::ChallengeOnly);
-            self.order
-                .extend(hiding.into_iter().filter(|mechanism| mechanism.is_bound() && kind == LoginKind::Password));
+            let hiding = mechanisms::order(channel, Permission::ChallengeOnly).into_iter();
+            let bound = hiding.filter(|mechanism| mechanism.is_bound() && kind == LoginKind::Password);
+            let new: Vec<_> = bound.filter(|mechanism| !self.order.contains(mechanism)).collect();
+            self.order.extend(new);
         }
         self.order_by_past();
         self.tries_here = 0;
@@ -244,8 +245,12 @@ impl Client {
     fn end_try(&mut self, end: End) {
         let made = self.tries.len();
         let Some(last) = self.tries.last_mut().filter(|last| last.end.is_none()) else { return };
-        // The refusal was in a challenge; what comes then only answers our `*`.
-        let end = if last.why_cancelled == Some(Unanswerable::Refused) { End::Code(535) } else { end };
+        // What comes then only answers our `*`, and a server may say anything to that.
+        let end = match last.why_cancelled {
+            Some(Unanswerable::Refused) => End::Code(535),
+            Some(_) => End::Code(501),
+            None => end,
+        };
         last.end = Some(end);
         last.exchange = None; // clears the copy of the login in it
         if last.told_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
@@ -281,7 +286,7 @@ impl Client {
         match exchange.respond(challenge) {
             Ok(response) => {
                 last.answers += 1;
-                last.rounds = exchange.rounds();
+                (last.rounds, last.proven) = (exchange.rounds(), exchange.is_proven());
                 if let Some((octets, mask_from)) = exchange.secret_of_server() {
                     self.mask.add_sent(octets, mask_from);
                 }
@@ -313,7 +318,7 @@ impl Client {
             return self.out_of_place();
         }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed || self.has_not_proved || self.has_failed() {
+        if self.tries.len() >= self.tries_allowed || self.has_not_proved || self.has_failed(mechanism) {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {
@@ -347,56 +352,10 @@ impl Client {
         Step::Send(line)
     }
 
-    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. When there is none, one of which
-    /// the relay may have refused only the initial response. The `bool` is true then: the command is to go without an initial
-    /// response.
-    fn candidate(&self) -> Option<(&'static Mechanism, bool)> {
-        let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
-            self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
-        };
-        let new =
-            self.permitted().find(|mechanism| all_tries(mechanism, Try::is_void) && !self.is_refused_alike(mechanism));
-        let last = |mechanism: &Mechanism| self.tries.iter().rfind(|t| t.mechanism == mechanism);
-        let again = |mechanism: &&Mechanism| {
-            let is_token = mechanism.kind() == Some(LoginKind::Token); // a server may have taken the token from a line that it cut
-            let may_be_bare = mechanism.has_bare_form && !is_token;
-            may_be_bare && last(mechanism).is_some_and(Try::is_refused_for_its_form)
-        };
-        match new {
-            Some(mechanism) => Some((mechanism, false)),
-            None => Some((self.permitted().find(again)?, true)),
-        }
-    }
-
-    /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash; or a token, and so
-    /// by the other mechanism.
-    fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
-        let is_refused = |t: &Try| match t.mechanism.kind() {
-            Some(LoginKind::Token) => t.mechanism != mechanism,
-            _ => t.mechanism.is_bound() && mechanism.is_bound() && !t.is_cancelled_by_us(),
-        };
-        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(is_refused)
-    }
-
     /// The relay failed to prove that it knows the password, or refused the proof of a login that was bound to the connection, now or
     /// earlier. So it may be another one, and the password is not shown to it.
     pub fn may_be_another(&self) -> bool {
         self.has_not_proved || self.past.may_be_another || self.tries.iter().any(Try::was_bound_and_refused)
-    }
-
-    /// The mechanisms of the order that the relay offers.
-    fn usable(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
-        let offered = |mechanism: &&Mechanism| self.offer.names.iter().any(|name| name == mechanism.name);
-        self.order.iter().copied().filter(offered)
-    }
-
-    /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
-    fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
-        let any = self.permission == Permission::Any && !self.may_be_another();
-        let most = if self.login.kind() == LoginKind::Token { 1 } else { usize::MAX };
-        self.usable().take(most).filter(move |mechanism| {
-            (any || mechanism.shows_password.is_none()) && (self.channel == Channel::Tls13 || !mechanism.is_bound())
-        })
     }
 
     fn out_of_place(&self) -> Step {

@@ -43,6 +43,11 @@ pub trait Exchange {
         None
     }
 
+    /// The server has proved that it knows the password.
+    fn is_proven(&self) -> bool {
+        false
+    }
+
     /// What the server is to send by which one could try passwords. It is masked as a [`Response`] is; from the index on, the octets
     /// themselves are masked, too.
     fn secret_of_server(&self) -> Option<(Secret, usize)> {

@@ -49,7 +49,7 @@ pub struct Fact {
 pub enum What {
     /// This mechanism logged in last time.
     Good(String),
-    /// The relay refuses this mechanism before any challenge, and takes the login by another one; or SCRAM came to no proof.
+    /// This mechanism is of no use: the relay does not know it, or refuses it before it has the password or a proof.
     No(String),
     /// It may be another relay, so the password is not shown to it.
     Hide,
@@ -72,18 +72,24 @@ pub struct Failure {
     pub words: String,
 }
 
-/// What a login came to, with what is to be remembered of it.
+/// What is to be remembered of a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// None: nothing.
+    pub outcome: Option<Outcome>,
+    /// The mechanisms that are of no use.
+    pub useless: Vec<&'static str>,
+    /// See [`What::Hide`].
+    pub hide: bool,
+}
+
+/// What a login came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// By this mechanism.
+    /// It was accepted by this mechanism.
     LoggedIn(&'static str),
-    /// It failed for something that a person must fix.
-    Refused {
-        /// The relay's.
-        words: String,
-        /// See [`What::Hide`].
-        hide: bool,
-    },
+    /// It failed for something that a person must fix; with the relay's words.
+    Refused(String),
     /// The relay closed the connection when it had the password.
     ClosedBehindPassword,
     /// The relay deferred it, closed, or was silent.
@@ -135,28 +141,38 @@ impl Memory {
         self.of_source(source).find_map(count).unwrap_or_default()
     }
 
-    /// What is to be remembered of a login at this place: mechanisms that are of no use, and its outcome. None: it is known already.
-    pub fn with(&self, source: &str, useless: &[&str], outcome: Option<&Outcome>, now: u64) -> Option<Memory> {
-        if useless.is_empty() {
-            return outcome.and_then(|outcome| self.after(source, outcome, now));
+    /// How often in a row the login at this place was deferred, but for what the count before has.
+    pub fn deferrals(&self, source: &str, now: u64) -> u32 {
+        let count = |what: &What| match what {
+            What::Deferred(failure) if failure.counts(now) && !failure.is_closed_behind_password() => {
+                Some(failure.count)
+            }
+            _ => None,
+        };
+        self.of_source(source).find_map(count).unwrap_or_default()
+    }
+
+    /// What is to be remembered after this login at this place. None: it is known already.
+    pub fn after(&self, source: &str, Learnt { outcome, useless, hide }: &Learnt, now: u64) -> Option<Memory> {
+        let with_outcome = |memory: &Memory| outcome.as_ref().and_then(|outcome| memory.with(source, outcome, now));
+        if useless.is_empty() && !hide {
+            return with_outcome(self); // as it is for most mails
         }
         let mut memory = self.clone();
-        for name in useless {
-            let is_ours = |fact: &Fact| {
-                fact.source == source && matches!(&fact.what, What::Good(good) | What::No(good) if good == name)
-            };
-            memory.facts.retain(|fact| !is_ours(fact));
-            memory.facts.push(Fact { source: source.to_owned(), what: What::No((*name).to_owned()) });
+        let useless_facts = useless.iter().map(|name| What::No((*name).to_owned()));
+        for what in useless_facts.chain(hide.then_some(What::Hide)) {
+            memory.facts.retain(|fact| fact.source != source || fact.what != what);
+            memory.facts.insert(0, Fact { source: source.to_owned(), what });
         }
-        if let Some(after) = outcome.and_then(|outcome| memory.after(source, outcome, now)) {
-            memory = after;
-        }
+        let is_useless = |what: &What| matches!(what, What::Good(name) if useless.contains(&&name[..]));
+        memory.facts.retain(|fact| fact.source != source || !is_useless(&fact.what));
+        let memory = with_outcome(&memory).unwrap_or(memory);
         (memory != *self).then_some(memory)
     }
 
-    /// What is to be remembered after this outcome of the login at this place. None: what is known already. While a failure holds,
-    /// another one changes nothing: it comes from a check, or from a delivery that logged in at the same time.
-    pub fn after(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
+    /// The same of this outcome alone. While a failure holds, another one changes nothing: it comes from a check, or from a delivery that
+    /// logged in at the same time.
+    fn with(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
             if self.facts.iter().any(|fact| fact.source == source) && self.of_source(source).all(is_known) {
@@ -166,7 +182,7 @@ impl Memory {
         let (has_failed, is_for_good) = match outcome {
             Outcome::LoggedIn(_) => (false, false),
             Outcome::Deferred(_) | Outcome::ClosedBehindPassword => (true, false),
-            Outcome::Refused { .. } => (true, true),
+            Outcome::Refused(_) => (true, true),
         };
         let holds = |what: &What| match what {
             What::Refused(failure) => failure.holds(now),
@@ -190,15 +206,15 @@ impl Memory {
 fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
     match outcome {
         Outcome::LoggedIn(good) => {
-            known.retain(|what| matches!(what, What::No(name) if name != good));
+            let is_proven = good.starts_with("SCRAM-");
+            known.retain(|what| match what {
+                What::No(name) => name != good,
+                What::Hide => !is_proven,
+                What::Good(_) | What::Refused(_) | What::Deferred(_) => false,
+            });
             known.insert(0, What::Good((*good).to_owned()));
         }
-        Outcome::Refused { words, hide } => {
-            learn_refusal(known, words, now);
-            if *hide && !known.contains(&What::Hide) {
-                known.push(What::Hide);
-            }
-        }
+        Outcome::Refused(words) => learn_refusal(known, words, now),
         Outcome::Deferred(words) => learn_deferral(known, words, now),
         Outcome::ClosedBehindPassword => {
             let has_been_so = known.iter().any(|what| match what {

@@ -19,12 +19,12 @@ use crate::control::files::{Control, FileState};
 use crate::control::home::Surroundings;
 use crate::control::{Credentials, Route};
 use crate::tls::date;
-use memory::{Failure, MOST, Memory, Outcome, What};
+use memory::{Failure, Learnt, MOST, Memory, Outcome, What};
 use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
-use qmail_auth::mechanisms::{self, Mechanism};
+use qmail_auth::mechanisms;
 use qmail_auth::reply::Reply;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,8 @@ enum Lock {
     Wanted { last: bool },
     /// It goes on.
     Held,
-    /// This came out; None: nothing to remember. And the mechanisms that are of no use.
-    Concluded(Option<Outcome>, Vec<&'static str>),
+    /// This came out.
+    Concluded(Learnt),
     /// That is written, and the lock is released.
     Released,
 }
@@ -167,18 +167,18 @@ impl Account {
 
     /// What the client is to know of earlier logins.
     pub fn past(&self, unix: u64) -> Past {
-        let mut past = Past { tries: Some(TRIES), ..Past::default() };
+        let mut past = Past { tries: Some(TRIES), is_check: !self.obeys, ..Past::default() };
         for what in self.remembered() {
             match what {
                 What::Good(name) => past.good = mechanisms::usable(name),
-                What::No(name) => past.refused.extend(mechanisms::usable(name)),
+                What::No(name) => past.useless.extend(mechanisms::usable(name)),
                 What::Hide => past.may_be_another = true,
                 What::Refused(_) | What::Deferred(_) => {}
             }
         }
         if self.obeys {
+            past.deferrals = self.memory.deferrals(&self.source, unix) as usize;
             past.failures = self.memory.failures_with_password(&self.source, unix) as usize;
-            past.one_failure = past.failures > 0 || past.good.is_some();
         }
         past
     }
@@ -270,34 +270,35 @@ impl Account {
         }
         let silent = || EarlierLogin::Silent.to_string();
         let words = self.words.take();
-        let refused = |words| Outcome::Refused { words, hide: auth.may_be_another() };
         let outcome = match auth.conclusion() {
             Conclusion::LoggedIn(mechanism) => Some(Outcome::LoggedIn(mechanism.name)),
-            Conclusion::Refused => Some(refused(first_line(auth.refusal(), auth.mask()))),
-            Conclusion::NotProven => Some(refused(EarlierLogin::NotProven.to_string())),
-            Conclusion::ClosedBehindPassword { twice: true } => Some(refused(EarlierLogin::ClosedTwice.to_string())),
+            Conclusion::Refused => Some(Outcome::Refused(first_line(auth.refusal(), auth.mask()))),
+            Conclusion::NotProven => Some(Outcome::Refused(EarlierLogin::NotProven.to_string())),
+            Conclusion::ClosedBehindPassword { twice: true } => {
+                Some(Outcome::Refused(EarlierLogin::ClosedTwice.to_string()))
+            }
             Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
             Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
             Conclusion::NoHash | Conclusion::Nothing => None,
         };
-        let is_told = |mechanism: &&Mechanism| auth.accepted().is_some() || mechanism.is_scram();
-        let useless = auth.refused_before_challenge().filter(is_told).map(|mechanism| mechanism.name);
-        self.lock = Lock::Concluded(outcome, useless.collect());
+        let useless = auth.useless().map(|mechanism| mechanism.name).collect();
+        let hide = auth.may_be_another() && auth.accepted().is_none();
+        self.lock = Lock::Concluded(Learnt { outcome, useless, hide });
     }
 
     /// There is something to write, or the lock to release.
     pub fn is_concluded(&self) -> bool {
-        matches!(self.lock, Lock::Concluded(..))
+        matches!(self.lock, Lock::Concluded(_))
     }
 
     /// Writes what came out, before the lock is released.
     pub fn release(&mut self, unix: u64) {
-        let Lock::Concluded(outcome, useless) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
-        if self.memory.with(&self.source, &useless, outcome.as_ref(), unix).is_none() {
+        let Lock::Concluded(learnt) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
+        if self.memory.after(&self.source, &learnt, unix).is_none() {
             return; // as it is for most mails
         }
         self.read_again(); // under the other lock somebody may have written
-        if let Some(memory) = self.memory.with(&self.source, &useless, outcome.as_ref(), unix) {
+        if let Some(memory) = self.memory.after(&self.source, &learnt, unix) {
             let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
             new.push(".new");
             let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered

@@ -1,6 +1,6 @@
 //! Which mechanisms a client will try, and why not the others. qmail-remote-check shows it before the login.
 
-use super::{Channel, Client, Permission};
+use super::{Channel, Client, End, Permission, Try};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
@@ -16,6 +16,53 @@ impl Client {
     /// The choice of mechanisms that [`Client::begin`] has made.
     pub fn choice(&self) -> Choice<'_> {
         Choice(self)
+    }
+
+    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. When there is none, one of which
+    /// the relay may have refused only the form. The `bool`: the command is to go without an initial response. That is also what a
+    /// mechanism begins with that was of no use before.
+    pub(super) fn candidate(&self) -> Option<(&'static Mechanism, bool)> {
+        let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
+            self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
+        };
+        let new =
+            self.permitted().find(|mechanism| all_tries(mechanism, Try::is_void) && !self.is_refused_alike(mechanism));
+        if let Some(mechanism) = new {
+            return Some((mechanism, self.past.useless.contains(&mechanism)));
+        }
+        let in_other_form = |mechanism: &'static Mechanism| {
+            let is_token = mechanism.kind() == Some(LoginKind::Token); // a server may have taken the token from a line that it cut
+            let mut tries = self.tries.iter().filter(|t| t.mechanism == mechanism && !t.is_void());
+            let has_other = mechanism.has_bare_form && !is_token;
+            let the_try = tries.next().filter(|t| has_other && t.is_refused_for_its_form());
+            the_try.filter(|_| tries.next().is_none()).map(|t| (mechanism, t.initial_response))
+        };
+        self.permitted().find_map(in_other_form)
+    }
+
+    /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash; or a token, and so
+    /// by the other mechanism.
+    fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
+        let is_refused = |t: &Try| match t.mechanism.kind() {
+            Some(LoginKind::Token) => t.mechanism != mechanism,
+            _ => t.mechanism.is_bound() && mechanism.is_bound() && t.end != Some(End::Code(501)),
+        };
+        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(is_refused)
+    }
+
+    /// The mechanisms of the order that the relay offers.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        let offered = |mechanism: &&Mechanism| self.offer.names.iter().any(|name| name == mechanism.name);
+        self.order.iter().copied().filter(offered)
+    }
+
+    /// The mechanisms of [`Client::usable`] that the permission allows on this connection.
+    pub(super) fn permitted(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        let any = self.permission == Permission::Any && !self.may_be_another();
+        let most = if self.login.kind() == LoginKind::Token { 1 } else { usize::MAX };
+        self.usable().take(most).filter(move |mechanism| {
+            (any || mechanism.shows_password.is_none()) && (self.channel == Channel::Tls13 || !mechanism.is_bound())
+        })
     }
 }
 
@@ -72,6 +119,7 @@ impl Choice<'_> {
         }
         match (client.permission, client.channel) {
             _ if mechanism.shows_password.is_none() => None,
+            (Permission::Any, _) if client.may_be_another() => Some(PassedOver::MayBeAnother),
             (Permission::Any, _) => None,
             (Permission::ChallengeOnly, Channel::Tls | Channel::Tls13) => Some(PassedOver::NotVerified),
             (Permission::ChallengeOnly, Channel::Clear) => Some(PassedOver::InClear),

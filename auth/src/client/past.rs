@@ -9,17 +9,17 @@ use alloc::vec::Vec;
 pub struct Past {
     /// The mechanism of the last login. It is tried first.
     pub good: Option<&'static Mechanism>,
-    /// Mechanisms that the relay has refused before any challenge, though it took the login by another one; or SCRAM that came to no
-    /// proof. They are tried last.
-    pub refused: Vec<&'static Mechanism>,
-    /// How often in a row the login failed. From the second time on each one goes first in turn: the mechanism may be the wrong one, and
-    /// not the password.
+    /// Mechanisms that were of no use: the relay does not know them, or refused them before it had the password or a proof. They are
+    /// tried last, and not at all in a delivery that has failed already. The first one was tried last.
+    pub useless: Vec<&'static Mechanism>,
+    /// How often in a row the login failed.
     pub failures: usize,
+    /// How often in a row it was deferred.
+    pub deferrals: usize,
     /// How many tries the message has, if that is fewer than usual.
     pub tries: Option<usize>,
-    /// The login ends when the relay has refused it for more than the command, or closed the connection when it had the password:
-    /// the password is wrong now. That there is no hash for SCRAM is a refusal as others then.
-    pub one_failure: bool,
+    /// It is a check: all this orders the mechanisms, but does not end the login early.
+    pub is_check: bool,
     /// See [`Client::may_be_another`].
     pub may_be_another: bool,
 }
@@ -61,56 +61,70 @@ impl Client {
         if self.has_not_proved {
             return Conclusion::NotProven;
         }
-        if self.tries.iter().any(|t| t.is_refused_for_good() && !t.is_of_no_use() && !t.replaced) {
+        if self.tries.iter().any(|t| t.is_refused_for_good() && !t.has_no_hash() && !t.replaced) {
             return Conclusion::Refused;
         }
         let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.told_password();
-        match (self.tries.iter().filter(is_closed).count(), self.tries.last().map(|last| last.end)) {
+        // A lost try says nothing, but that the relay hung up.
+        let has_ended_early = self.tries.iter().any(Try::ended_before_proof);
+        let last = self.tries.iter().rfind(|t| !t.lost || !has_ended_early);
+        match (self.tries.iter().filter(is_closed).count(), last.map(|last| last.end)) {
             (2.., _) => Conclusion::ClosedBehindPassword { twice: true },
             (1, Some(Some(End::Closed))) => Conclusion::ClosedBehindPassword { twice: false },
             (_, Some(None | Some(End::Closed | End::Code(221 | 400..=499)))) => Conclusion::Deferred,
-            _ if !self.tries.iter().any(Try::is_of_no_use) => Conclusion::Nothing,
-            _ if !self.past.one_failure && self.permitted().any(|mechanism| self.may_do(mechanism)) => {
+            _ if !has_ended_early => Conclusion::Nothing,
+            // Once: a relay may have many such mechanisms, and count each try.
+            _ if !self.past.ends_at_first_failure()
+                && self.past.useless.is_empty()
+                && self.permitted().any(|one| !self.is_tried(one)) =>
+            {
                 Conclusion::NoHash
             }
             _ => Conclusion::Refused,
         }
     }
 
-    /// The mechanism is not known to be refused.
-    fn may_do(&self, mechanism: &'static Mechanism) -> bool {
-        !self.tries.iter().any(|t| t.mechanism == mechanism) && !self.past.refused.contains(&mechanism)
+    fn is_tried(&self, mechanism: &Mechanism) -> bool {
+        self.tries.iter().any(|t| t.mechanism == mechanism)
     }
 
-    /// The mechanisms that were refused before any challenge or instead of an answer to it, and before the relay had the password.
-    pub fn refused_before_challenge(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
-        let is_refused = |t: &&Try| matches!(t.end, Some(End::Code(500..=599))) && t.answers == 0;
-        self.tries.iter().filter(is_refused).filter(|t| !t.showed_password()).map(|t| t.mechanism)
+    /// The mechanisms that have shown to be of no use.
+    pub fn useless(&self) -> impl Iterator<Item = &'static Mechanism> + '_ {
+        let accepted = self.accepted(); // in its other form, maybe
+        self.tries
+            .iter()
+            .filter(|t| t.is_useless() && !t.lost)
+            .map(|t| t.mechanism)
+            .filter(move |one| Some(*one) != accepted)
     }
 
-    /// Puts the mechanisms of this connection in order by the past, once its offer is known.
+    /// Puts the mechanisms of this connection in order by the past, once its offer is known. From the second failure or deferral on each
+    /// one has its turn to be the first: the mechanism may be the wrong one, and not the password.
     pub(super) fn order_by_past(&mut self) {
-        let order = core::mem::take(&mut self.order);
-        let is_refused = |mechanism: &&'static Mechanism| self.past.refused.contains(mechanism);
-        let (last, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(is_refused);
-        self.order = rest;
-        self.order.extend(last);
-        let first = self.order.iter().position(|mechanism| Some(*mechanism) == self.past.good);
-        if let Some(first) = first {
-            self.order[..=first].rotate_right(1);
-        }
-        let turn = self.past.failures.saturating_sub(1);
-        let permitted: Vec<_> = self.permitted().collect();
-        if let Some(first) = turn.checked_rem(permitted.len()).filter(|turn| *turn > 0).map(|turn| permitted[turn]) {
-            self.order.retain(|mechanism| *mechanism != first);
-            self.order.insert(0, first);
+        self.put_first(self.past.good);
+        let all: Vec<_> = self.permitted().collect();
+        let usual = all.iter().position(|one| !self.past.useless.contains(one)).unwrap_or_default();
+        // The one of those that were of no use last is the last one now.
+        let mut last: Vec<_> = self.past.useless.iter().rev().copied().filter(|one| self.order.contains(one)).collect();
+        self.order.retain(|one| !self.past.useless.contains(one));
+        self.order.append(&mut last);
+        let turn = self.past.failures.saturating_sub(1) + self.past.deferrals.saturating_sub(1);
+        if turn > 0 {
+            self.put_first((usual + turn).checked_rem(all.len()).map(|place| all[place]));
         }
     }
 
-    /// There have been as many failures as there may be.
-    pub(super) fn has_failed(&self) -> bool {
+    fn put_first(&mut self, first: Option<&'static Mechanism>) {
+        if let Some(place) = self.order.iter().position(|mechanism| Some(*mechanism) == first) {
+            self.order[..=place].rotate_right(1);
+        }
+    }
+
+    /// There have been as many failures as there may be before a try by this mechanism.
+    pub(super) fn has_failed(&self, next: &'static Mechanism) -> bool {
         let failures = || self.tries.iter().filter(|t| t.is_failure());
-        let most = if self.past.one_failure {
+        let is_useless = !self.past.is_check && self.past.useless.contains(&next);
+        let most = if self.past.ends_at_first_failure() || is_useless {
             1
         } else if failures().any(|t| t.mechanism.is_scram()) {
             2
@@ -118,5 +132,13 @@ impl Client {
             return false;
         };
         failures().count() >= most
+    }
+}
+
+impl Past {
+    /// The login ends when the relay has refused it for more than the command, or closed the connection when it had the password:
+    /// the password is wrong now. That there is no hash for SCRAM is a refusal as others then.
+    fn ends_at_first_failure(&self) -> bool {
+        !self.is_check && (self.failures > 0 || self.good.is_some())
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Try {
     pub(super) replaced: bool,
     /// How often the password was hashed (SCRAM).
     pub(super) rounds: Option<u64>,
+    /// The relay has proved that it knows the password.
+    pub(super) proven: bool,
     /// None while the try goes on.
     pub(super) end: Option<End>,
     /// The relay was already closing because of the refusal before, so it has not refused this mechanism.
@@ -62,6 +64,7 @@ impl Try {
             token_refused: false,
             replaced: false,
             rounds: None,
+            proven: false,
             end: None,
             lost: false,
         }
@@ -70,24 +73,28 @@ impl Try {
     /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash; or, of -PLUS, it
     /// does not know this kind of binding.
     pub(super) fn has_no_hash(&self) -> bool {
-        let is_refused = self.end == Some(End::Code(535)) && !self.is_cancelled_by_us();
-        self.mechanism.is_scram() && self.rounds.is_none() && is_refused
+        self.mechanism.is_scram() && self.rounds.is_none() && self.end == Some(End::Code(535))
     }
 
-    /// And not since the relay refused it in a challenge.
-    pub(super) fn is_cancelled_by_us(&self) -> bool {
-        self.cancelled && self.why_cancelled != Some(Unanswerable::Refused)
-    }
-
-    /// SCRAM that came to no proof, and will not next time: the relay has no hash, or its challenge gets no answer.
-    pub(super) fn is_of_no_use(&self) -> bool {
+    /// It is SCRAM that ended before we sent a proof: there is no hash, or the challenge got no answer.
+    pub(super) fn ended_before_proof(&self) -> bool {
         self.has_no_hash() || self.rounds.is_none() && self.why_cancelled.is_some()
     }
 
-    /// By a 5xx that is about more than the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6).
+    /// By a 5xx that is about the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6), and not about our proof or our token.
+    fn is_about_command(&self) -> bool {
+        matches!(self.end, Some(End::Code(500..=504 | 555))) && self.rounds.is_none() && !self.token_refused
+    }
+
+    /// By another 5xx.
     pub(super) fn is_refused_for_good(&self) -> bool {
-        let is_about_command = matches!(self.end, Some(End::Code(500..=504 | 555)));
-        matches!(self.end, Some(End::Code(500..=599))) && (self.token_refused || !is_about_command)
+        matches!(self.end, Some(End::Code(500..=599))) && !self.is_about_command()
+    }
+
+    /// The mechanism is of no use: the relay does not know it, or refused it before it had the password or a proof.
+    pub(super) fn is_useless(&self) -> bool {
+        let is_early = !self.told_password() && (self.answers == 0 || self.mechanism.is_scram());
+        self.is_about_command() || is_early && matches!(self.end, Some(End::Code(500..=599)))
     }
 
     /// To the relay it was a failed login.
@@ -99,7 +106,8 @@ impl Try {
     /// The relay has seen a proof that is bound to the TLS connection, and refused it. Either the password is wrong, or the relay's end
     /// of TLS is another: somebody may be in the middle.
     pub(super) fn was_bound_and_refused(&self) -> bool {
-        self.mechanism.is_bound() && self.rounds.is_some() && !matches!(self.end, None | Some(End::LoggedIn))
+        let is_refused = !self.proven && !matches!(self.end, None | Some(End::LoggedIn));
+        self.mechanism.is_bound() && self.rounds.is_some() && is_refused
     }
 
     /// It says nothing of what a next one would come to.
@@ -122,10 +130,10 @@ impl Try {
         self.mechanism.shows_password.is_some_and(|response| responses >= response)
     }
 
-    /// Whether the relay may have refused only the initial response: the code is about syntax (RFC 5321 section 4.2.2, and 555 for
-    /// parameters in section 4.1.1.11).
+    /// Whether the relay may have refused only the initial response, or that there was none: the code is about syntax (RFC 5321 section
+    /// 4.2.2, and 555 for parameters in section 4.1.1.11).
     pub(super) fn is_refused_for_its_form(&self) -> bool {
         let is_about_syntax = matches!(self.end, Some(End::Code(500 | 501 | 502 | 504 | 555)));
-        self.initial_response && self.answers == 0 && !self.cancelled && is_about_syntax
+        self.answers == 0 && !self.cancelled && is_about_syntax
     }
 }

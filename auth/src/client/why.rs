@@ -42,8 +42,14 @@ impl Client {
 
     /// The cause when the relay has refused every permitted mechanism. 534, 535 and 553 are about the credentials.
     fn refused(&self, limit: Limit) -> Cause {
-        let is_about_password =
-            |t: &Try| t.token_refused || matches!(t.end, Some(End::Code(534 | 535 | 553))) && !t.has_no_hash();
+        let is_about_password = |t: &Try| {
+            let is_code = match t.end {
+                Some(End::Code(534 | 535 | 553)) => !t.has_no_hash(),
+                Some(End::Code(500..=504)) => t.rounds.is_some(), // the answer to a proof
+                _ => false,
+            };
+            t.token_refused || is_code && !t.proven
+        };
         match (&self.login, &self.source) {
             _ if !self.tries.iter().any(is_about_password) && self.tries.iter().any(Try::has_no_hash) => {
                 Cause::NoHash { limit }

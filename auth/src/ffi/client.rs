@@ -227,7 +227,7 @@ pub unsafe extern "C" fn auth_prefer(auth: *mut auth_client, mechanism: u32) {
     if let Some(auth) = unsafe { auth.as_mut() } {
         let is_ours = |one: &&Mechanism| one.kind() == Some(LoginKind::Password) && !one.is_bound();
         let good = mechanisms::all_usable().filter(is_ours).find(|one| one.bit == mechanism);
-        auth.client.remember(Past { good, one_failure: good.is_some(), ..Past::default() });
+        auth.client.remember(Past { good, ..Past::default() });
     }
 }
 

@@ -105,6 +105,10 @@ impl Exchange for Scram {
         self.rounds
     }
 
+    fn is_proven(&self) -> bool {
+        matches!(self.state, State::Proven)
+    }
+
     fn secret_of_server(&self) -> Option<(Secret, usize)> {
         match &self.state {
             State::Proof(proof) => Some((Secret::from(&proof[..]), "v=".len())),

@@ -1,6 +1,6 @@
 //! The rules of what is remembered of a login: the table of times and counts, what counts for which login, and the file's text.
 
-use qmail_remote::account::memory::{MOST, Memory, Outcome, What};
+use qmail_remote::account::memory::{Learnt, MOST, Memory, Outcome, What};
 
 const A: &str = "control/smtproutes:1";
 const B: &str = "control/relays/smtp.example.jp";
@@ -15,18 +15,18 @@ fn next(memory: &Memory, source: &str, outcome: &Outcome, now: u64) -> Memory {
 }
 
 /// The same, and these mechanisms were of no use.
-fn next_without(memory: &Memory, source: &str, useless: &[&str], outcome: &Outcome, now: u64) -> Memory {
-    let after = memory.with(source, useless, Some(outcome), now).expect("something new");
+fn next_without(memory: &Memory, source: &str, useless: &[&'static str], outcome: &Outcome, now: u64) -> Memory {
+    let after = memory.after(source, &learnt(useless, Some(outcome)), now).expect("something new");
     assert_eq!(Memory::of(after.to_string().as_bytes(), 7), after);
     after
 }
 
-fn refused() -> Outcome {
-    refused_by("535 5.7.8 no".to_owned())
+fn learnt(useless: &[&'static str], outcome: Option<&Outcome>) -> Learnt {
+    Learnt { outcome: outcome.cloned(), useless: useless.to_vec(), hide: false }
 }
 
-fn refused_by(words: String) -> Outcome {
-    Outcome::Refused { words, hide: false }
+fn refused() -> Outcome {
+    Outcome::Refused("535 5.7.8 no".to_owned())
 }
 
 fn deferred() -> Outcome {
@@ -74,7 +74,7 @@ fn a_login_is_remembered_and_a_refusal_forgotten() {
     let memory = next(&empty(), A, &refused(), NOW);
     let memory = next_without(&memory, A, &["CRAM-MD5"], &Outcome::LoggedIn("LOGIN"), NOW + 900);
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood LOGIN {A}\nno CRAM-MD5 {A}\n"));
-    assert_eq!(memory.with(A, &[], Some(&Outcome::LoggedIn("LOGIN")), NOW + 999), None, "nothing new");
+    assert_eq!(memory.after(A, &learnt(&[], Some(&Outcome::LoggedIn("LOGIN"))), NOW + 999), None, "nothing new");
     let memory = next(&memory, A, &Outcome::LoggedIn("CRAM-MD5"), NOW + 999);
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\ngood CRAM-MD5 {A}\n"));
     // A refusal does not make another mechanism the good one.
@@ -82,17 +82,24 @@ fn a_login_is_remembered_and_a_refusal_forgotten() {
     assert!(memory.of_source(A).any(|what| *what == What::Good("CRAM-MD5".to_owned())));
 }
 
-/// It may be another relay, until one has logged in or somebody has changed something.
+/// It may be another relay, until SCRAM has logged in or somebody has changed something.
 #[test]
 fn the_password_is_hidden() {
     let hides = |memory: &Memory| memory.of_source(A).any(|what| *what == What::Hide);
-    let hide = || Outcome::Refused { words: "535 no".to_owned(), hide: true };
-    let memory = next(&next(&empty(), A, &hide(), NOW), A, &hide(), NOW + 900);
-    let lines = format!("refused 2 {} {} {A} 535 no\nhide {A}\n", NOW + 900, NOW + 2700);
+    let hide = |memory: &Memory, outcome: &Outcome| {
+        let learnt = Learnt { hide: true, ..learnt(&[], Some(outcome)) };
+        let after = memory.after(A, &learnt, NOW).expect("something new");
+        assert_eq!(Memory::of(after.to_string().as_bytes(), 7), after);
+        after
+    };
+    let memory = hide(&empty(), &refused());
+    let lines = format!("refused 1 {NOW} {} {A} 535 5.7.8 no\nhide {A}\n", NOW + 900);
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\n{lines}"));
+    assert!(hides(&hide(&empty(), &deferred())) && hides(&hide(&empty(), &Outcome::ClosedBehindPassword)));
     assert!(hides(&next(&next(&memory, A, &refused(), NOW + 2700), A, &deferred(), NOW + 9999)));
+    assert!(hides(&next(&memory, A, &Outcome::LoggedIn("CRAM-MD5"), NOW + 2700)), "which proves nothing");
     assert!(!hides(&next(&memory, A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW + 2700)));
-    assert!(!hides(&next(&memory, B, &hide(), NOW).with(A, &[], Some(&Outcome::LoggedIn("PLAIN")), NOW).unwrap()));
+    assert!(memory.of_source(B).next().is_none());
     assert!(!hides(&Memory::of(memory.to_string().as_bytes(), 8)));
 }
 
@@ -100,10 +107,13 @@ fn the_password_is_hidden() {
 fn what_is_of_no_use() {
     let no = |memory: &Memory| memory.of_source(A).filter(|what| matches!(what, What::No(_))).count();
     let memory = next(&empty(), A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW);
-    let memory = memory.with(A, &["SCRAM-SHA-1", "SCRAM-SHA-256"], None, NOW).expect("something new");
+    let memory = memory.after(A, &learnt(&["SCRAM-SHA-1", "SCRAM-SHA-256"], None), NOW).expect("something new");
+    assert_eq!(memory.to_string(), format!("stamp 0000000000000007\nno SCRAM-SHA-256 {A}\nno SCRAM-SHA-1 {A}\n"));
+    assert_eq!(memory.after(A, &learnt(&["SCRAM-SHA-1", "SCRAM-SHA-256"], None), NOW), None);
+    // What was tried last comes first.
+    let memory = memory.after(A, &learnt(&["SCRAM-SHA-1"], None), NOW).expect("something new");
     assert_eq!(memory.to_string(), format!("stamp 0000000000000007\nno SCRAM-SHA-1 {A}\nno SCRAM-SHA-256 {A}\n"));
-    assert_eq!(memory.with(A, &["SCRAM-SHA-1", "SCRAM-SHA-256"], None, NOW), None);
-    assert_eq!(no(&memory.with(B, &["SCRAM-SHA-1"], None, NOW).unwrap()), 2);
+    assert_eq!(no(&memory.after(B, &learnt(&["SCRAM-SHA-1"], None), NOW).unwrap()), 2);
     assert_eq!(no(&next(&memory, A, &Outcome::LoggedIn("SCRAM-SHA-1"), NOW)), 1);
 }
 
@@ -176,8 +186,8 @@ fn anything_odd_is_absent() {
 fn no_more_than_fits() {
     let mut memory = empty();
     for n in 0..40 {
-        let words = refused_by(format!("535 {}\u{e9}\r\n535 two", "x".repeat(n * 9)));
-        memory = memory.with(&format!("control/authsenders:{n}"), &[], Some(&words), NOW + n as u64).unwrap();
+        let words = Outcome::Refused(format!("535 {}\u{e9}\r\n535 two", "x".repeat(n * 9)));
+        memory = memory.after(&format!("control/authsenders:{n}"), &learnt(&[], Some(&words)), NOW + n as u64).unwrap();
         let text = memory.to_string();
         assert!(text.len() <= MOST && text.lines().count() > 1 + n.min(11), "{text}");
         memory = Memory::parse(text.as_bytes()).unwrap();
@@ -190,7 +200,7 @@ fn no_more_than_fits() {
         ("  535 no\u{1b}[1m \0\u{9b}  ".to_owned(), "535 no?[1m ??".to_owned()),
         (String::new(), String::new()),
     ] {
-        let memory = next(&empty(), A, &refused_by(words), NOW);
+        let memory = next(&empty(), A, &Outcome::Refused(words), NOW);
         assert_eq!(memory.holds(A, NOW).unwrap().words, expected);
     }
 }

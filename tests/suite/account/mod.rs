@@ -6,6 +6,7 @@ mod memory;
 mod no_hash;
 mod queue;
 mod table;
+mod turns;
 
 use crate::support::server::{Action, Event, Rules, Server};
 use crate::support::{Delivered, Home};

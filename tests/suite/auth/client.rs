@@ -217,8 +217,8 @@ fn named(names: &[&str]) -> Vec<&'static Mechanism> {
 #[test]
 fn what_worked_last_time_goes_first() {
     let all = ["PLAIN", "LOGIN", "CRAM-MD5"];
-    let good = |name| Past { good: named(&[name]).pop(), one_failure: true, ..Past::default() };
-    let turn = |turn: usize| Past { failures: turn + 1, one_failure: true, ..Past::default() };
+    let good = |name| Past { good: named(&[name]).pop(), ..Past::default() };
+    let turn = |turn: usize| Past { failures: turn + 1, ..Past::default() };
     for (past, order, events, expected) in [
         (good("LOGIN"), &all[..], &[Reply(235, "")][..], "AUTH LOGIN, logged in"),
         // When it is refused for more than the command, no other is tried.
@@ -247,28 +247,27 @@ fn what_worked_last_time_goes_first() {
         (turn(5), &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
         (turn(3), &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
         (
-            Past { refused: named(&["PLAIN", "LOGIN"]), ..turn(6) },
+            Past { useless: named(&["PLAIN", "LOGIN"]), ..turn(6) },
             &all,
             &[Reply(504, ""), Reply(235, "")],
-            "AUTH CRAM-MD5, AUTH PLAIN AHUAcA==, logged in",
+            "AUTH CRAM-MD5, AUTH LOGIN, logged in",
         ),
-        (
-            Past { refused: named(&["PLAIN", "CRAM-MD5"]), ..turn(7) },
-            &all,
-            &[Reply(535, "")],
-            "AUTH PLAIN AHUAcA==, failed",
-        ),
+        (Past { useless: named(&["PLAIN", "CRAM-MD5"]), ..turn(7) }, &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
         (Past { good: named(&["CRAM-MD5"]).pop(), ..turn(1) }, &all, &[Reply(535, "")], "AUTH PLAIN AHUAcA==, failed"),
+        (Past { good: named(&["CRAM-MD5"]).pop(), ..turn(0) }, &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
+        // Deferrals in a row count, too.
+        (Past { deferrals: 3, ..Past::default() }, &all, &[Reply(454, "")], "AUTH CRAM-MD5, deferred"),
+        (Past { deferrals: 2, ..turn(1) }, &all, &[Reply(535, "")], "AUTH CRAM-MD5, failed"),
         // A check goes on.
         (
-            Past { good: named(&["LOGIN"]).pop(), ..Past::default() },
+            Past { good: named(&["LOGIN"]).pop(), is_check: true, ..Past::default() },
             &all,
             &[Reply(535, ""), Reply(235, "")],
             "AUTH LOGIN, AUTH PLAIN AHUAcA==, logged in",
         ),
         // A mechanism that the account cannot do comes last.
         (
-            Past { refused: named(&["PLAIN"]), ..Past::default() },
+            Past { useless: named(&["PLAIN"]), ..Past::default() },
             &all,
             &[Reply(504, ""), Reply(235, "")],
             "AUTH LOGIN, AUTH CRAM-MD5, logged in",
@@ -336,13 +335,13 @@ fn refused_before_any_challenge() {
     let (mut auth, offer) = client(named(&["CRAM-MD5", "LOGIN", "PLAIN"]));
     let events = [Reply(504, ""), Reply(334, ""), Reply(535, ""), Connected, Reply(535, "")];
     talk(&mut auth, &offer, &events);
-    let names: Vec<_> = auth.refused_before_challenge().map(|mechanism| mechanism.name).collect();
+    let names: Vec<_> = auth.useless().map(|mechanism| mechanism.name).collect();
     assert_eq!(names, ["CRAM-MD5"]);
     // An initial response that shows no password is no challenge, and a server that does not prove itself has refused nothing.
     let (mut auth, offer) = client(vec![&MUTUAL]);
     talk(&mut auth, &offer, &[Reply(535, "no")]);
-    assert_eq!(auth.refused_before_challenge().map(|mechanism| mechanism.name).collect::<Vec<_>>(), ["MUTUAL"]);
+    assert_eq!(auth.useless().map(|mechanism| mechanism.name).collect::<Vec<_>>(), ["MUTUAL"]);
     let (mut auth, offer) = client(vec![&MUTUAL]);
     talk(&mut auth, &offer, &[Reply(235, "ok")]);
-    assert!(auth.conclusion() == Conclusion::NotProven && auth.refused_before_challenge().next().is_none());
+    assert!(auth.conclusion() == Conclusion::NotProven && auth.useless().next().is_none());
 }

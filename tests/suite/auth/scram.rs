@@ -293,9 +293,8 @@ fn refused_before_a_challenge() {
 fn after_other_logins() {
     let past = |good: Option<&str>, refused: &[&str]| Past {
         good: good.and_then(mechanisms::usable),
-        refused: refused.iter().filter_map(|name| mechanisms::usable(name)).collect(),
+        useless: refused.iter().filter_map(|name| mechanisms::usable(name)).collect(),
         tries: Some(2),
-        one_failure: good.is_some(),
         ..Past::default()
     };
     let tried = |past: Past, permission: Permission, challenged: bool| {
@@ -318,9 +317,11 @@ fn after_other_logins() {
     let (names, conclusion) = tried(good(), HIDING, true);
     assert!(names == "SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
     let (names, conclusion) = tried(past(None, &["SCRAM-SHA-256"]), HIDING, false);
-    assert!(names == "SCRAM-SHA-256-PLUS SCRAM-SHA-512" && conclusion == Conclusion::NoHash, "{names}");
+    assert!(names == "SCRAM-SHA-256-PLUS SCRAM-SHA-512" && conclusion == Conclusion::Refused, "{names}");
+    let (names, conclusion) = tried(past(None, &[]), HIDING, false);
+    assert!(names == "SCRAM-SHA-256-PLUS SCRAM-SHA-256" && conclusion == Conclusion::NoHash, "{names}");
     // After failures each try is one more, by whatever it came.
-    let failed = Past { failures: 1, one_failure: true, ..past(None, &[]) };
+    let failed = Past { failures: 1, ..past(None, &[]) };
     let (names, conclusion) = tried(failed, HIDING, false);
     assert!(names == "SCRAM-SHA-256-PLUS" && conclusion == Conclusion::Refused, "{names}");
 }
@@ -357,6 +358,25 @@ fn a_binding_that_is_refused() {
     assert_eq!((relay.tried(), relay.last()), (vec!["SCRAM-SHA-256-PLUS"], "failed"));
     let says = "check user and password in here, and the password must not be shown, as this may be another relay";
     assert!(relay.why.contains(says), "{}", relay.why);
+    // However it refuses it; but not once it has proved itself.
+    let proof_then = |end: &dyn Fn(&mut Relay)| {
+        let mut relay = Relay::new("SCRAM-SHA-1-PLUS", None, Permission::ChallengeOnly, Channel::Tls13);
+        relay.reply(334, &base64(relay.server().first));
+        end(&mut relay);
+        relay.client.may_be_another()
+    };
+    assert!(proof_then(&|relay| _ = relay.reply(454, "")) && proof_then(&|relay| _ = relay.reply(501, "")));
+    assert!(proof_then(&|relay| _ = relay.closed()) && !proof_then(&|_| {}));
+    let mut relay = Relay::new("SCRAM-SHA-1-PLUS", None, Permission::ChallengeOnly, Channel::Tls13);
+    let server = relay.server();
+    let answer = STANDARD.decode(relay.reply(334, &base64(&server.first))).unwrap();
+    relay.reply(334, &base64(server.proof(&answer).unwrap()));
+    assert_eq!(relay.reply(535, "5.7.1 account disabled"), "failed");
+    assert!(
+        !relay.client.may_be_another() && relay.why.contains("; the relay refused each way to log in"),
+        "{}",
+        relay.why
+    );
     // What we cancel says nothing of the binding.
     let mut relay = Relay::new(ALL, None, Permission::ChallengeOnly, Channel::Tls13);
     relay.reply(334, &base64("r=x"));
