@@ -92,7 +92,7 @@ fn the_token_is_read_again_behind_the_lock() {
     let home = relay.home();
     with_script(&home, "exit 1");
     store(&home, "secret-1", 10, 3000);
-    let lock = account(&home).join(format!("{}.open", relay.server.port()));
+    let lock = account(&home).join("open");
     let mut holder = Command::new("flock");
     holder.arg(&lock).args(["sh", "-c", "echo locked; read -r _"]);
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
