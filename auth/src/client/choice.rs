@@ -1,6 +1,6 @@
 //! Which mechanisms a client will try, and why not the others. qmail-remote-check shows it before the login.
 
-use super::{Channel, Client, End, Permission, Try};
+use super::{Channel, Client, Permission, Try};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
@@ -18,9 +18,9 @@ impl Client {
         Choice(self)
     }
 
-    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. When there is none, one of which
-    /// the relay may have refused only the form. The `bool`: the command is to go without an initial response. That is also what a
-    /// mechanism begins with that was of no use before.
+    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. Else one that may have been refused
+    /// only for its form. The `bool`: the command is to go without an initial response, which is what a mechanism that was of no use
+    /// before begins with.
     pub(super) fn candidate(&self) -> Option<(&'static Mechanism, bool)> {
         let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
@@ -38,10 +38,9 @@ impl Client {
         self.permitted().find_map(in_other_form)
     }
 
-    /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash.
+    /// The relay has refused a login that was bound to the connection. It may not know this kind of binding, so the next try has none.
     fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
-        let is_refused =
-            |t: &Try| t.mechanism.is_bound() && !t.lost && t.end.is_some() && t.end != Some(End::Code(501));
+        let is_refused = |t: &Try| t.mechanism.is_bound() && !t.lost && t.end.is_some() && !t.is_about_command();
         mechanism.is_bound() && self.tries.iter().any(is_refused)
     }
 
