@@ -106,7 +106,7 @@ texts! {
         NotConfigured => "the file mechanisms of the relay does not name it",
         NotBindable => "it needs TLS 1.3",
         MayBeAnother => "it shows the password, and this may be another relay",
-        NotNeeded => "it is for relays to which the password must not be shown, and where the file mechanisms names it",
+        NotNeeded => "it is used where the password must not be shown, and where the file mechanisms names it",
         NotVerified => "it shows the password, and the certificate does not verify",
         InClear => "it shows the password, and there is no TLS",
     }

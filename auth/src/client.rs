@@ -85,7 +85,7 @@ pub struct Client {
     tries_here: usize,
     connections: usize,
     /// The relay failed to prove that it knows the password, so nothing more is sent to it.
-    has_not_proved: bool,
+    server_failed_proof: bool,
     past: Past,
     mask: Mask,
     /// A [`Secret`], since the relay may repeat in it what was sent.
@@ -115,7 +115,7 @@ impl Client {
             tries_allowed: TRIES_FOR_A_MESSAGE,
             tries_here: 0,
             connections: 0,
-            has_not_proved: false,
+            server_failed_proof: false,
             past: Past::default(),
             mask,
             refusal: Secret::default(),
@@ -158,12 +158,14 @@ impl Client {
         self.permission = permission;
         self.channel = channel;
         self.fresh = None; // made for the connection before
-        if channel == Channel::Tls13 && self.configured.is_none() && self.permitted().next().is_none() {
+        if channel == Channel::Tls13
+            && permission == Permission::Any
+            && self.configured.is_none()
+            && self.permitted().next().is_none()
+        {
             // What is for relays to which the password must not be shown is better than nothing.
             let hiding = mechanisms::order(channel, Permission::ChallengeOnly).into_iter();
-            let bound = hiding.filter(|mechanism| mechanism.is_bound() && kind == LoginKind::Password);
-            let new: Vec<_> = bound.filter(|mechanism| !self.order.contains(mechanism)).collect();
-            self.order.extend(new);
+            self.order.extend(hiding.filter(|mechanism| mechanism.is_bound() && mechanism.kind() == Some(kind)));
         }
         self.order_by_past();
         self.tries_here = 0;
@@ -253,7 +255,7 @@ impl Client {
         };
         last.end = Some(end);
         last.exchange = None; // clears the copy of the login in it
-        if last.told_password() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
+        if last.showed_password_or_proof() && matches!(end, End::Code(535 | 221 | 421) | End::Closed) {
             self.tries_allowed = self.tries_allowed.min(made + 1);
         }
     }
@@ -268,7 +270,7 @@ impl Client {
             }
             Some(false) => {
                 self.end_try(End::Code(235));
-                self.has_not_proved = true;
+                self.server_failed_proof = true;
                 self.next()
             }
             None => {
@@ -287,7 +289,7 @@ impl Client {
             Ok(response) => {
                 last.answers += 1;
                 (last.rounds, last.proven) = (exchange.rounds(), exchange.is_proven());
-                if let Some((octets, mask_from)) = exchange.secret_of_server() {
+                if let Some(Response { octets, mask_from }) = exchange.secret_of_server() {
                     self.mask.add_sent(octets, mask_from);
                 }
                 Step::Send(self.encode_and_mask(response))
@@ -298,7 +300,7 @@ impl Client {
                 match cancel {
                     Cancel::NoAnswer => {}
                     Cancel::Because(why) => last.why_cancelled = Some(why),
-                    Cancel::NotProven => self.has_not_proved = true,
+                    Cancel::NotProven => self.server_failed_proof = true,
                 }
                 Step::Send(Secret::from(&b"*"[..])) // RFC 4954 section 4: the relay answers 501
             }
@@ -318,7 +320,7 @@ impl Client {
             return self.out_of_place();
         }
         let Some((mechanism, bare)) = self.candidate() else { return Step::Failed(self.nothing_left()) };
-        if self.tries.len() >= self.tries_allowed || self.has_not_proved || self.has_failed(mechanism) {
+        if self.tries.len() >= self.tries_allowed || self.server_failed_proof || self.has_failed(mechanism) {
             return Step::Failed(self.nothing_left());
         }
         if self.tries_here >= TRIES_ON_A_CONNECTION {
@@ -355,7 +357,7 @@ impl Client {
     /// The relay failed to prove that it knows the password, or refused the proof of a login that was bound to the connection, now or
     /// earlier. So it may be another one, and the password is not shown to it.
     pub fn may_be_another(&self) -> bool {
-        self.has_not_proved || self.past.may_be_another || self.tries.iter().any(Try::was_bound_and_refused)
+        self.server_failed_proof || self.past.may_be_another || self.tries.iter().any(Try::was_bound_and_refused)
     }
 
     fn out_of_place(&self) -> Step {

@@ -8,7 +8,7 @@ use core::ops::Deref;
 
 /// The words of a state. Those of SHA-512, of 64 bits, are two each, the upper half first.
 type Words = [u32; 16];
-/// The octets of a block, or the first half of them.
+/// A block; one of 64 octets fills the first half.
 type Block = [u8; 128];
 
 /// A hash function.
@@ -212,7 +212,7 @@ impl Hmac {
     }
 }
 
-/// PBKDF2 with HMAC, of the length of a digest. `rounds` is at least 1.
+/// PBKDF2 with HMAC, of the length of a digest, but not of MD5, whose numbers are written in another order. `rounds` is at least 1.
 pub fn pbkdf2(hash: &'static Hash, password: &[u8], salt: &[u8], rounds: u64) -> Digest {
     let hmac = Hmac::new(hash, password);
     let mut sum = hmac.of(&[salt, &1_u32.to_be_bytes()]);

@@ -48,9 +48,8 @@ pub trait Exchange {
         false
     }
 
-    /// What the server is to send by which one could try passwords. It is masked as a [`Response`] is; from the index on, the octets
-    /// themselves are masked, too.
-    fn secret_of_server(&self) -> Option<(Secret, usize)> {
+    /// What the server is to send by which one could try passwords. It is masked as what we send is.
+    fn secret_of_server(&self) -> Option<Response> {
         None
     }
 }
@@ -72,7 +71,7 @@ impl From<Unanswerable> for Cancel {
     }
 }
 
-/// What a new exchange gets that is of its connection and of no other exchange.
+/// The nonce and the channel binding of one exchange.
 pub struct Fresh {
     /// Random octets (RFC 5802 section 5.1).
     pub nonce: [u8; NONCE],
@@ -113,9 +112,9 @@ pub struct Mechanism {
     /// The AUTH command may go without the initial response, which then answers an empty challenge. That is done where the command
     /// would be too long, or where the server has refused the initial response.
     pub has_bare_form: bool,
-    /// Its place in the order of tries over TLS. None: it is not tried there.
+    /// Its place in the order of tries over TLS where the password may be shown. None: it is not in it.
     pub over_tls: Option<u8>,
-    /// Its place in the order of tries without TLS. None: it is not tried there.
+    /// Its place in the order of tries without TLS where the password may be shown. None: it is not in it.
     pub in_clear: Option<u8>,
     /// Its place in the order of tries where the password must not be shown. Those that show it are last there, and are not tried.
     pub hiding: Option<u8>,

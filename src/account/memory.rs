@@ -129,8 +129,8 @@ impl Memory {
         failures.find(|failure| failure.holds(now))
     }
 
-    /// How often in a row the relay had the password of this login and did not take it.
-    pub fn failures_with_password(&self, source: &str, now: u64) -> u32 {
+    /// How often in a row the login at this place was refused, or the connection closed when the relay had the password.
+    pub fn failures(&self, source: &str, now: u64) -> u32 {
         let count = |what: &What| match what {
             What::Refused(failure) if failure.counts(now) => Some(failure.count),
             What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
@@ -141,7 +141,7 @@ impl Memory {
         self.of_source(source).find_map(count).unwrap_or_default()
     }
 
-    /// How often in a row the login at this place was deferred, but for what the count before has.
+    /// How often in a row the login at this place was deferred otherwise.
     pub fn deferrals(&self, source: &str, now: u64) -> u32 {
         let count = |what: &What| match what {
             What::Deferred(failure) if failure.counts(now) && !failure.is_closed_behind_password() => {
@@ -170,7 +170,7 @@ impl Memory {
         (memory != *self).then_some(memory)
     }
 
-    /// The same of this outcome alone. While a failure holds, another one changes nothing: it comes from a check, or from a delivery that
+    /// What is to be remembered after this outcome. None: it is known already. While a failure holds, another one changes nothing: it comes from a check, or from a delivery that
     /// logged in at the same time.
     fn with(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good) = outcome {
@@ -202,7 +202,7 @@ impl Memory {
     }
 }
 
-/// Makes of the facts about one login those after this outcome.
+/// Applies this outcome to the facts about one login.
 fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
     match outcome {
         Outcome::LoggedIn(good) => {

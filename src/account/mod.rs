@@ -24,7 +24,7 @@ use qmail_auth::LoginKind;
 use qmail_auth::client::Client;
 use qmail_auth::client::past::{Conclusion, Past};
 use qmail_auth::mask::Mask;
-use qmail_auth::mechanisms;
+use qmail_auth::mechanisms::{self, Mechanism};
 use qmail_auth::reply::Reply;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ impl Account {
 
     /// The relay had the credentials of this login some time ago and did not take them.
     pub fn is_doubtful(&self, unix: u64) -> bool {
-        self.obeys && self.memory.failures_with_password(&self.source, unix) > 0
+        self.obeys && self.memory.failures(&self.source, unix) > 0
     }
 
     fn read(&mut self) {
@@ -178,7 +178,7 @@ impl Account {
         }
         if self.obeys {
             past.deferrals = self.memory.deferrals(&self.source, unix) as usize;
-            past.failures = self.memory.failures_with_password(&self.source, unix) as usize;
+            past.failures = self.memory.failures(&self.source, unix) as usize;
         }
         past
     }
@@ -279,10 +279,10 @@ impl Account {
             }
             Conclusion::ClosedBehindPassword { twice: false } => Some(Outcome::ClosedBehindPassword),
             Conclusion::Deferred => Some(Outcome::Deferred(words.unwrap_or_else(silent))),
-            Conclusion::NoHash | Conclusion::Nothing => None,
+            Conclusion::Nothing => None,
         };
         let useless = auth.useless().map(|mechanism| mechanism.name).collect();
-        let hide = auth.may_be_another() && auth.accepted().is_none();
+        let hide = auth.may_be_another() && !auth.accepted().is_some_and(Mechanism::is_scram);
         self.lock = Lock::Concluded(Learnt { outcome, useless, hide });
     }
 

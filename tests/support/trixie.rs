@@ -109,7 +109,7 @@ postfix start-fg &
 wait
 ";
 
-/// The users of Dovecot: one whose password it has, and one for each hash that it keeps instead.
+/// Dovecot's submission service. It has the password of one user, and of another one only a hash that SCRAM cannot use.
 pub struct Submission {
     pub port: u16,
 }

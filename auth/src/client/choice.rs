@@ -1,6 +1,6 @@
 //! Which mechanisms a client will try, and why not the others. qmail-remote-check shows it before the login.
 
-use super::{Channel, Client, End, Permission, Try};
+use super::{Channel, Client, Permission, Try};
 use crate::cause::PassedOver;
 use crate::login::LoginKind;
 use crate::mechanisms::{self, Mechanism};
@@ -18,9 +18,9 @@ impl Client {
         Choice(self)
     }
 
-    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. When there is none, one of which
-    /// the relay may have refused only the form. The `bool`: the command is to go without an initial response. That is also what a
-    /// mechanism begins with that was of no use before.
+    /// The mechanism for the next try: the first one permitted that was not tried, lost tries apart. Else one that may have been refused
+    /// only for its form. The `bool`: the command is to go without an initial response, which is what a mechanism that was of no use
+    /// before begins with.
     pub(super) fn candidate(&self) -> Option<(&'static Mechanism, bool)> {
         let all_tries = |mechanism: &Mechanism, are: fn(&Try) -> bool| {
             self.tries.iter().filter(|t| t.mechanism == mechanism).all(are)
@@ -40,12 +40,12 @@ impl Client {
         self.permitted().find_map(in_other_form)
     }
 
-    /// The relay has refused a login that was bound to the connection, so it would refuse another one, of whatever hash; or a token, and so
-    /// by the other mechanism.
+    /// The relay has refused a login that was bound to the connection. It may not know this kind of binding, so the next try has none. Or it
+    /// has refused a token, and so by the other mechanism, too.
     fn is_refused_alike(&self, mechanism: &Mechanism) -> bool {
         let is_refused = |t: &Try| match t.mechanism.kind() {
             Some(LoginKind::Token) => t.mechanism != mechanism,
-            _ => t.mechanism.is_bound() && mechanism.is_bound() && t.end != Some(End::Code(501)),
+            _ => t.mechanism.is_bound() && mechanism.is_bound() && !t.is_about_command(),
         };
         self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(is_refused)
     }

@@ -1,4 +1,4 @@
-//! What earlier messages have learnt of this login, and what later ones can learn of this. Where it is kept is the caller's business.
+//! What is known of this login from earlier messages, and what this one adds for later ones. Where it is kept is the caller's business.
 
 use super::{Client, End, Try};
 use crate::mechanisms::Mechanism;
@@ -10,9 +10,9 @@ pub struct Past {
     /// The mechanism of the last login. It is tried first.
     pub good: Option<&'static Mechanism>,
     /// Mechanisms that were of no use: the relay does not know them, or refused them before it had the password or a proof. They are
-    /// tried last, and not at all in a delivery that has failed already. The first one was tried last.
+    /// tried last, and not at all in a delivery that has failed already. Most recently tried first.
     pub useless: Vec<&'static Mechanism>,
-    /// How often in a row the login failed.
+    /// How often in a row the login was refused, or the connection closed when the relay had the password.
     pub failures: usize,
     /// How often in a row it was deferred.
     pub deferrals: usize,
@@ -31,8 +31,6 @@ pub enum Conclusion {
     LoggedIn(&'static Mechanism),
     /// It failed for something that a person must fix.
     Refused,
-    /// SCRAM came to no proof, and nothing else failed for good. Another mechanism is left that may do.
-    NoHash,
     /// The relay could not prove that it knows the password.
     NotProven,
     /// The relay closed the connection when it had the password; `twice`: on two connections.
@@ -42,7 +40,7 @@ pub enum Conclusion {
     },
     /// The relay has deferred it, closed the connection, or did not answer.
     Deferred,
-    /// Nothing was tried, or the relay did not understand what was.
+    /// Nothing was tried, the relay did not understand what was, or SCRAM ended before a proof and another mechanism is left.
     Nothing,
 }
 
@@ -58,13 +56,13 @@ impl Client {
         if let Some(mechanism) = self.accepted() {
             return Conclusion::LoggedIn(mechanism);
         }
-        if self.has_not_proved {
+        if self.server_failed_proof {
             return Conclusion::NotProven;
         }
         if self.tries.iter().any(|t| t.is_refused_for_good() && !t.has_no_hash() && !t.replaced) {
             return Conclusion::Refused;
         }
-        let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.told_password();
+        let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.showed_password_or_proof();
         // A lost try says nothing, but that the relay hung up.
         let has_ended_early = self.tries.iter().any(Try::ended_before_proof);
         let last = self.tries.iter().rfind(|t| !t.lost || !has_ended_early);
@@ -78,7 +76,7 @@ impl Client {
                 && self.past.useless.is_empty()
                 && self.permitted().any(|one| !self.is_tried(one)) =>
             {
-                Conclusion::NoHash
+                Conclusion::Nothing
             }
             _ => Conclusion::Refused,
         }
@@ -104,7 +102,7 @@ impl Client {
         self.put_first(self.past.good);
         let all: Vec<_> = self.permitted().collect();
         let usual = all.iter().position(|one| !self.past.useless.contains(one)).unwrap_or_default();
-        // The one of those that were of no use last is the last one now.
+        // The most recently tried goes last.
         let mut last: Vec<_> = self.past.useless.iter().rev().copied().filter(|one| self.order.contains(one)).collect();
         self.order.retain(|one| !self.past.useless.contains(one));
         self.order.append(&mut last);
@@ -126,7 +124,7 @@ impl Client {
         let is_useless = !self.past.is_check && self.past.useless.contains(&next);
         let most = if self.past.ends_at_first_failure() || is_useless {
             1
-        } else if failures().any(|t| t.mechanism.is_scram()) {
+        } else if next.is_scram() || failures().any(|t| t.mechanism.is_scram()) {
             2
         } else {
             return false;
@@ -137,7 +135,7 @@ impl Client {
 
 impl Past {
     /// The login ends when the relay has refused it for more than the command, or closed the connection when it had the password:
-    /// the password is wrong now. That there is no hash for SCRAM is a refusal as others then.
+    /// the password is wrong now. Then a missing hash for SCRAM counts as a refusal, too.
     fn ends_at_first_failure(&self) -> bool {
         !self.is_check && (self.failures > 0 || self.good.is_some())
     }

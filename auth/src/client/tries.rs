@@ -73,41 +73,51 @@ impl Try {
     /// The relay has refused SCRAM before it sent a challenge: it knows no such user, or keeps another kind of hash; or, of -PLUS, it
     /// does not know this kind of binding.
     pub(super) fn has_no_hash(&self) -> bool {
-        self.mechanism.is_scram() && self.rounds.is_none() && self.end == Some(End::Code(535))
+        self.mechanism.is_scram() && !self.has_sent_proof() && self.end == Some(End::Code(535))
     }
 
     /// It is SCRAM that ended before we sent a proof: there is no hash, or the challenge got no answer.
     pub(super) fn ended_before_proof(&self) -> bool {
-        self.has_no_hash() || self.rounds.is_none() && self.why_cancelled.is_some()
+        self.has_no_hash() || !self.has_sent_proof() && self.why_cancelled.is_some()
     }
 
-    /// By a 5xx that is about the command or its mechanism (RFC 5321 section 4.2.2, RFC 4954 section 4 and 6), and not about our proof or our token.
-    fn is_about_command(&self) -> bool {
-        matches!(self.end, Some(End::Code(500..=504 | 555))) && self.rounds.is_none() && !self.token_refused
+    /// Our proof went out (SCRAM).
+    pub(super) fn has_sent_proof(&self) -> bool {
+        self.rounds.is_some()
     }
 
-    /// By another 5xx.
+    /// Refused by a 5xx that is about the command or its mechanism, and not about our proof or our token.
+    pub(super) fn is_about_command(&self) -> bool {
+        self.has_code_about_command() && !self.has_sent_proof() && !self.token_refused
+    }
+
+    /// RFC 5321 section 4.2.2, RFC 4954 section 4 and 6.
+    pub(super) fn has_code_about_command(&self) -> bool {
+        matches!(self.end, Some(End::Code(500..=504 | 555)))
+    }
+
+    /// Refused by a 5xx that is about the login, not the command.
     pub(super) fn is_refused_for_good(&self) -> bool {
         matches!(self.end, Some(End::Code(500..=599))) && !self.is_about_command()
     }
 
     /// The mechanism is of no use: the relay does not know it, or refused it before it had the password or a proof.
     pub(super) fn is_useless(&self) -> bool {
-        let is_early = !self.told_password() && (self.answers == 0 || self.mechanism.is_scram());
+        let is_early = !self.showed_password_or_proof() && (self.answers == 0 || self.mechanism.is_scram());
         self.is_about_command() || is_early && matches!(self.end, Some(End::Code(500..=599)))
     }
 
     /// To the relay it was a failed login.
     pub(super) fn is_failure(&self) -> bool {
         let is_closed = matches!(self.end, Some(End::Closed | End::Code(221 | 421)));
-        !self.replaced && (self.is_refused_for_good() || is_closed && self.told_password())
+        !self.replaced && (self.is_refused_for_good() || is_closed && self.showed_password_or_proof())
     }
 
     /// The relay has seen a proof that is bound to the TLS connection, and refused it. Either the password is wrong, or the relay's end
     /// of TLS is another: somebody may be in the middle.
     pub(super) fn was_bound_and_refused(&self) -> bool {
         let is_refused = !self.proven && !matches!(self.end, None | Some(End::LoggedIn));
-        self.mechanism.is_bound() && self.rounds.is_some() && is_refused
+        self.mechanism.is_bound() && self.has_sent_proof() && is_refused
     }
 
     /// It says nothing of what a next one would come to.
@@ -121,8 +131,8 @@ impl Try {
     }
 
     /// The relay had the password, or a proof of it by SCRAM.
-    pub(super) fn told_password(&self) -> bool {
-        self.showed_password() || self.rounds.is_some()
+    pub(super) fn showed_password_or_proof(&self) -> bool {
+        self.showed_password() || self.has_sent_proof()
     }
 
     pub(super) fn showed_password(&self) -> bool {

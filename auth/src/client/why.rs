@@ -17,8 +17,8 @@ impl Client {
     /// The text when no try is left.
     pub(super) fn nothing_left(&self) -> Attempts {
         self.no_login(match (self.permission, self.channel != Channel::Clear) {
-            _ if self.has_not_proved => Cause::NotProven,
-            (Permission::Any, _) if self.may_be_another() && !self.tries.is_empty() => {
+            _ if self.server_failed_proof => Cause::NotProven,
+            (Permission::Any, _) if !self.tries.is_empty() && self.hides_something() => {
                 self.refused(Limit::MayBeAnother)
             }
             // With another mechanism left, which the next delivery may try, the permission is not what was missing.
@@ -40,21 +40,22 @@ impl Client {
         })
     }
 
+    /// A mechanism is left, but it would show the password to what may be another relay.
+    fn hides_something(&self) -> bool {
+        self.may_be_another() && self.usable().any(|mechanism| mechanism.shows_password.is_some())
+    }
+
     /// The cause when the relay has refused every permitted mechanism. 534, 535 and 553 are about the credentials.
     fn refused(&self, limit: Limit) -> Cause {
         let is_about_password = |t: &Try| {
-            let is_code = match t.end {
-                Some(End::Code(534 | 535 | 553)) => !t.has_no_hash(),
-                Some(End::Code(500..=504)) => t.rounds.is_some(), // the answer to a proof
-                _ => false,
-            };
-            t.token_refused || is_code && !t.proven
+            let is_code = matches!(t.end, Some(End::Code(534 | 535 | 553))) && !t.has_no_hash();
+            let is_answer_to_proof = t.has_sent_proof() && t.has_code_about_command();
+            t.token_refused || (is_code || is_answer_to_proof) && !t.proven
         };
+        let is_about_password = self.tries.iter().any(is_about_password);
         match (&self.login, &self.source) {
-            _ if !self.tries.iter().any(is_about_password) && self.tries.iter().any(Try::has_no_hash) => {
-                Cause::NoHash { limit }
-            }
-            _ if !self.tries.iter().any(is_about_password) => Cause::AllRefused { limit },
+            _ if !is_about_password && self.tries.iter().any(Try::has_no_hash) => Cause::NoHash { limit },
+            _ if !is_about_password => Cause::AllRefused { limit },
             (Login::Certificate { .. }, _) => Cause::CheckCertificate,
             (Login::Token(_), _) => Cause::CheckToken,
             // It is rarely meant, and cannot be seen.

@@ -20,21 +20,22 @@ use base64::engine::general_purpose::STANDARD;
 /// any number, of which a million takes a second.
 const ROUNDS: core::ops::RangeInclusive<u64> = 4096..=1_000_000;
 /// Of the first message of the server, in octets.
-const MESSAGE: usize = 2048;
+const MAX_MESSAGE: usize = 2048;
 /// Of the whole nonce. With this limit each line that is sent fits in 512 octets.
-const WHOLE_NONCE: usize = 256;
-const SALT: usize = 1024;
+const MAX_NONCE: usize = 256;
+/// In octets.
+const MAX_SALT: usize = 1024;
 
 struct Scram {
     hash: &'static Hash,
-    /// The GS2 header and what stands behind it in the channel binding (RFC 5802 section 7, `cbind-input`).
-    binding: Vec<u8>,
+    /// `cbind-input` (RFC 5802 section 7): the GS2 header, and the channel binding.
+    cbind_input: Vec<u8>,
     /// How much of that is the header.
-    header: usize,
-    /// The first message without the header: `n=user,r=nonce`.
-    first: Vec<u8>,
+    gs2_header_len: usize,
+    /// `client-first-message-bare`: `n=user,r=nonce`.
+    client_first_bare: Vec<u8>,
     /// The length of our nonce at its end.
-    nonce: usize,
+    nonce_len: usize,
     password: Secret,
     rounds: Option<u64>,
     state: State,
@@ -43,7 +44,7 @@ struct Scram {
 enum State {
     /// No challenge has come.
     Start,
-    /// The server has asked for the first message once more, since it did not read the one in the command.
+    /// Our first message has gone as the answer to an empty challenge.
     Asked,
     /// The client has proved itself. The server must send this.
     Proof(Secret),
@@ -62,7 +63,7 @@ pub(super) fn start(
 
 impl Exchange for Scram {
     fn initial_response(&self) -> Option<Response> {
-        Some(self.first_message())
+        Some(self.client_first())
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<Response, Cancel> {
@@ -70,10 +71,10 @@ impl Exchange for Scram {
         match &self.state {
             State::Start if message.as_deref() == Some(&[]) => {
                 self.state = State::Asked;
-                Ok(self.first_message())
+                Ok(self.client_first())
             }
             State::Start | State::Asked => {
-                let message = message.filter(|message| message.len() <= MESSAGE);
+                let message = message.filter(|message| message.len() <= MAX_MESSAGE);
                 self.prove(&message.ok_or(Unanswerable::Malformed)?).map_err(Cancel::from)
             }
             State::Proof(proof) => {
@@ -109,9 +110,9 @@ impl Exchange for Scram {
         matches!(self.state, State::Proven)
     }
 
-    fn secret_of_server(&self) -> Option<(Secret, usize)> {
+    fn secret_of_server(&self) -> Option<Response> {
         match &self.state {
-            State::Proof(proof) => Some((Secret::from(&proof[..]), "v=".len())),
+            State::Proof(proof) => Some(Response { octets: Secret::from(&proof[..]), mask_from: "v=".len() }),
             State::Start | State::Asked | State::Proven => None,
         }
     }
@@ -121,32 +122,32 @@ impl Scram {
     /// `nonce` is printable, without a comma. With a `binding` it is -PLUS.
     fn new(hash: &'static Hash, login: &PasswordLogin, nonce: &[u8], binding: Option<&[u8]>) -> Scram {
         let header: &[u8] = if binding.is_some() { b"p=tls-exporter,," } else { b"n,," };
-        let mut first = b"n=".to_vec();
-        first.extend_from_slice(&saslname(&login.user));
-        first.extend_from_slice(b",r=");
-        first.extend_from_slice(nonce);
+        let mut client_first_bare = b"n=".to_vec();
+        client_first_bare.extend_from_slice(&saslname(&login.user));
+        client_first_bare.extend_from_slice(b",r=");
+        client_first_bare.extend_from_slice(nonce);
         Scram {
             hash,
-            binding: [header, binding.unwrap_or_default()].concat(),
-            header: header.len(),
-            first,
-            nonce: nonce.len(),
+            cbind_input: [header, binding.unwrap_or_default()].concat(),
+            gs2_header_len: header.len(),
+            client_first_bare,
+            nonce_len: nonce.len(),
             password: Secret::from(&login.password[..]),
             rounds: None,
             state: State::Start,
         }
     }
 
-    fn first_message(&self) -> Response {
-        let mut octets = Secret::from(&self.binding[..self.header]);
-        octets.add(&self.first);
+    fn client_first(&self) -> Response {
+        let mut octets = Secret::from(&self.cbind_input[..self.gs2_header_len]);
+        octets.add(&self.client_first_bare);
         Response::new(octets)
     }
 
     /// The answer to the server's first message.
     fn prove(&mut self, message: &[u8]) -> Result<Response, Unanswerable> {
         let challenge = Challenge::read(message)?;
-        let ours = &self.first[self.first.len() - self.nonce..];
+        let ours = &self.client_first_bare[self.client_first_bare.len() - self.nonce_len..];
         if challenge.nonce.len() <= ours.len() || !challenge.nonce.starts_with(ours) {
             return Err(Unanswerable::Nonce);
         }
@@ -157,23 +158,24 @@ impl Scram {
 
         let salted = Hmac::new(self.hash, &pbkdf2(self.hash, &self.password, &challenge.salt, challenge.rounds));
         self.password = Secret::default();
-        let mut answer = Secret::from(&b"c="[..]);
-        answer.add(&base64_secret(&self.binding));
-        answer.add(b",r=");
-        answer.add(challenge.nonce);
-        let signature = |key: &[u8]| Hmac::new(self.hash, key).of(&[&self.first, b",", message, b",", &answer]);
-        let mut proof = salted.of(&[b"Client Key"]);
-        let client_signature = signature(&self.hash.digest_of(&proof));
-        proof.xor(&client_signature);
+        let mut client_final = Secret::from(&b"c="[..]);
+        client_final.add(&base64_secret(&self.cbind_input));
+        client_final.add(b",r=");
+        client_final.add(challenge.nonce);
+        let signature =
+            |key: &[u8]| Hmac::new(self.hash, key).of(&[&self.client_first_bare, b",", message, b",", &client_final]);
+        let mut client_key = salted.of(&[b"Client Key"]);
+        let client_signature = signature(&self.hash.digest_of(&client_key));
+        client_key.xor(&client_signature); // that is ClientProof now
         let server_signature = signature(&salted.of(&[b"Server Key"]));
 
         let mut expected = Secret::from(&b"v="[..]);
         expected.add(&base64_secret(&server_signature));
         self.state = State::Proof(expected);
-        answer.add(b",p=");
-        let mask_from = answer.len();
-        answer.add(&base64_secret(&proof));
-        Ok(Response { octets: answer, mask_from }) // whoever has the proof can try passwords against it
+        client_final.add(b",p=");
+        let mask_from = client_final.len();
+        client_final.add(&base64_secret(&client_key));
+        Ok(Response { octets: client_final, mask_from }) // whoever has the proof can try passwords against it
     }
 }
 
@@ -193,8 +195,8 @@ impl Challenge<'_> {
             return Err(Unanswerable::Refused);
         }
         (|| {
-            let nonce = next(b"r=").filter(|n| n.len() <= WHOLE_NONCE && n.iter().all(u8::is_ascii_graphic))?;
-            let salt = STANDARD.decode(next(b"s=")?).ok().filter(|salt| (1..=SALT).contains(&salt.len()))?;
+            let nonce = next(b"r=").filter(|n| n.len() <= MAX_NONCE && n.iter().all(u8::is_ascii_graphic))?;
+            let salt = STANDARD.decode(next(b"s=")?).ok().filter(|salt| (1..=MAX_SALT).contains(&salt.len()))?;
             let rounds = next(b"i=").filter(|digits| matches!(digits, [b'1'..=b'9', ..]))?;
             // A number that is too large for its type is too large here, too.
             let add = |sum: u64, digit: &u8| {
@@ -278,8 +280,8 @@ mod tests {
     #[test]
     fn challenges_that_get_no_answer() {
         use Unanswerable::{Malformed, Nonce, Refused, Rounds};
-        let (long_nonce, long_salt) = ("x".repeat(WHOLE_NONCE - 2), STANDARD.encode([b'x'; SALT + 1]));
-        let longest = format!("r=abc{},s={},i=4096", "x".repeat(WHOLE_NONCE - 3), STANDARD.encode([b'x'; SALT]));
+        let (long_nonce, long_salt) = ("x".repeat(MAX_NONCE - 2), STANDARD.encode([b'x'; MAX_SALT + 1]));
+        let longest = format!("r=abc{},s={},i=4096", "x".repeat(MAX_NONCE - 3), STANDARD.encode([b'x'; MAX_SALT]));
         assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(longest.as_bytes())).is_ok());
         let with_extension = b"r=abc\"'\\=!x,s=c2FsdA==,i=4096,x=what,ever";
         assert!(scram(&SHA_1, b"u", b"abc", None).respond(&base64(with_extension)).is_ok());
@@ -320,7 +322,7 @@ mod tests {
             assert_eq!(result, Some(expected.into()), "{challenge}");
             assert!(!exchange.accepts(b"2.7.0 ok"));
         }
-        let too_long = format!("r=abcd,s=c2FsdA==,i=4096,{}", "x".repeat(MESSAGE));
+        let too_long = format!("r=abcd,s=c2FsdA==,i=4096,{}", "x".repeat(MAX_MESSAGE));
         for challenge in [&base64(too_long.as_bytes())[..], b"cj1hYmNk*", b"r=abcd,s=c2FsdA==,i=4096"] {
             assert_eq!(scram(&SHA_1, b"u", b"abc", None).respond(challenge).err(), Some(Malformed.into()));
         }

@@ -64,7 +64,7 @@ fn the_times_of_the_table() {
 
 #[test]
 fn one_try_after_the_relay_had_the_password() {
-    let doubtful = |outcome: Outcome| next(&empty(), A, &outcome, NOW).failures_with_password(A, NOW + 7200) == 1;
+    let doubtful = |outcome: Outcome| next(&empty(), A, &outcome, NOW).failures(A, NOW + 7200) == 1;
     assert!(doubtful(refused()) && doubtful(Outcome::ClosedBehindPassword));
     assert!(!doubtful(deferred()) && !doubtful(Outcome::LoggedIn("PLAIN")));
 }
@@ -133,7 +133,7 @@ fn times_ahead() {
     for (now, holds) in [(NOW - 6299, true), (NOW - 6301, false), (0, false), (NOW, true), (NOW + 900, false)] {
         assert_eq!(memory.holds(A, now).is_some(), holds, "{now}");
     }
-    assert_eq!(memory.failures_with_password(A, NOW - 6301), 0);
+    assert_eq!(memory.failures(A, NOW - 6301), 0);
     let again = next(&memory, A, &refused(), NOW - 100_000);
     assert_eq!(again.holds(A, NOW - 100_000).unwrap().count, 1);
     for times in [format!("{NOW} {}", u64::MAX), format!("{} {}", u64::MAX, NOW + 900)] {

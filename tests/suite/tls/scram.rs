@@ -18,7 +18,7 @@ use std::thread;
 
 const MESSAGE: &[u8] = b"Subject: scram\n\nhello\n";
 
-/// One by one, so that who is in the middle has no more than a line to pass on.
+/// Without PIPELINING, so that who is in the middle has no more than a line to pass on.
 const ALL: &str =
     "AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS";
 
@@ -123,7 +123,7 @@ fn the_check_says_what_is_bound() {
     let checked = run(command(&home(server.port(), "encrypt", ""), &["example.org"]));
     server.finish();
     let text = checked.stdout;
-    for line in ["SCRAM-SHA-256-PLUS (it is for relays to which the password must not be shown", "done by PLAIN\n"] {
+    for line in ["SCRAM-SHA-256-PLUS (it is used where the password must not be shown", "done by PLAIN\n"] {
         assert!(text.contains(line), "{line}: {text}");
     }
 }
