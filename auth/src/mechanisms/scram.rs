@@ -4,7 +4,7 @@
 //! User and password go as they are, without SASLprep: servers compare the octets, and refuse prepared ones. The flag is `n`, never
 //! `y`: where Postfix does not list the -PLUS that Dovecot behind it has, Dovecot takes `y` for an attack.
 
-use super::{Cancel, Exchange, NONCE, Response, decoded};
+use super::{Cancel, Exchange, NONCE, Proofs, Response, decoded};
 use crate::base64_secret;
 use crate::cause::Unanswerable;
 use crate::hmac::{Hash, Hmac, pbkdf2};
@@ -36,7 +36,6 @@ struct Scram {
     /// The length of our nonce at its end.
     nonce_len: usize,
     password: Secret,
-    rounds: Option<u64>,
     state: State,
 }
 
@@ -45,8 +44,8 @@ enum State {
     Start,
     /// Our first message has gone as the answer to an empty challenge.
     Asked,
-    /// The client has proved itself. The server must send this.
-    Proof(Secret),
+    /// The client has proved itself, by so many rounds. The server must send this.
+    Proof(Secret, u64),
     /// It has.
     Proven,
 }
@@ -76,7 +75,7 @@ impl Exchange for Scram {
                 let message = message.filter(|message| message.len() <= MAX_MESSAGE);
                 self.prove(&message.ok_or(Unanswerable::Malformed)?).map_err(Cancel::from)
             }
-            State::Proof(proof) => {
+            State::Proof(proof, _) => {
                 let message = message.unwrap_or_default();
                 let first = message.split(|c| *c == b',').next().unwrap_or_default();
                 if *first == ***proof {
@@ -93,7 +92,7 @@ impl Exchange for Scram {
     fn accepts(&mut self, text: &[u8]) -> bool {
         match &self.state {
             State::Start | State::Asked => false,
-            State::Proof(proof) => text.split(|c| b" \t".contains(c)).any(|word| {
+            State::Proof(proof, _) => text.split(|c| b" \t".contains(c)).any(|word| {
                 let message = decoded(word).unwrap_or_default();
                 message.split(|c| *c == b',').next() == Some(proof)
             }),
@@ -101,18 +100,13 @@ impl Exchange for Scram {
         }
     }
 
-    fn rounds(&self) -> Option<u64> {
-        self.rounds
-    }
-
-    fn is_proven(&self) -> bool {
-        matches!(self.state, State::Proven)
-    }
-
-    fn secret_of_server(&self) -> Option<Response> {
+    fn proofs(&self) -> Option<Proofs> {
         match &self.state {
-            State::Proof(proof) => Some(Response { octets: Secret::from(&proof[..]), mask_from: "v=".len() }),
-            State::Start | State::Asked | State::Proven => None,
+            State::Start | State::Asked => None,
+            State::Proof(proof, rounds) => {
+                Some(Proofs::Ours(*rounds, Response { octets: Secret::from(&proof[..]), mask_from: "v=".len() }))
+            }
+            State::Proven => Some(Proofs::Both),
         }
     }
 }
@@ -138,7 +132,6 @@ impl Scram {
             client_first_bare,
             nonce_len: nonce.len(),
             password: Secret::from(&login.password[..]),
-            rounds: None,
             state: State::Start,
         }
     }
@@ -159,7 +152,6 @@ impl Scram {
         if !ROUNDS.contains(&challenge.rounds) {
             return Err(Unanswerable::Rounds { rounds: challenge.rounds });
         }
-        self.rounds = Some(challenge.rounds);
 
         let salted = Hmac::new(self.hash, &pbkdf2(self.hash, &self.password, &challenge.salt, challenge.rounds));
         self.password = Secret::default();
@@ -176,7 +168,7 @@ impl Scram {
 
         let mut expected = Secret::from(&b"v="[..]);
         expected.add(&base64_secret(&server_signature));
-        self.state = State::Proof(expected);
+        self.state = State::Proof(expected, challenge.rounds);
         client_final.add(b",p=");
         let mask_from = client_final.len();
         client_final.add(&base64_secret(&client_key));
@@ -254,7 +246,7 @@ mod tests {
             let response = exchange.respond(&challenge).unwrap();
             assert_eq!(response.octets[..], *answer.as_bytes());
             assert_eq!(response.octets[..response.mask_from], answer.as_bytes()[..answer.find("p=").unwrap() + 2]);
-            assert_eq!(exchange.rounds(), Some(4096));
+            assert!(matches!(exchange.proofs(), Some(Proofs::Ours(4096, _))));
             assert!(!exchange.accepts(b"2.7.0 ok"));
             let with_proof = [b"2.7.0 ", &base64(proof.as_bytes())[..]].concat();
             assert!(exchange.accepts(&with_proof)); // in the 235
