@@ -19,7 +19,7 @@ use crate::cause::{Attempts, Cause, Unanswerable};
 use crate::detect::Offer;
 use crate::login::{Login, LoginKind};
 use crate::mask::Mask;
-use crate::mechanisms::{self, COMMAND_LINE, Cancel, Fresh, Mechanism, NONCE, Response};
+use crate::mechanisms::{self, COMMAND_LINE, Cancel, Fresh, Mechanism, NONCE, Proofs, Response};
 use crate::secret::Secret;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -288,9 +288,13 @@ impl Client {
         match exchange.respond(challenge) {
             Ok(response) => {
                 last.answers += 1;
-                (last.rounds, last.proven) = (exchange.rounds(), exchange.is_proven());
-                if let Some(Response { octets, mask_from }) = exchange.secret_of_server() {
-                    self.mask.add_sent(octets, mask_from);
+                match exchange.proofs() {
+                    None => {}
+                    Some(Proofs::Ours(rounds, Response { octets, mask_from })) => {
+                        last.rounds = Some(rounds);
+                        self.mask.add_sent(octets, mask_from);
+                    }
+                    Some(Proofs::Both) => last.proven = true,
                 }
                 Step::Send(self.encode_and_mask(response))
             }

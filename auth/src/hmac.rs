@@ -1,6 +1,6 @@
 //! HMAC (RFC 2104) and PBKDF2 (RFC 8018 section 5.2), for CRAM-MD5 and SCRAM. A hash function is a value here: its compression
 //! function, which is RustCrypto's, and a few numbers. So there is one piece of code for all four. The code of the crate hmac is compiled
-//! once for each of them: a program that links the C library would grow by 8 KB more, and past the limit of 60,000 octets.
+//! once for each of them, which would add a twelfth to the C library.
 
 use crate::secret;
 use core::array;

@@ -38,20 +38,19 @@ pub trait Exchange {
         true
     }
 
-    /// How often the server has had the password hashed. None: not at all so far.
-    fn rounds(&self) -> Option<u64> {
+    /// How far both sides are in proving that they know the password. None: no proof went out.
+    fn proofs(&self) -> Option<Proofs> {
         None
     }
+}
 
-    /// The server has proved that it knows the password.
-    fn is_proven(&self) -> bool {
-        false
-    }
-
-    /// What the server is to send by which one could try passwords. It is masked as what we send is.
-    fn secret_of_server(&self) -> Option<Response> {
-        None
-    }
+/// What is proved of the password.
+pub enum Proofs {
+    /// Ours went out. The password was hashed so often for it; and what the server is to send is masked as what we send is, since one could
+    /// try passwords by it.
+    Ours(u64, Response),
+    /// The server has proved itself, too.
+    Both,
 }
 
 /// Why an exchange is cancelled instead of answering a challenge.

@@ -5,7 +5,7 @@
 //! `y`: where Postfix does not list the -PLUS that Dovecot behind it has, Dovecot takes `y` for an attack.
 
 use super::bearer::saslname;
-use super::{Cancel, Exchange, NONCE, Response, decoded};
+use super::{Cancel, Exchange, NONCE, Proofs, Response, decoded};
 use crate::base64_secret;
 use crate::cause::Unanswerable;
 use crate::hmac::{Hash, Hmac, pbkdf2};
@@ -37,7 +37,6 @@ struct Scram {
     /// The length of our nonce at its end.
     nonce_len: usize,
     password: Secret,
-    rounds: Option<u64>,
     state: State,
 }
 
@@ -46,8 +45,8 @@ enum State {
     Start,
     /// Our first message has gone as the answer to an empty challenge.
     Asked,
-    /// The client has proved itself. The server must send this.
-    Proof(Secret),
+    /// The client has proved itself, by so many rounds. The server must send this.
+    Proof(Secret, u64),
     /// It has.
     Proven,
 }
@@ -77,7 +76,7 @@ impl Exchange for Scram {
                 let message = message.filter(|message| message.len() <= MAX_MESSAGE);
                 self.prove(&message.ok_or(Unanswerable::Malformed)?).map_err(Cancel::from)
             }
-            State::Proof(proof) => {
+            State::Proof(proof, _) => {
                 let message = message.unwrap_or_default();
                 let first = message.split(|c| *c == b',').next().unwrap_or_default();
                 if *first == ***proof {
@@ -94,7 +93,7 @@ impl Exchange for Scram {
     fn accepts(&mut self, text: &[u8]) -> bool {
         match &self.state {
             State::Start | State::Asked => false,
-            State::Proof(proof) => text.split(|c| b" \t".contains(c)).any(|word| {
+            State::Proof(proof, _) => text.split(|c| b" \t".contains(c)).any(|word| {
                 let message = decoded(word).unwrap_or_default();
                 message.split(|c| *c == b',').next() == Some(proof)
             }),
@@ -102,18 +101,13 @@ impl Exchange for Scram {
         }
     }
 
-    fn rounds(&self) -> Option<u64> {
-        self.rounds
-    }
-
-    fn is_proven(&self) -> bool {
-        matches!(self.state, State::Proven)
-    }
-
-    fn secret_of_server(&self) -> Option<Response> {
+    fn proofs(&self) -> Option<Proofs> {
         match &self.state {
-            State::Proof(proof) => Some(Response { octets: Secret::from(&proof[..]), mask_from: "v=".len() }),
-            State::Start | State::Asked | State::Proven => None,
+            State::Start | State::Asked => None,
+            State::Proof(proof, rounds) => {
+                Some(Proofs::Ours(*rounds, Response { octets: Secret::from(&proof[..]), mask_from: "v=".len() }))
+            }
+            State::Proven => Some(Proofs::Both),
         }
     }
 }
@@ -133,7 +127,6 @@ impl Scram {
             client_first_bare,
             nonce_len: nonce.len(),
             password: Secret::from(&login.password[..]),
-            rounds: None,
             state: State::Start,
         }
     }
@@ -154,7 +147,6 @@ impl Scram {
         if !ROUNDS.contains(&challenge.rounds) {
             return Err(Unanswerable::Rounds { rounds: challenge.rounds });
         }
-        self.rounds = Some(challenge.rounds);
 
         let salted = Hmac::new(self.hash, &pbkdf2(self.hash, &self.password, &challenge.salt, challenge.rounds));
         self.password = Secret::default();
@@ -171,7 +163,7 @@ impl Scram {
 
         let mut expected = Secret::from(&b"v="[..]);
         expected.add(&base64_secret(&server_signature));
-        self.state = State::Proof(expected);
+        self.state = State::Proof(expected, challenge.rounds);
         client_final.add(b",p=");
         let mask_from = client_final.len();
         client_final.add(&base64_secret(&client_key));
@@ -249,7 +241,7 @@ mod tests {
             let response = exchange.respond(&challenge).unwrap();
             assert_eq!(response.octets[..], *answer.as_bytes());
             assert_eq!(response.octets[..response.mask_from], answer.as_bytes()[..answer.find("p=").unwrap() + 2]);
-            assert_eq!(exchange.rounds(), Some(4096));
+            assert!(matches!(exchange.proofs(), Some(Proofs::Ours(4096, _))));
             assert!(!exchange.accepts(b"2.7.0 ok"));
             let with_proof = [b"2.7.0 ", &base64(proof.as_bytes())[..]].concat();
             assert!(exchange.accepts(&with_proof)); // in the 235
