@@ -9,7 +9,7 @@ mod arguments;
 pub mod config;
 pub mod convert;
 pub(crate) mod file_readers;
-mod lines;
+pub(crate) mod lines;
 mod program;
 mod steps;
 pub(crate) mod user;

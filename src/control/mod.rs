@@ -83,6 +83,11 @@ impl Settings {
             },
             None => routes::find(control, host)?,
         };
+        Settings::by(control, route)
+    }
+
+    /// The settings for a mail by this route. None: it goes by MX.
+    pub fn by(control: &Control, route: Option<Route>) -> Result<Settings, ControlError> {
         let route = route.map(|route| relays::complete(control, route)).transpose()?;
         Ok(Settings {
             helohost: control.helohost()?,

@@ -8,6 +8,7 @@ mod token;
 
 use crate::account::{Account, supply};
 use crate::cause::{Cause, Note};
+use crate::control::Route;
 use crate::control::home::Surroundings;
 use crate::event::{Event, Log, Next};
 use crate::report::{self, RecipientReport, Verdict, os_error};
@@ -77,7 +78,7 @@ impl Delivery {
     /// A delivery for the arguments of qmail-remote(8): host, sender, recipients. Reads the control files.
     pub fn new(argv: &[&[u8]], surroundings: &Surroundings) -> Delivery {
         let log = Log::default();
-        let planned = arguments(argv).and_then(|arguments| plan(&arguments, Goal::Sent, surroundings, &log));
+        let planned = arguments(argv).and_then(|arguments| plan(&arguments, None, Goal::Sent, surroundings, &log));
         Delivery::start(planned, log, surroundings.unix)
     }
 
@@ -87,7 +88,14 @@ impl Delivery {
         // Whoever the recipient is, the part behind the @ is judged as that of a mail.
         let recipient = if host.is_empty() { Vec::new() } else { [b"postmaster@", host].concat() };
         let arguments = Arguments { host, sender, recipients: &[&recipient] };
-        let planned = plan(&arguments, goal, surroundings, &log);
+        let planned = plan(&arguments, None, goal, surroundings, &log);
+        Delivery::start(planned, log, surroundings.unix)
+    }
+
+    /// The same of a mail by this route.
+    pub fn check_relay(route: Route, goal: Goal, surroundings: &Surroundings, log: Log) -> Delivery {
+        let arguments = Arguments { host: b"", sender: b"", recipients: &[b""] };
+        let planned = plan(&arguments, Some(route), goal, surroundings, &log);
         Delivery::start(planned, log, surroundings.unix)
     }
 
@@ -111,6 +119,14 @@ impl Delivery {
     /// What is told of all that happens.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The report, once there is nothing else to do.
+    pub fn report(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Done { report, account: None, tcpto: None } => Some(report),
+            _ => None,
+        }
     }
 
     /// What to do now. `now` is in milliseconds, monotonic.

@@ -57,9 +57,11 @@ pub fn arguments<'a>(arguments: &'a [&'a [u8]]) -> Result<Arguments<'a>, Verdict
     }
 }
 
-/// The plan for a mail, the mail, and how to find its addresses; or the verdict that needs none of these.
+/// The plan for a mail, the mail, and how to find its addresses; or the verdict that needs none of these. A `route` that is given is
+/// that of the mail, whatever the control files say.
 pub fn plan(
     arguments: &Arguments,
+    route: Option<Route>,
     goal: Goal,
     surroundings: &Surroundings,
     log: &Log,
@@ -70,8 +72,11 @@ pub fn plan(
     let tcpto = (goal == Goal::Sent).then(|| home.join("queue/lock/tcpto"));
     let accounts = directory::of_home(&home, surroundings.uid);
     let control = Control { home, log: log.clone(), seen: accounts.as_ref().map(|_| Seen::default()) };
-    let settings =
-        Settings::read(&control, host, sender).map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
+    let settings = match route {
+        None => Settings::read(&control, host, sender),
+        route => Settings::by(&control, route),
+    };
+    let settings = settings.map_err(|error| Cause::ControlFiles { why: error.to_string() })?;
     let path =
         |whose, address: &[u8]| address::path(address).map_err(|why| Verdict::from(Cause::Address { whose, why }));
     let sender = path("sender", sender)?;

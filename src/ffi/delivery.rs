@@ -36,7 +36,12 @@ pub(super) enum Job {
 impl qmail_auth_delivery {
     /// For C, which frees it.
     pub(super) fn boxed(job: Job) -> Box<qmail_auth_delivery> {
-        Box::new(qmail_auth_delivery { job, name: CString::default(), printed: Vec::new(), program: Default::default() })
+        Box::new(qmail_auth_delivery {
+            job,
+            name: CString::default(),
+            printed: Vec::new(),
+            program: Default::default(),
+        })
     }
 
     /// The delivery, if it is one.

@@ -167,7 +167,7 @@ pub extern "C" fn qmail_auth_delivery_locked(
 pub extern "C" fn qmail_auth_delivery_release(delivery: Option<&mut qmail_auth_delivery>, unix_time: u64) {
     match delivery.map(|delivery| &mut delivery.job) {
         Some(Job::Delivery(delivery)) => delivery.release(unix_time),
-        Some(Job::Machine(machine)) => super::oauth::released(&mut **machine),
+        Some(Job::Machine(machine)) => super::oauth::released(&mut **machine, unix_time),
         None => {}
     }
 }

@@ -146,8 +146,8 @@ fn happened(oauth: Option<&mut qmail_auth_delivery>, event: Happened) {
 }
 
 /// Its lock is about to be released.
-pub(super) fn released(machine: &mut dyn Machine) {
-    machine.happened(Happened::Stored(Ok(())));
+pub(super) fn released(machine: &mut dyn Machine, unix: u64) {
+    machine.happened(Happened::Released(unix));
 }
 
 /// What happens to a delivery, too.

@@ -12,10 +12,10 @@ use super::redirect::{Brought, Challenge};
 use super::renewal::{Account, Ending, NOT_SAID, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
-use crate::want;
 use crate::account::token::{ACCESS, Access};
 use crate::cause::oauth::{ConsentCause, ProviderCause, TokenCause};
 use crate::report::os_error;
+use crate::want;
 use qmail_auth::secret::Secret;
 use std::io;
 use std::path::PathBuf;
@@ -154,8 +154,8 @@ impl Consent {
                 no(&self.file(LOCK, error))
             }
             (Stage::Try(name), Happened::Stored(result)) => self.tried(name, result),
-            (Stage::TryUnlock(None), Happened::Stored(_)) => self.begin(),
-            (Stage::TryUnlock(Some(why)), Happened::Stored(_)) => no(&why),
+            (Stage::TryUnlock(None), Happened::Released(_)) => self.begin(),
+            (Stage::TryUnlock(Some(why)), Happened::Released(_)) => no(&why),
             (Stage::AskDevice(exchange), Happened::Net(event)) => self.device(exchange, event),
             (Stage::Wait(device, _, end), Happened::TimedOut(now)) => {
                 if end.is_some_and(|end| now >= end) {
@@ -180,7 +180,7 @@ impl Consent {
             }
             (Stage::Lock(granted, unix), Happened::Net(want::Happened::Locked { .. })) => self.store(granted, unix),
             (Stage::Store(files, access), Happened::Stored(result)) => self.stored(files, access, result),
-            (Stage::Unlock(consented), Happened::Stored(_)) => Stage::Done(Some(consented)),
+            (Stage::Unlock(consented), Happened::Released(_)) => Stage::Done(Some(consented)),
             (_, event) => out_of_turn(&event),
         };
     }

@@ -1,11 +1,132 @@
-//! The proof behind a consent: a login at the relay with the new token. A provider gives tokens that no relay takes, for another mailbox
-//! or another scope.
+//! The proof behind a consent: a login at the relay with the new token. A provider gives tokens that no relay takes: for another mailbox,
+//! or another scope. It is the delivery of a check, which ends before MAIL.
 
 use super::renewal::Account;
+use super::want::{Happened, Want, out_of_turn};
+use crate::check::lines::{Line, Lines};
+use crate::control::files::Control;
+use crate::control::home::Surroundings;
+use crate::control::senders::{self, Sender};
+use crate::control::{Credentials, Route, routes};
+use crate::delivery::Delivery;
+use crate::event::{Event, Log, Sink};
+use crate::policy::Security;
+use crate::smtp::envelope::Goal;
+use crate::smtp_command::Command;
+use crate::want::{self, Ran};
+use qmail_auth::secret::Secret;
+use qmail_auth::{Login, TokenLogin};
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
 
-/// Logs in to the relay of this account, and says how that went. qmail-remote-check has the machine for it; it cannot log in with a token
-/// yet, so nothing is tried.
-pub fn prove(account: &Account) -> String {
-    let host = &account.host;
-    format!("not tried yet: qmail-remote-check tries it, with a domain whose mail goes by {host}")
+/// Where mail is submitted (RFC 6409), for a relay that no route names yet.
+const SUBMISSION: u16 = 587;
+
+/// A login at the relay of an account.
+pub struct Proof {
+    delivery: Delivery,
+    heard: Rc<Heard>,
+    unix: u64,
+}
+
+impl Proof {
+    /// For this account, at this Unix time.
+    pub fn new(home: &Path, account: &Account, unix: u64) -> Proof {
+        let control = Control { home: home.to_owned(), log: Log::default(), seen: None };
+        let heard = Rc::new(Heard::default());
+        let surroundings =
+            Surroundings { qmailhome: Some(home), uid: account.store.uid, unix, ..Surroundings::default() };
+        let route = route(&control, account);
+        let delivery = Delivery::check_relay(route, Goal::LoggedIn, &surroundings, Log::to(heard.clone()));
+        Proof { delivery, heard, unix }
+    }
+
+    /// What to do now. None: it is over.
+    pub fn want(&mut self, now: u64) -> Option<Want<'_>> {
+        if let want::Want::Run(_) = self.delivery.want(now) {
+            // That would be this program, for another token; this one is new.
+            let error = std::io::ErrorKind::Unsupported.into();
+            self.delivery.happened(want::Happened::Ran(Ran::Not(&error), self.unix));
+        }
+        if self.delivery.report().is_some() {
+            return None;
+        }
+        Some(Want::Net(self.delivery.want(now)))
+    }
+
+    /// Takes what happened.
+    pub fn happened(&mut self, event: Happened) {
+        match event {
+            Happened::Net(event) => self.delivery.happened(event),
+            Happened::Released(unix) => self.delivery.release(unix),
+            event => out_of_turn(&event),
+        }
+    }
+
+    /// Whether the relay took the token, and its words or the reason. None: it is not over.
+    pub fn ending(&self) -> Option<(bool, String)> {
+        let report = self.delivery.report()?;
+        if self.heard.is_logged_in.get() {
+            return Some((true, self.heard.reply.borrow().clone()));
+        }
+        let text = report.get(1..).unwrap_or_default().split(|c| *c == 0).next().unwrap_or_default();
+        Some((false, String::from_utf8_lossy(text).trim_end().replace('\n', " ")))
+    }
+}
+
+/// The route that leads to this relay and logs in as this user; else one that would.
+fn route(control: &Control, account: &Account) -> Route {
+    let directory = format!("control/relays/{}", account.host);
+    let user = account.user.as_bytes();
+    let is_ours = |line: &Line| line.directory.as_deref() == Some(&directory[..]);
+    for file in [senders::FILE, routes::FILE] {
+        let lines = Lines::read(control, file).unwrap_or_default();
+        let ours = lines.lines.into_iter().filter(|line| line.replaced_by.is_none()).filter(is_ours);
+        for line in ours {
+            if let Ok(Some(Sender::Relay(route))) = line.meaning {
+                if route.credentials.as_ref().is_some_and(|of| of.login.user() == Some(user)) {
+                    return *route;
+                }
+            }
+        }
+    }
+    let login = TokenLogin { user: user.to_vec(), token: Secret::default(), server: None, clear_allowed: false };
+    Route {
+        host: account.host.clone(),
+        port: SUBMISSION,
+        source: directory.clone(),
+        credentials: Some(Credentials { login: Login::Token(login), source: directory }),
+        security: Security::default(),
+        mechanisms: None,
+        tokens: None,
+    }
+}
+
+/// What is told of the login.
+#[derive(Default)]
+struct Heard {
+    /// The last reply to AUTH, masked.
+    reply: RefCell<String>,
+    is_logged_in: Cell<bool>,
+}
+
+impl Sink for Heard {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Reply(Some(Command::Auth), text) => {
+                *self.reply.borrow_mut() = String::from_utf8_lossy(text).trim_end().replace(['\r', '\n'], " ");
+            }
+            Event::LoggedIn(Some(_), _) => self.is_logged_in.set(true),
+            _ => {}
+        }
+    }
+
+    fn output(&self, _now: u64) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn is_good(&self) -> bool {
+        self.is_logged_in.get()
+    }
 }

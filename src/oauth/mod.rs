@@ -2,7 +2,7 @@
 //! neither HTTP nor JSON: it reads the token that is there, and runs this where that is near its end.
 //!
 //! `consent` asks a user once, `renewal` has a new token where one is needed, both by an `exchange` with the provider (`http`, and `answer`
-//! for what it says) and with the files of `store`. `redirect` is what a browser brings back. `set_up` writes control files. `status` is a
+//! for what it says) and with the files of `store`. `redirect` is what a browser brings back. `login` proves a new token at the relay. `set_up` writes control files. `status` is a
 //! list, `hidden` keeps secrets out of a provider's words, `arguments` are those of main, `want` is the border to c-glue.
 
 pub mod answer;
@@ -32,6 +32,7 @@ use crate::report::os_error;
 use answer::printable;
 use arguments::{Command, USAGE, Wanted};
 use consent::{Consent, Consented};
+use login::Proof;
 use qmail_auth::secret::Secret;
 use renewal::{Account, Ending, Purpose, Renewal};
 use std::collections::VecDeque;
@@ -107,8 +108,14 @@ impl Prepared {
     pub fn start(self, unix: u64) -> Box<dyn Machine> {
         let Prepared { command, home, user, written } = self;
         let uid = user.uid;
-        let mut program =
-            Program { job: Job::Done, out: Secret::default(), printed: Secret::default(), status: 0, unix };
+        let mut program = Program {
+            job: Job::Done,
+            out: Secret::default(),
+            printed: Secret::default(),
+            status: 0,
+            unix,
+            home: home.clone(),
+        };
         match command {
             Command::Token { host, user, is_refused } => {
                 let purpose = if is_refused { Purpose::Refused } else { Purpose::Login };
@@ -142,6 +149,7 @@ struct Program {
     printed: Secret,
     status: u8,
     unix: u64,
+    home: PathBuf,
 }
 
 enum Job {
@@ -150,6 +158,8 @@ enum Job {
     /// The same for an application, to which nobody consents.
     App(Renewal, Vec<String>),
     Renew(Option<Renewal>, VecDeque<Account>),
+    /// The login after a consent.
+    Prove(Box<Proof>),
     Done,
 }
 
@@ -162,6 +172,7 @@ impl Machine for Program {
         let want = match &mut self.job {
             Job::Token(renewal) | Job::App(renewal, _) | Job::Renew(Some(renewal), _) => renewal.want(now),
             Job::Consent(consent, _) => consent.want(now),
+            Job::Prove(proof) => proof.want(now),
             Job::Renew(None, _) | Job::Done => None,
         };
         want.unwrap_or(Want::Done)
@@ -175,6 +186,7 @@ impl Machine for Program {
                 let said = consent.said();
                 self.out.add(said.as_bytes());
             }
+            Job::Prove(proof) => proof.happened(event),
             Job::Renew(None, _) | Job::Done => want::out_of_turn(&event),
         }
         self.go_on();
@@ -214,6 +226,10 @@ impl Program {
                 Some(Consented::No(why)) => self.not_consented(&why),
             },
             Job::Renew(renewal, rest) => self.renew(renewal, rest),
+            Job::Prove(proof) => match proof.ending() {
+                None => self.job = Job::Prove(proof),
+                Some((is_taken, words)) => self.proven(is_taken, &words),
+            },
             Job::Done => {}
         }
     }
@@ -273,8 +289,18 @@ impl Program {
         let directory = account.store.directory.display().to_string();
         let written = written.iter().map(String::as_str).chain([&directory[..]]).collect::<Vec<_>>().join(", ");
         self.say(&format!("written       {}\n", printable(written.as_bytes(), 4000)));
-        self.say(&format!("login         {}\n", login::prove(account)));
-        self.say("From now on the token is renewed when mail goes out, and once a week by a timer.\n");
+        self.job = Job::Prove(Box::new(Proof::new(&self.home, account, self.unix)));
+        self.go_on();
+    }
+
+    fn proven(&mut self, is_taken: bool, words: &str) {
+        self.say(&format!("login         {}\n", printable(words.as_bytes(), 4000)));
+        if is_taken {
+            self.say("From now on the token is renewed when mail goes out, and once a week by a timer.\n");
+        } else {
+            self.say("NOT DONE: there is a token, but the relay did not take it\n");
+            self.status = FAILED;
+        }
     }
 
     fn not_consented(&mut self, why: &str) {

@@ -10,12 +10,12 @@ use super::hidden::Hidden;
 use super::http::form;
 use super::store::{LOCK, REFRESH, Store, TROUBLE, Trouble, refresh_content};
 use super::want::{Happened, Want, out_of_turn};
-use crate::want;
 use crate::account::time;
 use crate::account::token::{ACCESS, Access, Fitness};
 use crate::cause::oauth::{ProviderCause, TokenCause};
 use crate::control::tokens::{Grant, Provider};
 use crate::report::os_error;
+use crate::want;
 use qmail_auth::secret::Secret;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ impl Renewal {
                 }
             }
             (Stage::Store(files, ending), Happened::Stored(result)) => self.stored(files, ending, result),
-            (Stage::Unlock(ending), Happened::Stored(_)) => Stage::Done(Some(ending)),
+            (Stage::Unlock(ending), Happened::Released(_)) => Stage::Done(Some(ending)),
             (_, event) => out_of_turn(&event),
         };
     }

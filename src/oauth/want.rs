@@ -8,7 +8,7 @@ use std::path::Path;
 /// The one thing to do next. Deadlines are in milliseconds of the monotonic clock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Want<'a> {
-    /// What a delivery can want, too: [`Happened::Net`]; [`Happened::Stored`] for [`want::Want::Release`].
+    /// What a delivery can want, too: [`Happened::Net`]; [`Happened::Released`] for [`want::Want::Release`].
     Net(want::Want<'a>),
     /// Make `NAME.new` for this file, with room for what it may hold: [`Happened::Stored`].
     Prepare(&'a Path),
@@ -34,7 +34,9 @@ pub enum Want<'a> {
 pub enum Happened<'a> {
     /// What can happen to a delivery, too.
     Net(want::Happened<'a>),
-    /// The file is prepared, replaced, or the lock is about to be released.
+    /// The lock is about to be released, at this Unix time.
+    Released(u64),
+    /// The file is prepared or replaced.
     Stored(Result<(), io::Error>),
     /// The port.
     Listening(Result<u16, io::Error>),
