@@ -3,7 +3,7 @@
 
 use super::Home;
 use super::certificate::Authority;
-use super::server::Tls;
+use super::server::{Action, Event, Rules, Server, Tls};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use rustls::{ServerConnection, StreamOwned};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// The relay of the tests, its user, and what the client is called.
-pub const HOST: &str = "smtp.example.jp";
+pub const HOST: &str = "127.0.0.1";
 pub const USER: &str = "me@example.org";
 pub const CLIENT: &str = "1f0e-client";
 pub const SECRET: &str = "cl1ent+s3cret/= %&";
@@ -80,6 +80,8 @@ pub struct Provider {
     pub state: Arc<Mutex<State>>,
     /// Connections that are served now.
     active: Arc<AtomicUsize>,
+    /// The relay whose tokens these are. It takes any.
+    relay: Server,
 }
 
 impl Provider {
@@ -101,7 +103,7 @@ impl Provider {
         }));
         let active = Arc::new(AtomicUsize::new(0));
         let address = listener.local_addr().unwrap();
-        let provider = Provider { address, ca: ca.pem, state: state.clone(), active: active.clone() };
+        let provider = Provider { address, ca: ca.pem, state: state.clone(), active: active.clone(), relay: relay() };
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (Ok(stream), tls, state, active) = (stream, tls.clone(), state.clone(), active.clone()) else {
@@ -155,7 +157,12 @@ impl Provider {
         home
     }
 
-    /// The files in control/relays/HOST.
+    /// A route to the relay.
+    pub fn route(&self, home: &Home) {
+        home.control("smtproutes", format!(":{HOST}:{}\n", self.relay.port()));
+    }
+
+    /// The files in control/relays/HOST, and the route.
     pub fn configure(&self, home: &Home) {
         let put = |name: &str, value: &str| home.control(&format!("relays/{HOST}/{name}"), format!("{value}\n"));
         put("user", USER);
@@ -165,7 +172,15 @@ impl Provider {
         put("oauth/cafile", "control/provider.pem");
         put("oauth/scope", "smtp offline_access");
         home.control("provider.pem", &self.ca);
+        self.route(home);
     }
+}
+
+fn relay() -> Server {
+    Server::start(Rules::offering(&["AUTH XOAUTH2"]).hooked(|event, _| match event {
+        Event::Command(line) if line.starts_with("AUTH XOAUTH2 ") => Action::reply("235 2.7.0 the token is good"),
+        _ => Action::Default,
+    }))
 }
 
 fn serve(stream: TcpStream, tls: &Tls, state: &Mutex<State>) {

@@ -107,6 +107,7 @@ fn by_a_code() {
         "{text}"
     );
     assert_eq!(lines[4], format!("written       {}", account(&home).display()));
+    assert_eq!(lines[5], "login         235 2.7.0 the token is good");
     let requests = provider.requests();
     assert_eq!((requests[0].field("scope"), requests[0].field("client_id")), ("smtp offline_access", CLIENT));
     assert!(requests[1..].iter().all(|request| request.field("device_code") == "device-code-of-this-consent"));
@@ -246,7 +247,13 @@ fn a_home_without_anything() {
         pem,
     ];
     let (status, text) = run(&home, &arguments);
-    assert_eq!(status, Some(0), "{text}");
+    // There is no such relay.
+    assert_eq!(status, Some(1), "{text}");
+    assert!(
+        text.contains("\nlogin         ") && text.contains("Relay smtp.example.jp of control/relays/smtp.example.jp"),
+        "{text}"
+    );
+    assert!(text.ends_with("\nNOT DONE: there is a token, but the relay did not take it\n"), "{text}");
     for (name, value, mode) in [
         ("user", USER, 0o644),
         ("oauth/client", CLIENT, 0o644),
@@ -256,13 +263,13 @@ fn a_home_without_anything() {
         ("oauth/scope", "smtp offline_access", 0o644),
         ("oauth/cafile", pem, 0o644),
     ] {
-        let path = home.path().join("control/relays").join(HOST).join(name);
+        let path = home.path().join("control/relays").join("smtp.example.jp").join(name);
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{value}\n"), "{name}");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "{name}");
-        assert!(text.contains(&format!("control/relays/{HOST}/{name}")), "{name}: {text}");
+        assert!(text.contains(&format!("control/relays/smtp.example.jp/{name}")), "{name}: {text}");
     }
     assert_eq!(fs::metadata(home.path().join("accounts")).unwrap().mode() & 0o7777, 0o700);
-    assert_eq!(token(&home).0, Some(0));
+    assert_eq!(run(&home, &["token", "smtp.example.jp", USER]).0, Some(0));
     // Once more, as it stands; another user at the same relay has tokens of its own.
     assert_eq!(run(&home, &arguments).0, Some(0));
     let (status, text) = run(&home, &["consent", HOST, "other@example.org"]);
@@ -270,7 +277,7 @@ fn a_home_without_anything() {
         status == Some(0) && text.contains(&format!("note          control/relays/{HOST}/user has {USER}")),
         "{text}"
     );
-    assert!(home.path().join("accounts").join(HOST).join("other@example.org/refresh").exists());
+    assert!(home.path().join("accounts").join("smtp.example.jp").join("other@example.org/refresh").exists());
     // Another value.
     let (status, text) = run(&home, &["consent", HOST, USER, "--client", "another"]);
     assert!(status == Some(1) && text.contains("oauth/client has another value than the command"), "{text}");

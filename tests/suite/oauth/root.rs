@@ -35,6 +35,7 @@ fn tokens_are_qmailrs() {
     fs::create_dir_all(tcpto.parent().unwrap()).unwrap();
     fs::write(&tcpto, "").unwrap();
     chown(&tcpto, Some(QMAILR.0), Some(QMAILR.1)).unwrap();
+    provider.route(&home);
     let pem = home.control("provider.pem", &provider.ca);
     let secret = home.path().join("secret");
     fs::write(&secret, SECRET).unwrap();

@@ -193,28 +193,28 @@ fn troubles() {
             400,
             r#"{"error":"invalid_grant","error_description":"AADSTS50173: why.\r\nTrace"}"#,
             78,
-            "the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant AADSTS50173: why.; consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org",
+            "the token cannot be renewed: 127.0.0.1: HTTP 400 invalid_grant AADSTS50173: why.; consent anew: qmail-remote-oauth consent 127.0.0.1 me@example.org",
             900,
         ),
         (
             401,
             r#"{"error":"invalid_client"}"#,
             78,
-            "no token: 127.0.0.1: HTTP 401 invalid_client; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/secret",
+            "no token: 127.0.0.1: HTTP 401 invalid_client; see control/relays/127.0.0.1/oauth/client, control/relays/127.0.0.1/oauth/secret",
             900,
         ),
         (
             400,
             r#"{"error":"invalid_scope"}"#,
             78,
-            "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/smtp.example.jp/oauth/scope",
+            "no token: 127.0.0.1: HTTP 400 invalid_scope; see control/relays/127.0.0.1/oauth/scope",
             900,
         ),
         (
             400,
             "",
             78,
-            "no token: 127.0.0.1: HTTP 400; see control/relays/smtp.example.jp/oauth/client, control/relays/smtp.example.jp/oauth/token, or consent anew: qmail-remote-oauth consent smtp.example.jp me@example.org",
+            "no token: 127.0.0.1: HTTP 400; see control/relays/127.0.0.1/oauth/client, control/relays/127.0.0.1/oauth/token, or consent anew: qmail-remote-oauth consent 127.0.0.1 me@example.org",
             900,
         ),
     ] {
@@ -302,7 +302,7 @@ fn set_up() {
     let text = of(&|home| fs::remove_dir_all(home.path().join(&place)).unwrap());
     assert_eq!(text, format!("{place} is missing: run qmail-remote-oauth consent"));
     let text = of(&|home| fs::remove_file(account(home).join("refresh")).unwrap());
-    assert_eq!(text, "no token for me@example.org yet: run qmail-remote-oauth consent smtp.example.jp me@example.org");
+    assert_eq!(text, "no token for me@example.org yet: run qmail-remote-oauth consent 127.0.0.1 me@example.org");
     let text = of(&|home| fs::set_permissions(home.path().join("accounts"), Permissions::from_mode(0o777)).unwrap());
     assert!(
         text.contains("/accounts is missing, or not a directory of this user's that nobody else can write to"),
