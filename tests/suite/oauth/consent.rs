@@ -271,15 +271,15 @@ fn a_home_without_anything() {
     assert_eq!(fs::metadata(home.path().join("accounts")).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(run(&home, &["token", "smtp.example.jp", USER]).0, Some(0));
     // Once more, as it stands; another user at the same relay has tokens of its own.
-    assert_eq!(run(&home, &arguments).0, Some(0));
-    let (status, text) = run(&home, &["consent", HOST, "other@example.org"]);
+    assert_eq!(run(&home, &arguments).0, Some(1));
+    let (status, text) = run(&home, &["consent", "smtp.example.jp", "other@example.org"]);
     assert!(
-        status == Some(0) && text.contains(&format!("note          control/relays/{HOST}/user has {USER}")),
+        status == Some(1) && text.contains(&format!("note          control/relays/smtp.example.jp/user has {USER}")),
         "{text}"
     );
     assert!(home.path().join("accounts").join("smtp.example.jp").join("other@example.org/refresh").exists());
     // Another value.
-    let (status, text) = run(&home, &["consent", HOST, USER, "--client", "another"]);
+    let (status, text) = run(&home, &["consent", "smtp.example.jp", USER, "--client", "another"]);
     assert!(status == Some(1) && text.contains("oauth/client has another value than the command"), "{text}");
 }
 
