@@ -165,8 +165,8 @@ impl Memory {
         (memory != *self).then_some(memory)
     }
 
-    /// What is to be remembered after this outcome. None: it is known already. While a failure holds, another one changes nothing: it comes from a check, or from a delivery that
-    /// logged in at the same time.
+    /// What is to be remembered after this outcome. None: it is known already. While a failure holds, another one changes nothing: it
+    /// comes from a check, or from a delivery that logged in at the same time.
     fn with(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);
