@@ -126,25 +126,20 @@ impl Memory {
 
     /// How often in a row the login at this place was refused, or the connection closed when the relay had the password.
     pub fn failures(&self, source: &str, now: u64) -> u32 {
-        let count = |what: &What| match what {
-            What::Refused(failure) if failure.counts(now) => Some(failure.count),
-            What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
-                Some(failure.count)
-            }
-            _ => None,
-        };
-        self.of_source(source).find_map(count).unwrap_or_default()
+        self.count(source, now, |what| match what {
+            What::Deferred(failure) => failure.is_closed_behind_password(),
+            _ => true,
+        })
     }
 
     /// How often in a row the login at this place was deferred otherwise.
     pub fn deferrals(&self, source: &str, now: u64) -> u32 {
-        let count = |what: &What| match what {
-            What::Deferred(failure) if failure.counts(now) && !failure.is_closed_behind_password() => {
-                Some(failure.count)
-            }
-            _ => None,
-        };
-        self.of_source(source).find_map(count).unwrap_or_default()
+        self.count(source, now, |what| matches!(what, What::Deferred(failure) if !failure.is_closed_behind_password()))
+    }
+
+    fn count(&self, source: &str, now: u64, is_counted: impl Fn(&What) -> bool) -> u32 {
+        let counted = self.of_source(source).filter(|what| is_counted(what)).filter_map(What::failure);
+        counted.filter(|failure| failure.counts(now)).map(|failure| failure.count).next().unwrap_or_default()
     }
 
     /// What is to be remembered after this login at this place. None: it is known already.
