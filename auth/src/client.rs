@@ -6,7 +6,7 @@
 //!
 //! Servers lock accounts after a few failed logins. So tries are counted over all connections of a message: at most three, and two
 //! on one connection. After a try that showed the password, or proved it by SCRAM, and ended in 535 or in a closed connection, only one
-//! more is made. Where a try by SCRAM is among those that failed, two failures are the most.
+//! more is made. If one of the failed logins is by SCRAM, there is no third.
 
 pub mod choice;
 pub mod past;

@@ -131,25 +131,20 @@ impl Memory {
 
     /// How often in a row the login at this place was refused, or the connection closed when the relay had the password.
     pub fn failures(&self, source: &str, now: u64) -> u32 {
-        let count = |what: &What| match what {
-            What::Refused(failure) if failure.counts(now) => Some(failure.count),
-            What::Deferred(failure) if failure.counts(now) && failure.is_closed_behind_password() => {
-                Some(failure.count)
-            }
-            _ => None,
-        };
-        self.of_source(source).find_map(count).unwrap_or_default()
+        self.count(source, now, |what| match what {
+            What::Deferred(failure) => failure.is_closed_behind_password(),
+            _ => true,
+        })
     }
 
     /// How often in a row the login at this place was deferred otherwise.
     pub fn deferrals(&self, source: &str, now: u64) -> u32 {
-        let count = |what: &What| match what {
-            What::Deferred(failure) if failure.counts(now) && !failure.is_closed_behind_password() => {
-                Some(failure.count)
-            }
-            _ => None,
-        };
-        self.of_source(source).find_map(count).unwrap_or_default()
+        self.count(source, now, |what| matches!(what, What::Deferred(failure) if !failure.is_closed_behind_password()))
+    }
+
+    fn count(&self, source: &str, now: u64, is_counted: impl Fn(&What) -> bool) -> u32 {
+        let counted = self.of_source(source).filter(|what| is_counted(what)).filter_map(What::failure);
+        counted.filter(|failure| failure.counts(now)).map(|failure| failure.count).next().unwrap_or_default()
     }
 
     /// What is to be remembered after this login at this place. None: it is known already.
@@ -170,8 +165,8 @@ impl Memory {
         (memory != *self).then_some(memory)
     }
 
-    /// What is to be remembered after this outcome. None: it is known already. While a failure holds, another one changes nothing: it comes from a check, or from a delivery that
-    /// logged in at the same time.
+    /// What is to be remembered after this outcome. None: it is known already. While a failure holds, another one changes nothing: it
+    /// comes from a check, or from a delivery that logged in at the same time.
     fn with(&self, source: &str, outcome: &Outcome, now: u64) -> Option<Memory> {
         if let Outcome::LoggedIn(good) = outcome {
             let is_known = |what: &What| matches!(what, What::Good(known) if known == good);

@@ -3,7 +3,7 @@
 //! C asks [`Delivery::want`], does that one thing, says by [`Delivery::happened`] how it went, and asks again. Which address,
 //! which connection and which login is decided here and below, so that all of it can be tested without a network.
 
-mod plan;
+pub(crate) mod plan;
 mod token;
 
 use crate::account::{Account, supply};

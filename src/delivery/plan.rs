@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 const SMTP: u16 = 25;
 /// TLS from the first octet (RFC 8314 section 3.3).
-const SUBMISSIONS: u16 = 465;
+pub(crate) const SUBMISSIONS: u16 = 465;
 
 /// What is the same for all connections of a delivery.
 pub struct Plan {

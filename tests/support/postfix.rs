@@ -37,9 +37,10 @@ smtpd_client_connection_count_limit = 0
 default_process_limit = 120
 ";
 
-/// What the mail passes, none of it chrooted once more, and no client: `smtp` is not there.
-const MASTER: &str = "\
-127.0.0.1:PORT inet n - n - - smtpd
+const INTAKE: &str = "127.0.0.1:PORT inet n - n - - smtpd\n";
+
+/// What the mail passes behind that, none of it chrooted once more, and no client: `smtp` is not there.
+pub const SERVICES: &str = "\
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -114,7 +115,7 @@ pub fn postfix(endpoints: &[Endpoint]) -> Relay {
     let port = free_port();
     let mailboxes: String = (1..=100).map(|i| format!("r{i}@example.org r{i}/\n")).collect();
     write(root.path(), "etc/postfix/main.cf", MAIN);
-    let mut master = MASTER.replace("PORT", &port.to_string());
+    let mut master = INTAKE.replace("PORT", &port.to_string()) + SERVICES;
     for endpoint in endpoints {
         let services = SECURE.replace("OPTIONS", OPTIONS).replace("VERSION", endpoint.version);
         master += &services.replace("ADDRESS", &endpoint.address.to_string());

@@ -3,7 +3,7 @@
 
 use super::certificate::Authority;
 use super::chroot;
-use super::postfix::{LOG, logins};
+use super::postfix::{LOG, SERVICES, logins};
 use super::relay::{PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
 
@@ -31,23 +31,10 @@ smtpd_sasl_path = smtpd
 ";
 
 /// One for those who log in, by Cyrus, and one for Dovecot.
-const MASTER: &str = "\
+const INTAKES: &str = "\
 127.0.0.1:CYRUS inet n - n - - smtpd
   -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
 127.0.0.1:INNER inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-error unix - - n - - error
-retry unix - - n - - error
-proxymap unix - - n - - proxymap
-virtual unix - n n - - virtual
-tlsmgr unix - - n 1000? 1 tlsmgr
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
 ";
 
 const CYRUS: &str = "\
@@ -126,7 +113,7 @@ pub fn trixie() -> (Relay, Submission) {
     let identity = Authority::new("CA of the relay").issue(&["127.0.0.1"]);
     for (name, content) in [
         ("etc/postfix/main.cf", MAIN),
-        ("etc/postfix/master.cf", &filled(MASTER)),
+        ("etc/postfix/master.cf", &(filled(INTAKES) + SERVICES)),
         ("etc/postfix/sasl/smtpd.conf", CYRUS),
         ("etc/password", PASSWORD),
         ("etc/dovecot/dovecot.conf", &filled(DOVECOT)),

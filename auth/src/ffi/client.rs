@@ -39,15 +39,14 @@ pub enum auth_end {
 }
 
 /// One login, on one connection or two: which mechanism to try, what to send, when to stop. The program qmail-remote of this
-/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5, and for a token XOAUTH2 or OAUTHBEARER; without
-/// a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows the
-/// password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
-/// password, or proved it by SCRAM, and was refused, it makes only one more. Where one of them is by SCRAM, two that are refused for
-/// more than the command are the most: a server that keeps a hash for CRAM-MD5 alone and offers two SCRAMs may need auth_prefer.
+/// project uses the same code. Mechanisms: PLAIN, LOGIN, SCRAM without -PLUS, CRAM-MD5, and for a token XOAUTH2 or OAUTHBEARER;
+/// without a flag of auth_begin only SCRAM and CRAM-MD5, which do not show the password. With SCRAM the server has to prove that it knows
+/// the password, too. Since relays lock accounts, it makes at most three tries, and two on one connection. After a try that showed the
+/// password, or proved it by SCRAM, and was refused, it makes only one more. If one of the refused logins is by SCRAM, there is no third.
+/// So a server that offers two SCRAMs, but keeps a hash for CRAM-MD5 alone, may need auth_prefer.
 ///
 /// Made by auth_new or auth_new_token, freed by auth_free. It keeps the password until then, also after the login, since auth_mask needs
-/// it. Do not
-/// use one client in two threads at the same time.
+/// it. Do not use one client in two threads at the same time.
 ///
 /// This is a complete login. send_octets and read_reply are functions of your program: they send octets and read a whole reply, and
 /// return 0 unless the connection has ended.

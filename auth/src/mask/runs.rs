@@ -160,8 +160,8 @@ fn run(text: &[u8], start: u32) -> u64 {
     text[start as usize..].first_chunk().map_or(0, |run| u64::from_be_bytes(*run))
 }
 
-/// Sorts runs by their characters: by this bit of them, counted from the first of 7 in each (all are ASCII), then by those behind it. In place, and in
-/// a time that no text makes longer. The sort of `core` would be a tenth of the C library.
+/// Sorts runs by their characters: by this bit of them, counted from the first of 7 in each (all are ASCII), then by those behind it. In
+/// place, and in a time that no text makes longer. The sort of `core` would be a tenth of the C library.
 fn sort(text: &[u8], starts: &mut [u32], bit: usize) {
     if starts.len() <= 12 || bit == 7 * RUN {
         for sorted in 1..starts.len() {

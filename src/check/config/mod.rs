@@ -11,6 +11,7 @@ use crate::control::routes;
 use crate::control::senders::{self, Sender};
 use crate::control::tokens::Source;
 use crate::control::{Credentials, Relay, Route};
+use crate::delivery::plan::SUBMISSIONS;
 use crate::event::Log;
 use crate::policy::TlsPolicy;
 use notes::Notes;
@@ -19,7 +20,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 /// The ports for mail from users, who log in: of STARTTLS (RFC 6409) and of TLS at once (RFC 8314).
-const SUBMISSION: [u16; 2] = [587, 465];
+const SUBMISSION: [u16; 2] = [587, SUBMISSIONS];
 
 /// Lines about the control files of this home, and whether these defer mail.
 pub fn config(home: &Path) -> (Vec<String>, bool) {
@@ -243,21 +244,22 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
         is_bound = names.iter().all(|name| name.is_bound());
         hides = names.iter().all(|name| name.shows_password.is_none());
     }
+    let has_tls = security.policy != TlsPolicy::None || *port == SUBMISSIONS;
     let alone = "the login is by SCRAM or CRAM-MD5 alone, and the mail can be read on its way";
     let risk = match security.policy {
         TlsPolicy::Unset | TlsPolicy::Verify => return,
+        _ if is_bound && has_tls => return,
         TlsPolicy::None if is_bound => {
             let why = "there is no TLS, to which the login must be bound; the mail is deferred";
             return notes.warn_deferral(&format!("{source}: {directory}/tls: {why}"));
         }
-        _ if is_bound => return,
         TlsPolicy::May | TlsPolicy::None if credentials.login.kind() == LoginKind::Certificate => return,
         TlsPolicy::Encrypt => {
             let what = if hides { "the mail" } else { "the password and the mail" };
             format!("the certificate is not checked, so anyone on the way can read {what}")
         }
-        TlsPolicy::May => format!("without TLS that verifies, {alone}"),
-        TlsPolicy::None => format!("there is no TLS, so {alone}"),
+        TlsPolicy::None if !has_tls => format!("there is no TLS, so {alone}"),
+        TlsPolicy::May | TlsPolicy::None => format!("without TLS that verifies, {alone}"),
     };
     notes.warn(&format!("{source}: {directory}/tls: {risk}"));
 }

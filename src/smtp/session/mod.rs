@@ -263,11 +263,7 @@ impl Session {
     /// Acts on a reply. `behind` is what was received after it.
     fn reply(&mut self, reply: &Reply, behind: &[u8]) {
         self.notify_masked(&reply.text, |text| Event::Reply(self.awaited(), text));
-        let Some((command, _)) = self.unanswered.pop_front() else {
-            // The 221 or 421 came together with the refusal.
-            let is_good_bye = self.wants_random.is_some() && matches!(reply.code, 221 | 421);
-            return if is_good_bye { self.login_closed(false) } else { self.out_of_step(reply) };
-        };
+        let Some((command, _)) = self.unanswered.pop_front() else { return self.unasked(reply) };
         if let Outcome::Decided(_) = self.outcome {
             return self.drop_reply(command, reply);
         }

@@ -6,6 +6,7 @@ use crate::cause::{AddressFailure, Cause};
 use crate::event::Event;
 use crate::smtp_command::Command;
 use crate::tls::{self, Failure};
+use qmail_auth::reply::Reply;
 
 impl Session {
     /// Takes octets from the server, in clear or encrypted.
@@ -78,6 +79,14 @@ impl Session {
                     self.server_failed(error.to_string(), self.reporter().no_reply(&error));
                 }
             }
+        }
+    }
+
+    /// A reply that no command is unanswered for.
+    pub(super) fn unasked(&mut self, reply: &Reply) {
+        match reply.code {
+            221 | 421 if self.wants_random.is_some() => self.login_closed(false), // it came together with the refusal
+            _ => self.out_of_step(reply),
         }
     }
 

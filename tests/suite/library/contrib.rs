@@ -1,4 +1,5 @@
-//! contrib/qmail_auth_login.c in a qmail tree without AUTH (tests/c/tree), compiled strictly and once more with sanitizers: each server sees a login and a mail, or the report is Z and MAIL was never sent; and no secret is told.
+//! contrib/qmail_auth_login.c in a qmail tree without AUTH (tests/c/tree), compiled strictly and once more with sanitizers: each server
+//! sees a login and a mail, or the report is Z and MAIL was never sent; and no secret is told.
 
 use crate::support::host::{Host, TLS_VERIFIED};
 use crate::support::login::{asking_for_the_user, assert_no_secret, assert_not_repeated, repeating_the_login};
