@@ -58,8 +58,8 @@ fn names(directory: &Path) -> Vec<String> {
 /// so there are none.
 fn stamps_of(control: &Control, host: &str) -> Option<[u64; 2]> {
     let (host, source, security) = (host.to_owned(), String::new(), Security::default());
-    let route = Route { host, port: 0, source, credentials: None, security, mechanisms: None, tokens: None };
-    let route = relays::complete(control, route).ok()?;
+    let mut route = Route { host, port: 0, source, credentials: None, security, mechanisms: None, tokens: None };
+    relays::complete(control, &mut route).ok()?;
     Some([false, true].map(|with_tokens| stamp::of(control, &route.security, with_tokens)))
 }
 

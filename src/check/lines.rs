@@ -103,8 +103,8 @@ impl Lines {
     pub fn complete(mut self, control: &Control, is_wanted: impl Fn(&Line) -> bool) -> Lines {
         for line in self.lines.iter_mut().filter(|line| is_wanted(line)) {
             line.meaning = match std::mem::replace(&mut line.meaning, Ok(None)) {
-                Ok(Some(Sender::Relay(route))) => {
-                    relays::complete(control, *route).map(|route| Some(Sender::Relay(Box::new(route))))
+                Ok(Some(Sender::Relay(mut route))) => {
+                    relays::complete(control, &mut route).map(|()| Some(Sender::Relay(route)))
                 }
                 other => other,
             };
@@ -151,7 +151,7 @@ fn understand(file: &str, value: &[u8], number: usize) -> Result<Option<Sender>,
     match file {
         _ if value.is_empty() => Ok(None),
         senders::FILE => senders::understand(value, number),
-        _ => routes::understand(value, number).map(|route| Some(Sender::Relay(Box::new(route)))),
+        _ => routes::understand(value, number).map(|route| Some(Sender::Relay(route))),
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Settings {
     /// The local address to connect from. None: the system chooses.
     pub outgoingip: Option<IpAddr>,
     /// The relay that takes the mail. None: it goes by MX.
-    pub route: Option<Route>,
+    pub route: Option<Box<Route>>,
 }
 
 /// A login, and where it is written.
@@ -73,10 +73,13 @@ impl Settings {
                     let same_relay = routes::find(control, host)?.filter(|other| other.relay() == route.relay());
                     route.credentials = same_relay.and_then(|other| other.credentials);
                 }
-                Some(*route)
+                Some(route)
             }
             Some(Sender::Login(login)) => match routes::find(control, host)? {
-                Some(route) => Some(Route { credentials: Some(login), ..route }),
+                Some(mut route) => {
+                    route.credentials = Some(login);
+                    Some(route)
+                }
                 None => {
                     return Err(ControlError { place: login.source, why: ControlCause::LoginWithoutRoute });
                 }
@@ -87,8 +90,8 @@ impl Settings {
     }
 
     /// The settings for a mail by this route. None: it goes by MX.
-    pub fn by(control: &Control, route: Option<Route>) -> Result<Settings, ControlError> {
-        let route = route.map(|route| relays::complete(control, route)).transpose()?;
+    pub fn by(control: &Control, mut route: Option<Box<Route>>) -> Result<Settings, ControlError> {
+        route.iter_mut().try_for_each(|route| relays::complete(control, route))?;
         Ok(Settings {
             helohost: control.helohost()?,
             timeoutconnect: control.number("timeoutconnect", 60)?,

@@ -23,40 +23,37 @@ pub fn directory(host: &str) -> Option<String> {
 }
 
 /// Adds to a route what control/tlscafile and control/relays say about its relay. A login that the route already has wins.
-pub fn complete(control: &Control, route: Route) -> Result<Route, ControlError> {
-    let route = completed(control, route)?;
+pub fn complete(control: &Control, route: &mut Route) -> Result<(), ControlError> {
+    read(control, route)?;
     match &route.credentials {
         Some(Credentials { login: Login::Token(_), source }) if route.tokens.is_none() => {
             Err(ControlError { place: source.clone(), why: ControlCause::NoPassword })
         }
-        _ => Ok(route),
+        _ => Ok(()),
     }
 }
 
-fn completed(control: &Control, mut route: Route) -> Result<Route, ControlError> {
+fn read(control: &Control, route: &mut Route) -> Result<(), ControlError> {
     route.security.cafile = pem_file(control, "tlscafile")?;
     let name = normal(&route.host);
     let directory = format!("relays/{name}");
     route.security.directory = self::directory(&route.host);
     if !control.exists("relays")? {
-        return Ok(route);
+        return Ok(());
     }
     let relays = control.names("relays")?;
     not_under_another_name(&relays, &name)?;
     if !is_legal(&name) || !control.exists(&directory)? {
-        not_beside_the_directories(control, &relays)?;
-        return Ok(route);
+        return not_beside_the_directories(control, &relays);
     }
     route.security.client = client_certificate(control, &directory)?;
     if let Some(file) = pem_file(control, &format!("{directory}/cafile"))? {
         route.security.cafile = Some(file);
     }
     let there = control.names(&directory)?;
-    no_misnamed_file(&there, &directory, &route)?;
-    let oauth = format!("{directory}/{}", tokens::DIRECTORY);
-    let may_have_tokens = there.is_empty() || there.iter().any(|entry| entry == tokens::DIRECTORY);
-    if may_have_tokens && control.exists(&oauth)? {
-        token_login(control, &directory, &there, name, &mut route)?;
+    no_misnamed_file(&there, &directory, route)?;
+    if has(control, &directory, &there, tokens::DIRECTORY)? {
+        token_login(control, &directory, &there, name, route)?;
     } else if route.credentials.is_none() {
         route.credentials = read_login(control, &directory, route.security.client.is_some())?;
     }
@@ -71,7 +68,7 @@ fn completed(control: &Control, mut route: Route) -> Result<Route, ControlError>
         })?;
         route.mechanisms = Some(known);
     }
-    Ok(route)
+    Ok(())
 }
 
 /// The PEM file whose path is the first line of a control file.
@@ -247,8 +244,7 @@ fn token_login(
     if route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() != LoginKind::Token) {
         return Ok(());
     }
-    let may_have_password = there.is_empty() || there.iter().any(|entry| entry == "password");
-    if may_have_password && control.exists(&format!("{directory}/password"))? {
+    if has(control, directory, there, "password")? {
         return Err(ControlError::of(directory, ControlCause::PasswordAndTokens));
     }
     let user_file = format!("{directory}/user");
@@ -263,6 +259,12 @@ fn token_login(
     }
     route.tokens = Some(tokens::Source { command: tokens::command(control, directory)?, host });
     Ok(())
+}
+
+/// Whether an entry is in the directory. `there` has no names where the directory may be entered, but not listed.
+fn has(control: &Control, directory: &str, there: &[String], name: &str) -> Result<bool, ControlError> {
+    let may_have = there.is_empty() || there.iter().any(|entry| entry == name);
+    Ok(may_have && control.exists(&format!("{directory}/{name}"))?)
 }
 
 /// The mechanisms in a list of names with blanks between them. Unknown names are skipped: another version may know them. None: no

@@ -16,7 +16,7 @@ const SMTP: u16 = 25;
 
 /// The route for `host`. The most specific key counts: `host` itself, then its parents with their leading dot, then the empty key.
 /// Of several lines with this key the last one counts. None: there is no such line, or it says to use MX.
-pub fn find(control: &Control, host: &[u8]) -> Result<Option<Route>, ControlError> {
+pub fn find(control: &Control, host: &[u8]) -> Result<Option<Box<Route>>, ControlError> {
     let Some(content) = control.read(FILE)? else { return Ok(None) };
     let mut best = BestMatch::new(host, b".");
     let lengths: Vec<usize> = (0..=host.len()).filter(|length| best.matches(&host[host.len() - length..])).collect();
@@ -85,7 +85,7 @@ pub fn entry(line: &[u8], number: usize) -> Option<(&[u8], &[u8], usize)> {
 }
 
 /// The route in the value of line `number`.
-pub fn understand(value: &[u8], number: usize) -> Result<Route, ControlError> {
+pub fn understand(value: &[u8], number: usize) -> Result<Box<Route>, ControlError> {
     let source = format!("control/{FILE} line {number}");
     parse(value, &source).map_err(|why| ControlError { place: source, why })
 }
@@ -153,7 +153,7 @@ impl<'a> BestMatch<'a> {
 }
 
 /// Parses the value of a line: `relay[:port]`, with or without a login. `source` names the line for reports.
-pub fn parse(value: &[u8], source: &str) -> Result<Route, ControlCause> {
+pub fn parse(value: &[u8], source: &str) -> Result<Box<Route>, ControlCause> {
     let route = parse_of_sender(value, source)?;
     let is_user_alone =
         route.credentials.as_ref().is_some_and(|credentials| credentials.login.kind() == LoginKind::Token);
@@ -161,13 +161,14 @@ pub fn parse(value: &[u8], source: &str) -> Result<Route, ControlCause> {
 }
 
 /// The same for a line of control/authsenders, in which a user may stand without a password: the login is then by a token.
-pub(super) fn parse_of_sender(value: &[u8], source: &str) -> Result<Route, ControlCause> {
+pub(super) fn parse_of_sender(value: &[u8], source: &str) -> Result<Box<Route>, ControlCause> {
     check_ends(value)?;
     let end = relay_end(value);
     let (host, port) = parse_relay(&value[..end])?;
     let credentials = parse_login(&value[end..], source)?;
     let security = Security::default();
-    Ok(Route { host, port, source: source.to_owned(), credentials, security, mechanisms: None, tokens: None })
+    let source = source.to_owned();
+    Ok(Box::new(Route { host, port, source, credentials, security, mechanisms: None, tokens: None }))
 }
 
 /// How many octets of a value are the relay and its port. A login may follow.

@@ -55,7 +55,7 @@ pub fn understand(value: &[u8], number: usize) -> Result<Option<Sender>, Control
         Some(b'|') => routes::check_ends(value)
             .and_then(|()| routes::parse_login(value, &source))
             .map(|login| login.map(Sender::Login)),
-        _ => routes::parse_of_sender(value, &source).map(|route| Some(Sender::Relay(Box::new(route)))),
+        _ => routes::parse_of_sender(value, &source).map(|route| Some(Sender::Relay(route))),
     };
     understood.map_err(|why| ControlError { place: source, why })
 }

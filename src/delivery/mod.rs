@@ -93,7 +93,7 @@ impl Delivery {
     }
 
     /// The same of a mail by this route.
-    pub fn check_relay(route: Route, goal: Goal, surroundings: &Surroundings, log: Log) -> Delivery {
+    pub fn check_relay(route: Box<Route>, goal: Goal, surroundings: &Surroundings, log: Log) -> Delivery {
         let arguments = Arguments { host: b"", sender: b"", recipients: &[b""] };
         let planned = plan(&arguments, Some(route), goal, surroundings, &log);
         Delivery::start(planned, log, surroundings.unix)

@@ -61,7 +61,7 @@ pub fn arguments<'a>(arguments: &'a [&'a [u8]]) -> Result<Arguments<'a>, Verdict
 /// that of the mail, whatever the control files say.
 pub fn plan(
     arguments: &Arguments,
-    route: Option<Route>,
+    route: Option<Box<Route>>,
     goal: Goal,
     surroundings: &Surroundings,
     log: &Log,
@@ -82,16 +82,16 @@ pub fn plan(
     let sender = path("sender", sender)?;
     let recipients = recipients.iter().map(|recipient| path("recipient", recipient)).collect::<Result<_, _>>()?;
     if log.is_on() {
-        notify_route(log, settings.route.as_ref());
+        notify_route(log, settings.route.as_deref());
     }
 
     let account = accounts
-        .zip(settings.route.as_ref())
+        .zip(settings.route.as_deref())
         .and_then(|(accounts, route)| Account::open(accounts, &control, route, surroundings, goal == Goal::Sent));
     let mut supply = None;
     let (resolution, port, target, relay, auth) = match settings.route {
-        Some(Route { host, port, source, credentials, security, mechanisms, tokens }) => {
-            let mut credentials = credentials;
+        Some(route) => {
+            let Route { host, port, source, mut credentials, security, mechanisms, tokens } = *route;
             if let (Some(source), Some(Credentials { login: Login::Token(login), .. })) = (tokens, &mut credentials) {
                 supply = Some(token(source, login, &control.home, account.as_deref(), surroundings));
             }

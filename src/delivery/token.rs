@@ -17,17 +17,18 @@ use std::net::IpAddr;
 impl Running {
     /// Before the first lookup, unless the token is good for now.
     pub(super) fn begun(mut self: Box<Self>, unix: u64) -> State {
+        let needs_program = match &mut self.stage {
+            Stage::Resolve(_, mail) => mail.needs_program(unix),
+            _ => false,
+        };
+        if !needs_program {
+            return self.resolved_or_not();
+        }
         self.stage = match self.stage {
-            Stage::Resolve(resolution, mut mail) => {
-                if mail.needs_program(unix) {
-                    self.stage = Stage::Token(Some(resolution), mail);
-                    return State::Running(self);
-                }
-                Stage::Resolve(resolution, mail)
-            }
+            Stage::Resolve(resolution, mail) => Stage::Token(Some(resolution), mail),
             stage => stage,
         };
-        self.resolved_or_not()
+        State::Running(self)
     }
 
     /// The relay at this address has refused the token, and another one is worth a try.

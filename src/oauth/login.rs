@@ -76,7 +76,7 @@ impl Proof {
 }
 
 /// The route that leads to this relay and logs in as this user; else one that would.
-fn route(control: &Control, account: &Account) -> Route {
+fn route(control: &Control, account: &Account) -> Box<Route> {
     let directory = format!("control/relays/{}", account.host);
     let user = account.user.as_bytes();
     let is_ours = |line: &Line| line.directory.as_deref() == Some(&directory[..]);
@@ -86,13 +86,13 @@ fn route(control: &Control, account: &Account) -> Route {
         for line in ours {
             if let Ok(Some(Sender::Relay(route))) = line.meaning {
                 if route.credentials.as_ref().is_some_and(|of| of.login.user() == Some(user)) {
-                    return *route;
+                    return route;
                 }
             }
         }
     }
     let login = TokenLogin { user: user.to_vec(), token: Secret::default(), server: None, clear_allowed: false };
-    Route {
+    Box::new(Route {
         host: account.host.clone(),
         port: SUBMISSION,
         source: directory.clone(),
@@ -100,7 +100,7 @@ fn route(control: &Control, account: &Account) -> Route {
         security: Security::default(),
         mechanisms: None,
         tokens: None,
-    }
+    })
 }
 
 /// What is told of the login.
