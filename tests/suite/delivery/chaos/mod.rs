@@ -147,7 +147,7 @@ fn run(plan: &Plan, place: &Place, relays: &Relays) -> (Vec<Record>, Outcome) {
 
 fn home(plan: &Plan, address: SocketAddr, relays: &Relays) -> Home {
     let login = match plan.login {
-        Login::None => String::new(),
+        Login::None | Login::Token => String::new(),
         Login::Plain => format!(" {USER} {PASSWORD}"),
         Login::InClear => format!(" -{USER} {PASSWORD}"),
     };
@@ -156,6 +156,10 @@ fn home(plan: &Plan, address: SocketAddr, relays: &Relays) -> Home {
     home.control("timeoutremote", format!("{}\n", plan.timeoutremote()));
     home.control("tlscafile", "control/cas.pem\n");
     home.control("cas.pem", &relays.cas);
+    if plan.login == Login::Token {
+        home.control(&format!("relays/{}/user", address.ip()), format!("{USER}\n"));
+        home.control(&format!("relays/{}/oauth/command", address.ip()), format!("/bin/echo {PASSWORD}\n"));
+    }
     if let Some(word) = plan.policy {
         home.control(&format!("relays/{}/tls", address.ip()), format!("{word}\n"));
     }

@@ -41,13 +41,15 @@ const TURNS: [(Stage, u32); 12] = [
     (Stage::Quit, 2),
 ];
 
-/// The login that control/smtproutes has.
+/// The login that control/smtproutes has, or that of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
     None,
     Plain,
     /// Written `-user`: leave to show the password in clear.
     InClear,
+    /// By a token, which is the same word.
+    Token,
 }
 
 /// One run.
@@ -95,8 +97,8 @@ impl Plan {
                 pick(&mut rng, &["may", "encrypt", "verify", "none"].map(Some))
             },
             login: match turn {
-                Some((Stage::Auth | Stage::Answer, _)) => pick(&mut rng, &[Login::Plain, Login::InClear]),
-                _ => pick(&mut rng, &[Login::None, Login::None, Login::Plain, Login::Plain, Login::InClear]),
+                Some((Stage::Auth | Stage::Answer, _)) => pick(&mut rng, &[Login::Plain, Login::InClear, Login::Token]),
+                _ => pick(&mut rng, &[Login::None, Login::None, Login::Plain, Login::InClear, Login::Token]),
             },
             trusted: rng.u32(0..10) < 8,
             tls12: rng.bool(),

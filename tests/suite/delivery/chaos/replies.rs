@@ -25,9 +25,9 @@ pub fn refusals(stage: Stage) -> &'static [u16] {
 }
 
 /// A whole reply with this code. It may repeat what the client said, and the password.
-pub fn dressed(code: u16, stage: Stage, line: &[u8], rng: &mut Rng) -> Vec<u8> {
+pub fn dressed(code: u16, stage: Stage, line: &[u8], login: Login, rng: &mut Rng) -> Vec<u8> {
     let mut lines: Vec<Vec<u8>> =
-        (0..if chance(rng, 70) { 1 } else { rng.usize(1..6) }).map(|_| text(line, rng)).collect();
+        (0..if chance(rng, 70) { 1 } else { rng.usize(1..6) }).map(|_| text(line, login, rng)).collect();
     if code == 334 && (stage == Stage::Auth || stage == Stage::Answer) && chance(rng, 85) {
         lines = vec![
             pick(rng, &["VXNlcm5hbWU6", "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"])
@@ -55,11 +55,12 @@ pub fn dressed(code: u16, stage: Stage, line: &[u8], rng: &mut Rng) -> Vec<u8> {
     reply
 }
 
-fn text(line: &[u8], rng: &mut Rng) -> Vec<u8> {
+fn text(line: &[u8], login: Login, rng: &mut Rng) -> Vec<u8> {
     match rng.u32(0..16) {
         0 => Vec::new(),
         1 => b"5.7.30 Basic authentication is not supported".to_vec(),
         2 => [b"you said ", line].concat(),
+        3 if login == Login::Token => [b"or ", &line.to_ascii_uppercase()[..]].concat(), // PLAIN was never sent
         3 => [&b"AG15dXNlcgBzZWNyZXRwYXNz c2VjcmV0cGFzcw== or "[..], &line.to_ascii_uppercase()].concat(),
         4 => format!("the password is {PASSWORD}, {}", PASSWORD.to_uppercase()).into_bytes(),
         5 => b"NUL \0 and \x80\xff\x1b[31m".to_vec(),
@@ -115,6 +116,9 @@ pub fn ehlo(plan: &Plan, over_tls: bool, rng: &mut Rng) -> Vec<u8> {
         if plan.login != Login::None || chance(rng, 30) {
             lines.extend(auth_lines(rng));
         }
+        if plan.login == Login::Token && chance(rng, 60) {
+            lines.push("AUTH XOAUTH2".into());
+        }
     }
     rng.shuffle(&mut lines[1..]);
     let last = lines.len() - 1;
@@ -141,6 +145,7 @@ fn auth_lines(rng: &mut Rng) -> Vec<String> {
         7..9 => vec!["AUTH=LOGIN".into(), "AUTH LOGIN".into()],
         9..12 => vec!["auth plain login".into()],
         12 => (0..400).map(|number| format!("AUTH X{number}")).chain(["AUTH PLAIN CRAM-MD5".into()]).collect(),
-        _ => vec!["AUTH PLAIN LOGIN CRAM-MD5".into()],
+        13 => vec!["AUTH PLAIN OAUTHBEARER".into()],
+        _ => vec!["AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2".into()],
     }
 }

@@ -207,7 +207,7 @@ impl<'a> Connection<'a> {
     fn reply(&mut self, stage: Stage, code: u16) -> Vec<u8> {
         match (stage, code) {
             (Stage::Hello, 250) if self.line.starts_with(b"EHLO") => ehlo(self.plan, self.wire.is_tls(), self.rng),
-            _ => dressed(code, stage, &self.line, self.rng),
+            _ => dressed(code, stage, &self.line, self.plan.login, self.rng),
         }
     }
 
