@@ -82,10 +82,11 @@ pub fn replace(path: &Path, new: &Path, memory: &str) -> io::Result<()> {
     write().inspect_err(|_| _ = fs::remove_file(new))
 }
 
-/// What is in this file of a user's directory. None: it is absent, does not count, or has more than `most` octets.
-pub fn content(path: &Path, uid: u32, most: usize) -> Option<Secret> {
-    let file = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
-    let most = most.min(usize::try_from(file.len()).ok()?); // it is replaced, and does not grow
+/// What is in this file of a user's directory, and what was known of it before it was opened. None: it is absent, does not count, or
+/// has more than `most` octets.
+pub fn content(path: &Path, uid: u32, most: usize) -> Option<(Secret, Metadata)> {
+    let known = fs::symlink_metadata(path).ok().filter(|file| file.is_file() && is_ours(file, uid))?;
+    let most = most.min(usize::try_from(known.len()).ok()?); // it is replaced, and does not grow
     let mut content = vec![0; most + 1];
     let mut file = File::open(path).ok()?;
     let mut length = 0;
@@ -96,7 +97,7 @@ pub fn content(path: &Path, uid: u32, most: usize) -> Option<Secret> {
         }
     }
     let content = Secret::from(content);
-    (length <= most).then(|| Secret::from(&content[..length]))
+    (length <= most).then(|| (Secret::from(&content[..length]), known))
 }
 
 /// Whether the file still has this state.

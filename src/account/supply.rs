@@ -69,14 +69,11 @@ impl Supply {
 
     /// The token that is there, whatever it is good for.
     pub fn look(&mut self) -> Option<Secret> {
-        let directory = self.directory.as_ref()?;
-        let file = directory::below(directory, &[ACCESS]);
-        let read = fs::symlink_metadata(&file).ok();
-        if self.is_older_than_command(read.as_ref()?.mtime()) {
+        let (Access { token, begin, end }, file) = Access::read(self.directory.as_ref()?, self.uid)?;
+        if self.is_older_than_command(file.mtime()) {
             return None;
         }
-        self.read = read.as_ref().map(state);
-        let Access { token, begin, end } = Access::read(directory, self.uid)?;
+        self.read = Some(state(&file));
         self.times = Some((begin, end));
         Some(token)
     }

@@ -5,6 +5,7 @@
 
 use super::directory;
 use qmail_auth::secret::Secret;
+use std::fs::Metadata;
 use std::path::Path;
 
 /// The name of the file.
@@ -46,9 +47,11 @@ pub enum Fitness {
 }
 
 impl Access {
-    /// Reads the file in the directory of a user. None: there is none, it does not count, or is not as it is written here.
-    pub fn read(directory: &Path, uid: u32) -> Option<Access> {
-        Access::parse(&directory::content(&directory::below(directory, &[ACCESS]), uid, MOST + 100)?)
+    /// Reads the file in the directory of a user, and what was known of it before. None: there is none, it does not count, or is not
+    /// as it is written here.
+    pub fn read(directory: &Path, uid: u32) -> Option<(Access, Metadata)> {
+        let (content, file) = directory::content(&directory::below(directory, &[ACCESS]), uid, MOST + 100)?;
+        Some((Access::parse(&content)?, file))
     }
 
     /// Parses the file.

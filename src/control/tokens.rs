@@ -83,18 +83,22 @@ pub struct Source {
     pub command: Option<Vec<String>>,
 }
 
-/// The words of the program that prints a token in the place of ours. None: there is none.
+/// The words of the program that prints a token in the place of ours, for a relay's directory. None: there is none.
 pub fn command(control: &Control, relay: &str) -> Result<Option<Vec<String>>, ControlError> {
-    let Some(directory) = directory(control, relay)? else { return Ok(None) };
-    let name = format!("{directory}/command");
+    let name = format!("{}/{COMMAND}", in_control(relay));
     let Some(line) = control.first_line(&name)? else { return Ok(None) };
     let words: Vec<String> = words(&name, &line)?.map(str::to_owned).collect();
     Ok(Some(words))
 }
 
+/// `control/relays/HOST` as a path in control.
+fn in_control(relay: &str) -> &str {
+    relay.strip_prefix("control/").unwrap_or(relay)
+}
+
 /// The directory, as a path in control. None: there is none.
 fn directory(control: &Control, relay: &str) -> Result<Option<String>, ControlError> {
-    let directory = format!("{}/{DIRECTORY}", relay.strip_prefix("control/").unwrap_or(relay));
+    let directory = format!("{}/{DIRECTORY}", in_control(relay));
     Ok(control.exists(&directory)?.then_some(directory))
 }
 

@@ -5,7 +5,7 @@
 //! that is whole counts: the process has ended before it could rename it.
 
 use crate::account::directory;
-use crate::account::token::{Access, MOST, is_token};
+use crate::account::token::{Access, is_token};
 use qmail_auth::secret::Secret;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,12 +55,12 @@ impl Store {
 
     /// The access token.
     pub fn access(&self) -> Option<Access> {
-        Access::read(&self.directory, self.uid)
+        Some(Access::read(&self.directory, self.uid)?.0)
     }
 
     /// The refresh token.
     pub fn refresh(&self) -> Option<Secret> {
-        let content = directory::content(&self.path(REFRESH), self.uid, ROOM)?;
+        let content = self.content(REFRESH)?;
         whole(&content).map(Secret::from)
     }
 
@@ -71,9 +71,9 @@ impl Store {
 
     /// Takes over a refresh token that was written and not renamed. The lock must be held.
     pub fn adopt(&self) {
-        let new = self.path(&[REFRESH, NEW].concat());
-        if directory::content(&new, self.uid, ROOM).is_some_and(|content| whole(&content).is_some()) {
-            let _ = fs::rename(new, self.path(REFRESH)); // where that fails, so will the next steps
+        let new = [REFRESH, NEW].concat();
+        if self.content(&new).is_some_and(|content| whole(&content).is_some()) {
+            let _ = fs::rename(self.path(&new), self.path(REFRESH)); // where that fails, so will the next steps
         }
     }
 
@@ -95,7 +95,7 @@ impl Store {
     }
 
     fn content(&self, name: &str) -> Option<Secret> {
-        directory::content(&self.path(name), self.uid, MOST + 100)
+        Some(directory::content(&self.path(name), self.uid, ROOM)?.0)
     }
 }
 

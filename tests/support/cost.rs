@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::certificate::Chain;
 use super::delay::Line;
@@ -18,7 +18,7 @@ pub const USER: &str = "myuser";
 pub const PASSWORD: &str = "secretpass";
 
 /// Debian's CAs, in which a client looks for the relay's.
-const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// How long octets to or from a far relay are on their way: so long that what a client says without waiting comes together.
 const DELAY: Duration = Duration::from_millis(20);
@@ -203,6 +203,20 @@ impl Place {
         run
     }
 
+    /// The same by a token that is good for an hour.
+    pub fn with_token(&self, program: &Path, mail: &Mail, length: usize) -> Run {
+        let run = self.with_password(program, mail, length);
+        let directory = format!("control/relays/{}", mail.address.ip());
+        let token = fs::read_to_string(self.path(&format!("{directory}/password"))).unwrap();
+        fs::remove_file(self.path(&format!("{directory}/password"))).unwrap();
+        fs::create_dir_all(self.path(&format!("{directory}/oauth"))).unwrap();
+        let account = format!("accounts/{}/{USER}", mail.address.ip());
+        DirBuilder::new().mode(0o700).recursive(true).create(self.path(&account)).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        self.write(&format!("{account}/access"), format!("{token}\n{now}\n{}\n", now + 3600));
+        run
+    }
+
     /// From now on what comes of a login is remembered.
     fn make_accounts(&self) {
         DirBuilder::new().mode(0o700).create(self.path("accounts")).unwrap();
@@ -212,8 +226,7 @@ impl Place {
     pub fn instructions(&self, way: Way, run: &Run) -> u64 {
         let text =
             self.measured(way, run, &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"], "--log-file=");
-        let collected = text.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
-        collected.unwrap_or_else(|| panic!("valgrind said {text:?}"))
+        collected(&text)
     }
 
     /// System calls of the process and its children, execve among them.
@@ -299,6 +312,12 @@ impl Run {
     }
 }
 
+/// The instructions that callgrind has counted, by its log.
+pub fn collected(log: &str) -> u64 {
+    let collected = log.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
+    collected.unwrap_or_else(|| panic!("valgrind said {log:?}"))
+}
+
 /// So many.
 pub fn recipients(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("recipient{n}@example.org")).collect()
@@ -382,6 +401,19 @@ pub fn counts(program: &Path) -> BTreeMap<String, u64> {
         place.write(&format!("control/relays/{}/mechanisms", place.mail(way).address.ip()), name);
         let key = name.to_lowercase().replace('-', "_");
         counts.insert(format!("instructions_clear_auth_{key}"), place.instructions(way, &run));
+    }
+    for (what, mechanism) in [("password", "PLAIN"), ("token", "XOAUTH2")] {
+        let place = Place::offering(mechanism);
+        place.make_accounts();
+        for length in [PASSWORD.len(), 2000] {
+            let run = match what {
+                "token" => place.with_token(program, &place.mail(way), length),
+                _ => place.with_password(program, &place.mail(way), length),
+            };
+            place.deliver(way, &run, &[]).unwrap(); // the first one makes the memory of the account
+            let key = format!("instructions_clear_auth_{what}_of_{length}_with_account");
+            counts.insert(key, place.instructions(way, &run));
+        }
     }
     counts.insert("octets_of_the_program".into(), fs::metadata(program).unwrap().len());
     counts

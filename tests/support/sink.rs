@@ -55,6 +55,11 @@ impl Sink {
                     Action::reply("235 2.7.0 Ok")
                 }
                 Event::Answer { mechanism: "PLAIN", line } if is_right(line) => Action::reply("235 2.7.0 Ok"),
+                Event::Command("AUTH XOAUTH2") => Action::reply("334 "),
+                Event::Command(line) if line.strip_prefix("AUTH XOAUTH2 ").is_some_and(has_right_token) => {
+                    Action::reply("235 2.7.0 Ok")
+                }
+                Event::Answer { line, .. } if has_right_token(line) => Action::reply("235 2.7.0 Ok"),
                 Event::Command(line) if line.starts_with("RCPT") && line.contains("talkative") => Action::reply(&talk),
                 Event::Command("DATA") if !session.recipients.is_empty() => Action::reply("354 Go on"),
                 Event::Dot => {
@@ -77,6 +82,11 @@ impl Sink {
 /// What PLAIN says of a login by myuser whose password begins with secretpass, without and with the name once more as whom to act for.
 fn is_right(said: &str) -> bool {
     ["AG15dXNlcgBzZWNyZXRwYXNz", "bXl1c2VyAG15dXNlcgBzZWNyZXRwYXNz"].iter().any(|right| said.starts_with(right))
+}
+
+/// What XOAUTH2 says of a login by myuser whose token begins with secretpass.
+fn has_right_token(said: &str) -> bool {
+    said.starts_with("dXNlcj1teXVzZXIBYXV0aD1CZWFyZXIgc2VjcmV0cGFz")
 }
 
 /// Characters of base64 without order, the same each time.

@@ -6,6 +6,7 @@
 
 use crate::support::cost::{self, Mail, Place, Way};
 use crate::support::deb;
+use crate::support::provider::{HOST, Provider, USER, put};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -63,12 +64,37 @@ fn no_count_rises() {
     let [plain, scram] =
         ["password_of_10", "scram_sha_256"].map(|what| counts[&format!("instructions_clear_auth_{what}")]);
     assert!(scram < plain + 30_000_000, "SCRAM-SHA-256 costs {scram} instructions, and PLAIN {plain}");
+    // So is one by a token.
+    let of = |what: &str| counts[&format!("instructions_clear_auth_{what}_with_account")];
+    for length in [cost::PASSWORD.len(), 2000] {
+        let [password, token] = ["password", "token"].map(|what| of(&format!("{what}_of_{length}")));
+        assert!(token < password + 30_000, "{length}: {token} by a token, {password} by PLAIN");
+    }
     // What committed counts may never become: a token is as long as these, and it is read, sent, cleared, and known in replies.
     let of_password = |length: usize| counts[&format!("instructions_clear_auth_password_of_{length}")];
     for length in [2000, 8000] {
         let more = of_password(length) - of_password(cost::PASSWORD.len());
         assert!(more < 50 * length as u64, "a password of {length} characters costs {more} instructions");
     }
+}
+
+/// Over TLS, by a CA in a file with Debian's: once in an hour, in which a delivery waits for it.
+#[test]
+fn a_renewal_of_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    program(dir.path());
+    let (provider, log) = (Provider::start(true), dir.path().join("log"));
+    let home = provider.home();
+    home.control("provider.pem", fs::read_to_string(cost::BUNDLE).unwrap() + &provider.ca);
+    put(&home, 4000, -1, Some("refresh-token-number-0"));
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    valgrind.arg(format!("--log-file={}", log.display())).arg(dir.path().join("usr/bin/qmail-remote-oauth"));
+    let output = valgrind.args(["token", HOST, USER]).env("QMAILHOME", home.path()).output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"access-token-number-"), "{output:?}");
+    let count = cost::collected(&fs::read_to_string(log).unwrap());
+    println!("a renewal takes {count} instructions");
+    assert!(count < 4_000_000, "a renewal takes {count} instructions");
 }
 
 /// A relay with Nagle's algorithm holds its next reply until our kernel has acknowledged this one, which it would put off by 40 ms.
