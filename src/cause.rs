@@ -214,6 +214,8 @@ texts! {
             "{user} at {relay} has sent as much as the relay lets it for now; if that happens often, ask for a higher limit. (#4.7.0)",
         Sender { user: User, relay: String } =>
             "{user} at {relay} may not send as this sender; permit it at the relay, or give this sender a login of its own in control/authsenders. (#4.7.0)",
+        Mailbox { user: User, relay: String } =>
+            "{user} at {relay} may not open the mailbox; in Microsoft 365 the application needs FullAccess to it: Add-MailboxPermission. (#4.7.0)",
     }
 }
 

@@ -10,11 +10,13 @@ pub enum Trouble {
     Limit,
     /// It has used a sender that it may not use.
     Sender,
+    /// It may not use its mailbox.
+    Mailbox,
 }
 
 /// How such refusals are recognised: by an enhanced status code, or by words, which are in lower case here. An empty one is not
 /// looked for.
-const REFUSALS: [(&str, &str, Trouble); 8] = [
+const REFUSALS: [(&str, &str, Trouble); 9] = [
     ("5.4.5", "", Trouble::Limit), // Gmail: 550 5.4.5 Daily user sending quota exceeded.
     ("", "submissionquotaexceeded", Trouble::Limit), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuota...
     ("", "frequency limited", Trouble::Limit),       // QQ: 550 Sender frequency limited
@@ -23,6 +25,7 @@ const REFUSALS: [(&str, &str, Trouble); 8] = [
     ("5.2.252", "", Trouble::Sender), // Microsoft 365: 554 5.2.252 SendAsDenied; joe@example.org not allowed to send as
     ("5.7.60", "send as this sender", Trouble::Sender), // Exchange: 550 5.7.60 SMTP; Client does not have permissions to send ...
     ("", "sendasdenied", Trouble::Sender), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SendAsDenied...
+    ("", "mapiexceptionlogonfailed", Trouble::Mailbox), // Microsoft 365: 430 4.2.0 STOREDRV; mailbox logon failure; ... of an app
 ];
 
 /// What a 4xx or 5xx after a login says about the account. None: it is about the mail.

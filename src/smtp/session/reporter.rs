@@ -138,6 +138,9 @@ impl Reporter<'_> {
             (About::Relaying, _) => LoginCause::RelayingDenied { relay },
             (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: User::of(auth.login()), relay },
             (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: User::of(auth.login()), relay },
+            (About::Account(Trouble::Mailbox), Some(auth)) => {
+                LoginCause::Mailbox { user: User::of(auth.login()), relay }
+            }
             (About::Certificate, _) => LoginCause::CertificateInDoubt { relay },
             (_, Some(auth)) => LoginCause::Another { user: User::of(auth.login()), relay },
             (_, None) if self.relay.is_direct => LoginCause::NoRoute { target: relay },
