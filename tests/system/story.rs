@@ -28,8 +28,8 @@ struct Host {
 }
 
 impl Host {
-    fn new(endpoint: &Endpoint, user: &'static str) -> Host {
-        let home = Home::with_route(&format!("{}:587", endpoint.address));
+    fn new(endpoint: &Endpoint, port: u16, user: &'static str) -> Host {
+        let home = Home::with_route(&format!("{}:{port}", endpoint.address));
         home.control("tlscafile", "control/ca.pem\n");
         home.control("ca.pem", &endpoint.ca.pem);
         fs::write(home.path().join("secret"), if user == USER { CLIENT_SECRET } else { SECRET }).unwrap();
@@ -129,6 +129,11 @@ fn dovecot(relay: &Relay) -> String {
     fs::read_to_string(relay.root().join("var/log/dovecot.log")).unwrap_or_default()
 }
 
+/// How many logins the relay has refused.
+fn refusals(relay: &Relay) -> usize {
+    relay.log().matches(" authentication failed").count()
+}
+
 /// A consent that is going on.
 struct Consent {
     child: Child,
@@ -186,7 +191,7 @@ fn story(release: Release) {
     let (provider, tap) = provider();
     let endpoint = Endpoint::new("TLSv1.3", "ECDSA");
     let mut relay = relay(release, &endpoint, &provider);
-    let host = Host::new(&endpoint, USER);
+    let host = Host::new(&endpoint, 587, USER);
 
     by_a_code(&host, &provider, &tap, &relay, true);
     let exchanges = tap.take();
@@ -206,15 +211,19 @@ fn story(release: Release) {
     assert_ne!((host.access(), host.file("refresh")), (access, refresh));
     assert_eq!(tap.take().len(), 1);
 
-    // The relay refuses it before its end.
+    // The relay refuses it before its end: the same delivery has another one.
     let access = host.access();
     provider.revoke(&access);
-    let why = host.waits();
-    assert!(why.contains("535 5.7.8 "), "young, so it is not for its age: {why}");
     host.redate(400, 3200);
     host.delivers(&mut relay, "XOAUTH2");
     assert_ne!(host.access(), access);
-    assert_eq!(tap.take().len(), 1);
+    assert_eq!((tap.take().len(), refusals(&relay)), (1, 1));
+
+    // A young one is not refused for its age, so nobody is asked.
+    provider.revoke(&host.access());
+    let why = host.waits();
+    assert!(why.contains("535 5.7.8 "), "{why}");
+    assert_eq!((tap.take().len(), refusals(&relay)), (0, 2));
 
     // The consent is revoked.
     let (access, refresh) = (host.access(), host.file("refresh"));
@@ -240,6 +249,7 @@ fn story(release: Release) {
     provider.revoke(&host.access());
     host.redate(400, 3200);
     host.delivers(&mut relay, "OAUTHBEARER");
+    assert_eq!(refusals(&relay), 3);
 }
 
 #[test]
@@ -258,7 +268,7 @@ fn in_a_browser() {
     let (provider, tap) = provider();
     let endpoint = Endpoint::new("TLSv1.3", "ECDSA");
     let mut relay = relay(Release::Trixie, &endpoint, &provider);
-    let host = Host::new(&endpoint, USER);
+    let host = Host::new(&endpoint, 465, USER);
     let (tokens, authorize) = (tap.url(&provider.url("token")), provider.url("auth"));
     for is_pasted in [false, true] {
         let mut consent = host.consent(CLIENT, &["--token", &tokens, "--authorize", &authorize]);
@@ -300,7 +310,7 @@ fn an_application() {
     let (provider, tap) = provider();
     let endpoint = Endpoint::new("TLSv1.3", "ECDSA");
     let mut relay = relay_by_signature(&endpoint);
-    let host = Host::new(&endpoint, "app");
+    let host = Host::new(&endpoint, 587, "app");
     let consent = host.consent("app", &["--token", &tap.url(&provider.url("token")), "--app"]);
     consent.is_proven(", of the application\n", &relay);
     host.delivers(&mut relay, "XOAUTH2");
@@ -310,8 +320,11 @@ fn an_application() {
     assert_ne!(host.access(), access);
     assert!(!host.path("refresh").exists());
 
+    tap.take();
     host.home.control(&format!("relays/{}/oauth/secret", host.relay), "another\n");
     host.redate(3601, -1);
     let why = host.waits();
-    assert!(why.contains("oauth/secret"), "{why}");
+    let [exchange] = &tap.take()[..] else { panic!("one question") };
+    assert!(exchange.answer.starts_with("HTTP/1.1 403 ") && exchange.body().is_empty(), "{exchange:?}");
+    assert!(why.contains(": HTTP 403; see ") && why.contains("/oauth/secret"), "{why}");
 }
