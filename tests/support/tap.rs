@@ -4,12 +4,15 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 /// A request and its answer.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub request: String,
     pub answer: String,
+    /// When it had been answered.
+    pub at: Instant,
 }
 
 impl Exchange {
@@ -85,6 +88,6 @@ fn pass(mut client: TcpStream, server: u16, change: (&str, &str), exchanges: &Mu
     let mut answer = String::new();
     server.read_to_string(&mut answer).ok()?;
     // Before the client has it, so that who has seen the client go on finds it here.
-    exchanges.lock().unwrap().push(Exchange { request, answer: answer.clone() });
+    exchanges.lock().unwrap().push(Exchange { request, answer: answer.clone(), at: Instant::now() });
     client.write_all(answer.replace(change.0, change.1).as_bytes()).ok()
 }

@@ -200,6 +200,8 @@ fn story(release: Release) {
     for (exchange, end) in exchanges.iter().zip(ends) {
         assert!(exchange.body().contains(end), "{end}: {exchange:?}");
     }
+    let pause = exchanges[3].at - exchanges[2].at;
+    assert!(pause >= Duration::from_secs(6), "five seconds more than before (RFC 8628 section 3.5): {pause:?}");
     host.delivers(&mut relay, "XOAUTH2");
     assert!(tap.take().is_empty(), "the token is there");
 
