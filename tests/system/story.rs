@@ -1,6 +1,6 @@
-//! The whole story of a token with real parts: Debian's glewlwyd gives it, Debian's Postfix and Dovecot take it, qmail-remote-oauth has it
-//! and qmail-remote delivers with it, each program where the package has it. What msmtp(1) does with the same tokens is the control.
-//! All stays on the loopback. Needs root, msmtp, and what support/chroot.rs needs.
+//! The whole story of a token with real parts: Debian's glewlwyd gives it, Debian's Postfix and Dovecot take it, qmail-remote-oauth keeps
+//! it and qmail-remote delivers with it, both where the package has them and as their own user. msmtp(1) is another client at the same
+//! servers, with the same tokens. All stays on the loopback. Needs root, msmtp, and what support/chroot.rs needs.
 
 use crate::support::bearer::{Release, relay, relay_by_signature};
 use crate::support::glewlwyd::{CLIENT, CLIENT_SECRET, Glewlwyd, SECRET, USER};
@@ -8,9 +8,10 @@ use crate::support::provider::{program, unix};
 use crate::support::relay::{Endpoint, Relay};
 use crate::support::tap::Tap;
 use crate::support::{Delivered, Home, run};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 
 const SENDER: &str = "sender@example.net";
 const MESSAGE: &[u8] = b"Subject: hello\n\nOne line.\n";
+
+/// The user of qmail-remote and its group. They have no names here.
+const QMAILR: u32 = 23_456;
+const QMAIL: u32 = 23_457;
 
 /// Where mail is sent from: a route, and nothing that a consent does not write.
 struct Host {
@@ -33,6 +38,11 @@ impl Host {
         home.control("tlscafile", "control/ca.pem\n");
         home.control("ca.pem", &endpoint.ca.pem);
         fs::write(home.path().join("secret"), if user == USER { CLIENT_SECRET } else { SECRET }).unwrap();
+        let tcpto = home.path().join("queue/lock/tcpto");
+        fs::create_dir_all(tcpto.parent().unwrap()).unwrap();
+        fs::write(&tcpto, [0; 1024]).unwrap();
+        chown(&tcpto, Some(QMAILR), Some(QMAIL)).unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
         Host { home, relay: endpoint.address.to_string(), user }
     }
 
@@ -69,12 +79,13 @@ impl Host {
         fs::write(self.path("access"), format!("{}\n{}\n{}\n", self.access(), now - age, now + left)).unwrap();
     }
 
-    /// As qmail-rspawn would run it, with the programs of the package in /usr/bin.
+    /// As qmail-rspawn would run it, with the programs of the package in /usr/bin, and as the user of qmail-remote.
     fn deliver(&self) -> Delivered {
         let inner = self.home.command(SENDER, &["r1@example.org"]);
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /usr/bin && exec \"$@\""]);
-        command.arg(program().parent().unwrap()).arg(inner.get_program()).args(inner.get_args());
+        let script = "mount --bind \"$0\" /usr/bin && exec /usr/sbin/chroot --userspec=\"$@\"";
+        command.args(["--mount", "sh", "-c", script]).arg(program().parent().unwrap());
+        command.arg(format!("{QMAILR}:{QMAIL}")).args(["/", "/usr/bin/qmail-remote"]).args(inner.get_args());
         command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         run(command, MESSAGE)
     }
@@ -112,7 +123,7 @@ impl Host {
         );
         let file = self.home.path().join("msmtprc");
         fs::write(&file, conf).unwrap();
-        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         let mut msmtp = Command::new("msmtp");
         msmtp.arg("--file").arg(&file).arg("r1@example.org").stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut msmtp = msmtp.spawn().expect("msmtp is needed");
@@ -154,7 +165,7 @@ impl Consent {
     }
 
     /// It ends well: there are tokens, and the relay has taken one.
-    fn is_proven(mut self, how: &str, relay: &Relay) {
+    fn ends_with_proof(mut self, how: &str, relay: &Relay) {
         let rest: Vec<String> = self.lines.map(Result::unwrap).collect();
         let rest = rest.join("\n");
         assert!(self.child.wait().unwrap().success(), "{rest}\n{}", dovecot(relay));
@@ -184,7 +195,7 @@ fn by_a_code(host: &Host, provider: &Glewlwyd, tap: &Tap, relay: &Relay, is_slow
         }
     }
     provider.approve(CLIENT, line.split_whitespace().last().unwrap());
-    consent.is_proven(", renewable\n", relay);
+    consent.ends_with_proof(", renewable\n", relay);
 }
 
 fn story(release: Release) {
@@ -296,7 +307,7 @@ fn in_a_browser() {
             stream.read_to_string(&mut page).unwrap();
             assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
         }
-        consent.is_proven(", renewable\n", &relay);
+        consent.ends_with_proof(", renewable\n", &relay);
         let [exchange] = &tap.take()[..] else { panic!("one question") };
         assert_eq!(exchange.field("grant_type"), "authorization_code");
         host.delivers(&mut relay, "XOAUTH2");
@@ -314,7 +325,7 @@ fn an_application() {
     let mut relay = relay_by_signature(&endpoint);
     let host = Host::new(&endpoint, 587, "app");
     let consent = host.consent("app", &["--token", &tap.url(&provider.url("token")), "--app"]);
-    consent.is_proven(", of the application\n", &relay);
+    consent.ends_with_proof(", of the application\n", &relay);
     host.delivers(&mut relay, "XOAUTH2");
     let access = host.access();
     host.redate(3601, -1);
