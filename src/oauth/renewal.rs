@@ -25,7 +25,7 @@ const SOON: u64 = 60;
 const BY_A_PERSON: u64 = 900;
 
 /// The files to look at where a provider does not say what is wrong.
-pub const NOT_SAID: [&str; 2] = ["client", "token"];
+pub const NOT_SAID: [&str; 3] = ["client", "secret", "token"];
 
 /// A token that is younger, in seconds, is not asked for again because the relay has refused it.
 const YOUNG: u64 = 300;

@@ -1,6 +1,7 @@
 //! What the tests share: a qmail home in a temporary directory, and a delivery run in it as qmail-rspawn would.
 #![allow(dead_code)] // each test program uses its own part of this
 
+pub mod bearer;
 pub mod c;
 pub mod cargo;
 pub mod certificate;
@@ -32,6 +33,7 @@ pub mod server_side;
 pub mod silent;
 pub mod sink;
 pub mod talk;
+pub mod tap;
 pub mod text;
 pub mod tree;
 pub mod trixie;

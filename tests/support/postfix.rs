@@ -95,8 +95,10 @@ service anvil {
 }
 ";
 
-/// Dovecot first: a smtpd that finds no socket there ends, and Postfix starts the next one a minute later.
+/// Dovecot first: a smtpd that finds no socket there ends, and Postfix starts the next one a minute later. Trixie's Postfix has no
+/// directory for that socket before its first start.
 pub const START: &str = "\
+[ -d /var/spool/postfix/private ] || install -d -o postfix -m 700 /var/spool/postfix/private
 dovecot -F &
 until [ -S /var/spool/postfix/private/auth ]; do sleep 0.1; done
 postfix start-fg &
@@ -112,6 +114,13 @@ pub fn debian() -> PathBuf {
 /// Starts one, with these endpoints besides the one in clear.
 pub fn postfix(endpoints: &[Endpoint]) -> Relay {
     let root = chroot::copy(&debian());
+    write(root.path(), "etc/dovecot/dovecot.conf", DOVECOT);
+    write(root.path(), "etc/dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
+    start(root, endpoints, logins)
+}
+
+/// Starts one in this Debian, where Dovecot has its configuration.
+pub fn start(root: tempfile::TempDir, endpoints: &[Endpoint], logins: fn(&str) -> Vec<String>) -> Relay {
     let port = free_port();
     let mailboxes: String = (1..=100).map(|i| format!("r{i}@example.org r{i}/\n")).collect();
     write(root.path(), "etc/postfix/main.cf", MAIN);
@@ -123,8 +132,6 @@ pub fn postfix(endpoints: &[Endpoint]) -> Relay {
     }
     write(root.path(), "etc/postfix/master.cf", &master);
     write(root.path(), "etc/postfix/mailboxes", &mailboxes);
-    write(root.path(), "etc/dovecot/dovecot.conf", DOVECOT);
-    write(root.path(), "etc/dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
     chown(root.path().join("var/mail"), Some(8), Some(8)).unwrap(); // mail:mail, as Debian numbers them
     Relay::start(root, port, START, LOG, logins)
 }

@@ -158,7 +158,7 @@ impl Endpoint {
         kinds.map(|(version, key)| Endpoint::new(version, key)).into()
     }
 
-    fn new(version: &'static str, key: &'static str) -> Endpoint {
+    pub fn new(version: &'static str, key: &'static str) -> Endpoint {
         let address = free_address();
         let ca = Authority::new("CA of the relay");
         let names = [&address.to_string()[..]];

@@ -13,4 +13,5 @@ mod load;
 mod package;
 mod publish;
 mod shipped;
+mod story;
 mod tokens;

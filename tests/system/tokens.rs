@@ -3,7 +3,7 @@
 
 use crate::support::Home;
 use crate::support::glewlwyd::{Glewlwyd, SECRET, USER, piped};
-use crate::support::provider::{HOST, account, command, put, run, token};
+use crate::support::provider::{HOST, account, command, put, relay, run, token};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 
@@ -16,7 +16,7 @@ fn consent(provider: &Glewlwyd, home: &Home) {
     let mut output = BufReader::new(consent.stdout.take().unwrap());
     let (mut line, mut rest) = (String::new(), String::new());
     output.read_line(&mut line).unwrap();
-    provider.approve(line.split_whitespace().last().unwrap());
+    provider.approve("public", line.split_whitespace().last().unwrap());
     output.read_to_string(&mut rest).unwrap();
     assert!(consent.wait().unwrap().success() && rest.contains("\nconsented     scope smtp, until "), "{line}{rest}");
 }
@@ -32,8 +32,8 @@ fn is_over(home: &Home) {
 
 #[test]
 fn from_consent_to_consent() {
-    let provider = Glewlwyd::start();
-    let home = Home::new();
+    let (provider, relay) = (Glewlwyd::start(), relay());
+    let home = Home::with_route(&format!("{HOST}:{}", relay.port()));
     consent(&provider, &home);
     assert_eq!(token(&home).0, Some(0));
     let first = refresh(&home);
@@ -74,8 +74,8 @@ fn from_consent_to_consent() {
 
 #[test]
 fn an_application() {
-    let provider = Glewlwyd::start();
-    let home = Home::new();
+    let (provider, relay) = (Glewlwyd::start(), relay());
+    let home = Home::with_route(&format!("{HOST}:{}", relay.port()));
     let secret = home.path().join("secret");
     fs::write(&secret, SECRET).unwrap();
     let tokens = provider.url("token");

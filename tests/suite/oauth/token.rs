@@ -214,7 +214,7 @@ fn troubles() {
             400,
             "",
             78,
-            "no token: 127.0.0.1: HTTP 400; see control/relays/127.0.0.1/oauth/client, control/relays/127.0.0.1/oauth/token, or consent anew: qmail-remote-oauth consent 127.0.0.1 me@example.org",
+            "no token: 127.0.0.1: HTTP 400; see control/relays/127.0.0.1/oauth/client, control/relays/127.0.0.1/oauth/secret, control/relays/127.0.0.1/oauth/token, or consent anew: qmail-remote-oauth consent 127.0.0.1 me@example.org",
             900,
         ),
     ] {
