@@ -14,11 +14,14 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const SENDER: &str = "sender@example.net";
 const MESSAGE: &[u8] = b"Subject: hello\n\nOne line.\n";
+
+/// Deliveries of a list mail.
+const AT_ONCE: usize = 100;
 
 /// The user of qmail-remote and its group. They have no names here.
 const QMAILR: u32 = 23_456;
@@ -223,6 +226,28 @@ fn story(release: Release) {
     host.delivers(&mut relay, "XOAUTH2");
     assert_ne!((host.access(), host.file("refresh")), (access, refresh));
     assert_eq!(tap.take().len(), 1);
+
+    // A hundred mails at once at a dead token: none waits, and one asks.
+    host.redate(3601, -1);
+    let reports: Vec<Delivered> = thread::scope(|scope| {
+        let deliveries: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| host.deliver())).collect();
+        deliveries.into_iter().map(|delivery| delivery.join().unwrap()).collect()
+    });
+    for delivered in &reports {
+        assert_eq!(delivered.letters(), "rK", "{delivered:?}");
+        relay.assert_took("r1", SENDER, MESSAGE);
+    }
+    relay.assert_logins(&[&format!("XOAUTH2 {USER}")[..]; AT_ONCE]);
+    assert_eq!(tap.take().len(), 1);
+
+    // With ten minutes left, and nobody there to be asked, mail goes on.
+    let (access, url) = (host.access(), format!("relays/{}/oauth/token", host.relay));
+    let before = fs::read(host.home.path().join("control").join(&url)).unwrap();
+    host.home.control(&url, "http://127.0.0.1:1/token\n");
+    host.redate(3000, 600);
+    host.delivers(&mut relay, "XOAUTH2");
+    host.home.control(&url, before);
+    assert_eq!(host.access(), access);
 
     // The relay refuses it before its end: the same delivery has another one.
     let access = host.access();
