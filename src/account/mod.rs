@@ -41,7 +41,9 @@ pub struct Account {
     /// The file `memory` in its directory.
     path: PathBuf,
     uid: u32,
-    /// The file of the access token, where that is the login.
+    /// The login is by a token.
+    has_token: bool,
+    /// The file of the access token, where only qmail-remote-oauth replaces it.
     access: Option<PathBuf>,
     /// The stamp of all files but that one.
     base: u64,
@@ -89,10 +91,13 @@ impl Account {
         let Credentials { login, source } = route.credentials.as_ref()?;
         let host = route.security.directory.as_deref()?.strip_prefix("control/relays/")?;
         let directory = directory::of_user(accounts, host, login.user(), uid)?;
+        // Another program may have a new token for each delivery, so that makes nothing void.
+        let own = route.tokens.as_ref().filter(|tokens| tokens.command.is_none());
         let mut account = Box::new(Account {
             path: directory::below(&directory, &[directory::MEMORY]),
             uid,
-            access: route.tokens.as_ref().map(|_| directory::below(&directory, &[token::ACCESS])),
+            has_token: route.tokens.is_some(),
+            access: own.map(|_| directory::below(&directory, &[token::ACCESS])),
             directory,
             base: stamp::of(control, &route.security, route.tokens.is_some()),
             stamp: 0,
@@ -195,8 +200,12 @@ impl Account {
     }
 
     /// Whether two deliveries may log in at once, since both together cannot fail more often than one that may try twice: what worked
-    /// last time and is refused is one failure.
+    /// last time and is refused is one failure. By a token it can be two, the second one with another token.
     fn may_be_two(&self) -> bool {
+        self.has_worked() && !self.has_token
+    }
+
+    fn has_worked(&self) -> bool {
         let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
         is_good && self.remembered().all(|what| what.failure().is_none())
     }
@@ -224,7 +233,7 @@ impl Account {
     /// Whether to log in although others have the lock for long: a check does, and a delivery where the last login worked.
     pub fn may_go_on_without_lock(&mut self) -> bool {
         self.read_again();
-        !self.obeys || self.may_be_two()
+        !self.obeys || self.has_worked()
     }
 
     /// Why no login is tried while others have the lock.
@@ -268,6 +277,10 @@ impl Account {
         if !matches!(self.lock, Lock::Held) {
             return;
         }
+        if self.access.is_some() && auth.has_untried_token() {
+            self.lock = Lock::Concluded(Learnt::default()); // what was refused is that no more
+            return;
+        }
         let silent = || EarlierLogin::Silent.to_string();
         let words = self.words.take();
         let outcome = match auth.conclusion() {
@@ -296,6 +309,10 @@ impl Account {
         let Lock::Concluded(learnt) = std::mem::replace(&mut self.lock, Lock::Released) else { return };
         if self.memory.after(&self.source, &learnt, unix).is_none() {
             return; // as it is for most mails
+        }
+        let is_of_another_token = self.access.is_some() && self.stamp_now() != self.stamp;
+        if is_of_another_token && !matches!(learnt.outcome, Some(Outcome::LoggedIn(_))) {
+            return;
         }
         self.read_again(); // under the other lock somebody may have written
         if let Some(memory) = self.memory.after(&self.source, &learnt, unix) {

@@ -27,6 +27,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub const TIME: u64 = 60_000;
 /// Seconds. A younger token is not refused for its age, so another one would be refused, too.
 const YOUNG: u64 = 300;
+/// The longest life of a token that is believed, in seconds: a hundred years.
+const LONGEST: u64 = 100 * 366 * 86_400;
 /// The most octets of a program's words in a report, and of one of them where the program is not ours.
 const WORDS: usize = 1000;
 const WORD: usize = 40;
@@ -169,7 +171,8 @@ impl Supply {
             digits => {
                 let is_number = digits.iter().all(u8::is_ascii_digit);
                 let number = std::str::from_utf8(digits).ok().filter(|_| is_number).and_then(|text| text.parse().ok());
-                Some(number.ok_or_else(|| NoToken::Malformed { program: program.clone() })?)
+                let end = number.filter(|end| *end <= unix.saturating_add(LONGEST)); // it is not in milliseconds
+                Some(end.ok_or_else(|| NoToken::Malformed { program: program.clone() })?)
             }
         };
         if !is_token(first) {
@@ -211,10 +214,13 @@ impl Supply {
     }
 
     /// The first line that a program prints where it has no token. That of another program may hold a token all the same, which is one
-    /// long word.
+    /// long word, or a line of one word.
     fn words(&self, line: &[u8]) -> String {
+        if self.command.is_some() && is_token(line) {
+            return String::new();
+        }
         let mut words = String::new();
-        for word in line[..line.len().min(WORDS)].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             if !words.is_empty() {
                 words.push(' ');
             }
@@ -223,6 +229,7 @@ impl Supply {
                 words.push(if octet.is_ascii_graphic() { char::from(*octet) } else { '?' });
             }
         }
+        words.truncate(WORDS); // ASCII
         words.trim_end_matches('.').to_owned()
     }
 

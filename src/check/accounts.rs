@@ -32,7 +32,7 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
             let mut buffer = [0; MOST + 1];
             let file = directory::memory(&directory.join(MEMORY), uid, &mut buffer);
             let of_token = |stamp| stamp::with_file(stamp, &directory.join(ACCESS));
-            let stamps = stamps.map(|[plain, with_tokens]| [plain, of_token(with_tokens)]);
+            let stamps = stamps.map(|[plain, by_token]| [plain, by_token, of_token(by_token)]);
             let memory = file.and_then(|(content, _)| Memory::parse(content));
             let said = memory.map_or_else(String::new, |memory| facts(&memory, stamps, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };
@@ -63,7 +63,7 @@ fn stamps_of(control: &Control, host: &str) -> Option<[u64; 2]> {
     Some([false, true].map(|with_tokens| stamp::of(control, &route.security, with_tokens)))
 }
 
-fn facts(memory: &Memory, stamps: Option<[u64; 2]>, unix: u64) -> String {
+fn facts(memory: &Memory, stamps: Option<[u64; 3]>, unix: u64) -> String {
     let facts = memory.facts().iter().map(|fact| format!("{} ({})", words(&fact.what, unix), fact.source));
     let facts = facts.collect::<Vec<_>>().join("; ");
     let is_void = !facts.is_empty() && !stamps.is_some_and(|stamps| stamps.iter().any(|stamp| memory.is_of(*stamp)));

@@ -59,7 +59,8 @@ impl Client {
         if self.server_failed_proof {
             return Conclusion::NotProven;
         }
-        if self.tries.iter().any(|t| t.is_refused_for_good() && !t.has_no_hash() && !t.replaced) {
+        let counts = |t: &Try| !t.replaced || self.has_untried_token();
+        if self.tries.iter().any(|t| t.is_refused_for_good() && !t.has_no_hash() && counts(t)) {
             return Conclusion::Refused;
         }
         let is_closed = |t: &&Try| t.end == Some(End::Closed) && t.showed_password_or_proof();

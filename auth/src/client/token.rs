@@ -20,6 +20,11 @@ impl Client {
         self.tries.iter_mut().for_each(|t| t.replaced = true);
     }
 
+    /// There is a new token, and it was not tried.
+    pub fn has_untried_token(&self) -> bool {
+        self.tries.last().is_some_and(|last| last.replaced)
+    }
+
     /// Notes whether a reply refuses the token that was sent. 501 5.5.127 is Exchange's for one that ends soon.
     pub(super) fn note_refusal_of_token(&mut self, code: u16, text: &[u8]) {
         let ends_soon = code == 501 && text.trim_ascii_start().starts_with(b"5.5.127");

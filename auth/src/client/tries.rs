@@ -86,9 +86,10 @@ impl Try {
         self.rounds.is_some()
     }
 
-    /// Refused by a 5xx that is about the command or its mechanism, and not about our proof or our token.
+    /// Refused by a 5xx that is about the command or its mechanism, and not about our proof or our token: a relay that has said why it
+    /// refuses the token means that by any code.
     pub(super) fn is_about_command(&self) -> bool {
-        self.has_code_about_command() && !self.has_sent_proof() && !self.token_refused
+        self.has_code_about_command() && !self.has_sent_proof() && !self.token_refused && self.said.is_none()
     }
 
     /// RFC 5321 section 4.2.2, RFC 4954 section 4 and 6.

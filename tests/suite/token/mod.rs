@@ -13,10 +13,11 @@ use crate::support::{Delivered, Home};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -88,17 +89,25 @@ impl Relay {
 
     /// A home whose mail goes there, as me@example.com by a token, and HOME/accounts.
     fn home(&self) -> Home {
-        let home = self.home_without_user();
-        home.control("relays/127.0.0.1/user", "me@example.com\n");
-        home
+        home_to(&self.server)
     }
 
     fn home_without_user(&self) -> Home {
-        let home = Home::with_route(&format!("127.0.0.1:{}", self.server.port()));
-        fs::create_dir_all(home.path().join("control/relays/127.0.0.1/oauth")).unwrap();
-        DirBuilder::new().mode(0o700).create(home.path().join("accounts")).unwrap();
-        home
+        home_without_user(&self.server)
     }
+}
+
+fn home_to(server: &Server) -> Home {
+    let home = home_without_user(server);
+    home.control("relays/127.0.0.1/user", "me@example.com\n");
+    home
+}
+
+fn home_without_user(server: &Server) -> Home {
+    let home = Home::with_route(&format!("127.0.0.1:{}", server.port()));
+    fs::create_dir_all(home.path().join("control/relays/127.0.0.1/oauth")).unwrap();
+    DirBuilder::new().mode(0o700).create(home.path().join("accounts")).unwrap();
+    home
 }
 
 /// The directory of me@example.com at the relay.
@@ -119,6 +128,15 @@ fn store(home: &Home, token: &str, age: i64, left: i64) {
 fn stored(home: &Home) -> Option<String> {
     let text = fs::read_to_string(account(home).join("access")).ok()?;
     text.lines().next().map(str::to_owned)
+}
+
+/// A process that holds the lock of the login until its input ends.
+fn lock_holder(home: &Home) -> Child {
+    let mut holder = Command::new("flock");
+    holder.arg(account(home).join("open")).args(["sh", "-c", "echo locked; read -r _"]);
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+    holder
 }
 
 /// Tokens come from a script, which notes each run.

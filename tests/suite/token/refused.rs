@@ -1,8 +1,6 @@
 //! The relay refuses a token that is not at its end: once more, with another one.
 
-use super::{Relay, account, deliver, runs, store, stored, unix, with_script};
-use std::io::Read;
-use std::process::{Command, Stdio};
+use super::{Relay, deliver, lock_holder, runs, store, stored, unix, with_script};
 
 #[test]
 fn another_token_on_another_connection() {
@@ -58,12 +56,13 @@ fn the_same_token_again() {
 fn there_is_no_other() {
     let relay = Relay::start(&[]);
     let home = relay.home();
-    with_script(&home, "echo refused; exit 78");
+    with_script(&home, "echo it is refused; exit 78");
     store(&home, "secret-1", 400, 3000);
     let verdict = deliver(&home).verdict();
     assert!(
-        verdict
-            .ends_with("/token-program failed with status 78: refused; see control/relays/127.0.0.1/oauth/command.\n"),
+        verdict.ends_with(
+            "/token-program failed with status 78: it is refused; see control/relays/127.0.0.1/oauth/command.\n"
+        ),
         "{verdict}"
     );
     assert!(verdict.contains("\nNo other token: /"), "{verdict}");
@@ -92,11 +91,7 @@ fn the_token_is_read_again_behind_the_lock() {
     let home = relay.home();
     with_script(&home, "exit 1");
     store(&home, "secret-1", 10, 3000);
-    let lock = account(&home).join("open");
-    let mut holder = Command::new("flock");
-    holder.arg(&lock).args(["sh", "-c", "echo locked; read -r _"]);
-    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    assert_eq!(holder.stdout.as_mut().unwrap().read(&mut [0; 7]).unwrap(), 7);
+    let mut holder = lock_holder(&home);
     let delivered = std::thread::scope(|scope| {
         let delivery = scope.spawn(|| deliver(&home));
         while relay.heard.lock().unwrap().is_empty() {

@@ -1,9 +1,13 @@
 //! What is remembered of refused tokens.
 
-use super::{Relay, account, deliver, runs, store, unix, with_script};
+use super::{Relay, account, deliver, home_to, lock_holder, runs, store, stored, unix, with_script};
 use crate::support::executable::write_script;
+use crate::support::server::{Action, Event, Rules, Server, Session};
 use crate::support::{Delivered, Home};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 fn remembered(home: &Home) -> String {
     let text = fs::read_to_string(account(home).join("memory")).unwrap_or_default();
@@ -34,10 +38,9 @@ fn is_refused_before(delivered: &Delivered) -> bool {
 fn a_new_token_is_tried_at_once() {
     let relay = Relay::start(&["secret-2"]);
     let home = relay.home();
-    with_script(&home, "exit 75");
     store(&home, "secret-1", 10, 3000);
     assert_eq!(deliver(&home).letters(), "Z");
-    assert_eq!((remembered(&home), runs(&home)), ("refused 1".into(), 1));
+    assert_eq!(remembered(&home), "refused 1");
     relay.heard();
     for _ in 0..2 {
         let delivered = deliver(&home);
@@ -48,7 +51,7 @@ fn a_new_token_is_tried_at_once() {
                 .contains(&format!("touch {}/control/relays/127.0.0.1/user or run", home.path().display()))
         );
     }
-    assert_eq!((relay.heard(), runs(&home)), ("".into(), 0));
+    assert_eq!(relay.heard(), "");
     store(&home, "secret-2", 0, 3600); // by a consent
     assert_eq!((deliver(&home).letters(), remembered(&home)), ("rK".into(), "good XOAUTH2".into()));
     assert_eq!(relay.heard(), "CONNECT, XOAUTH2, secret-2");
@@ -106,6 +109,109 @@ fn another_one_before_the_next_try() {
     assert!(is_refused_before(&deliver(&home)));
     later(&home, 3600);
     assert_eq!((deliver(&home).letters(), remembered(&home)), ("rK".into(), "good XOAUTH2".into()));
+}
+
+/// A program has another token for each of many deliveries, and the relay refuses them all.
+#[test]
+fn many_at_once_by_another_program() {
+    let relay = Relay::start(&[]);
+    let home = relay.home();
+    with_script(&home, &format!("echo secret-$$; echo {}", unix() + 3600));
+    for (wait, most) in [(0, 2), (900, 1)] {
+        if wait > 0 {
+            later(&home, wait);
+        }
+        thread::scope(|scope| {
+            (0..20).for_each(|_| _ = scope.spawn(|| assert_eq!(deliver(&home).letters(), "Z")));
+        });
+        let logins = relay.heard().matches("XOAUTH2").count();
+        assert!((1..=most).contains(&logins), "{logins}");
+    }
+    assert_eq!(remembered(&home), "refused 2");
+}
+
+/// By a token a delivery may fail twice, so they log in one by one, also where the last login worked.
+#[test]
+fn one_login_at_a_time() {
+    let relay = Relay::start(&["secret-1"]);
+    let home = relay.home();
+    store(&home, "secret-1", 10, 3000);
+    assert_eq!((deliver(&home).letters(), remembered(&home)), ("rK".into(), "good XOAUTH2".into()));
+    relay.heard();
+    let mut holder = lock_holder(&home);
+    let inode = format!(":{} ", fs::metadata(account(&home).join("open")).unwrap().ino());
+    thread::scope(|scope| {
+        let delivery = scope.spawn(|| deliver(&home));
+        let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+        while !fs::read_to_string("/proc/locks").unwrap().lines().any(waits) {
+            assert!(!delivery.is_finished());
+            thread::yield_now();
+        }
+        assert_eq!(relay.heard(), "CONNECT");
+        drop(holder.stdin.take());
+        assert_eq!(delivery.join().unwrap().letters(), "rK");
+    });
+    holder.wait().unwrap();
+}
+
+/// A relay that refuses the first token, and on the next connection says this before a login.
+fn refuses_then(relay_says: &'static str) -> Server {
+    let mut connections = 0;
+    Server::start(Rules::offering(&["AUTH XOAUTH2"]).hooked(move |event: &Event, _: &Session| match event {
+        Event::Connect => {
+            connections += 1;
+            Action::Default
+        }
+        Event::Command(line) if line.starts_with("EHLO") && connections % 2 == 0 => Action::reply(relay_says),
+        Event::Command(line) if line.starts_with("AUTH") => Action::reply("535 5.7.8 no"),
+        _ => Action::Default,
+    }))
+}
+
+/// A login that was refused counts, whatever becomes of the connection for the next token.
+#[test]
+fn no_second_login() {
+    for reply in ["421 4.3.2 bye", "250 no AUTH any more"] {
+        let server = refuses_then(reply);
+        let home = home_to(&server);
+        with_script(&home, &format!("echo secret-$$; echo {}", unix() + 3600));
+        store(&home, "secret-1", 400, 3000);
+        assert_eq!((deliver(&home).letters(), remembered(&home)), ("Z".into(), "refused 1".into()), "{reply}");
+        assert!(is_refused_before(&deliver(&home)));
+    }
+}
+
+/// A relay that says why it refuses the token refuses it by any code.
+#[test]
+fn refused_by_another_code() {
+    for refusal in ["500 5.5.1 no", "501 5.5.4 no", "504 5.5.4 no", "554 no"] {
+        let relay = Relay::offering("AUTH XOAUTH2", refusal, &[]);
+        let home = relay.home();
+        store(&home, "secret-1", 10, 3000);
+        assert_eq!((deliver(&home).letters(), remembered(&home)), ("Z".into(), "refused 1".into()), "{refusal}");
+    }
+}
+
+/// What is refused is a token that was replaced meanwhile, as by a consent.
+#[test]
+fn the_refusal_of_an_old_token() {
+    let home = Arc::new(OnceLock::<Home>::new());
+    let hooked = home.clone();
+    let server =
+        Server::start(Rules::offering(&["AUTH XOAUTH2"]).hooked(move |event: &Event, _: &Session| match event {
+            Event::Command(line) if line.starts_with("AUTH") => match stored(hooked.get().unwrap()).as_deref() {
+                Some("secret-1") => {
+                    store(hooked.get().unwrap(), "secret-2", 0, 3600);
+                    Action::reply("535 5.7.8 no")
+                }
+                _ => Action::reply("235 ok"),
+            },
+            _ => Action::Default,
+        }));
+    let home = home.get_or_init(|| home_to(&server));
+    store(home, "secret-1", 10, 3000);
+    assert_eq!((deliver(home).letters(), remembered(home)), ("Z".into(), String::new()));
+    assert_eq!((deliver(home).letters(), remembered(home)), ("rK".into(), "good XOAUTH2".into()));
 }
 
 /// An hour is over: that is no reason to forget which mechanism is good.
