@@ -244,6 +244,7 @@ mod tests {
             ("538 no", CertificateShown, 'Z', 'Z', 'Z', 's'),
             ("530 5.7.0 Must issue a STARTTLS command first", None, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.30 basic authentication is not supported", None, 'Z', 'Z', 'Z', 's'),
+            ("501 5.5.127 Token will expire soon", Accepted, 'Z', 'Z', 'Z', 's'),
             ("550 5.7.300 something else", None, 'D', 'D', 'D', 'h'),
             // The same in other words, where none is configured for a relay that offers one. Elsewhere they are about the mail.
             ("553 5.7.1 <a@b>: Sender address rejected: not logged in", OnlyOffered, 'Z', 'Z', 'D', 's'),

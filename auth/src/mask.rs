@@ -11,7 +11,8 @@ use crate::reply::is_cut;
 use crate::secret::{self, Secret};
 use alloc::vec;
 use alloc::vec::Vec;
-use reading::{Reading, escaped};
+use core::iter;
+use reading::{Reading, escaped, has_statuses};
 use runs::{Form, RUN, Runs};
 
 /// The secrets of a login, and how they are hidden in replies.
@@ -97,9 +98,12 @@ impl Mask {
         if is_too_long || text.is_empty() {
             return secret;
         }
-        self.mark(&Reading::of(text, false), is_cut, &mut secret);
-        if (0..text.len()).any(|place| escaped(&text[place..]).is_some()) {
-            self.mark(&Reading::of(text, true), is_cut, &mut secret);
+        let has_escaped = (0..text.len()).any(|place| escaped(&text[place..]).is_some());
+        for without_statuses in iter::once(false).chain(has_statuses(text).then_some(true)) {
+            self.mark(&Reading::of(text, false, without_statuses), is_cut, &mut secret);
+            if has_escaped {
+                self.mark(&Reading::of(text, true, without_statuses), is_cut, &mut secret);
+            }
         }
         secret
     }
@@ -161,6 +165,8 @@ mod tests {
         assert_eq!(masked("AUTH PLAIN AHVZZXIACZNJCM"), "AUTH PLAIN <secret>");
         assert_eq!(masked("535-AHVzZXI\n535-AczNjcm\n535 V0IHB"), "535-<secret>");
         assert_eq!(masked("535-your s3cr\n535 et pass"), "535-your <secret>");
+        assert_eq!(masked("535-5.7.8 your s3cr\r\n535-5.7.8 et\r\n535 5.7.8  pass"), "535-5.7.8 your <secret>");
+        assert_eq!(masked("535-5.7.8 a 3336\n535 5.7.8 3726 b"), "535-5.7.8 a <secret> b");
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
         assert_eq!(masked("535-AHVzZXI\r\n535 AczNjcm\r\n"), "535-<secret>\r\n");
         assert_eq!(masked("LOGIN sent bWU= / czNjcmV0IHBhc3M="), "LOGIN sent <secret> / <secret>");

@@ -3,10 +3,12 @@
 use crate::cause::login::Meaning;
 use qmail_auth::reply::{self, Reply};
 
-/// RFC 4954 section 6; 5.7.30 is Microsoft 365's for a login by password, which it no longer takes.
+/// RFC 4954 section 6; of Microsoft 365, 5.7.30 is for a login by password, which it no longer takes, and 5.5.127 for a token that ends
+/// soon.
 pub fn demands_login(reply: &Reply) -> bool {
-    let basic_authentication_is_off = reply.has_status("5.7.30");
-    matches!(reply.code, 530 | 534 | 535 | 538) || reply.code == 550 && basic_authentication_is_off
+    let basic_authentication_is_off = reply.code == 550 && reply.has_status("5.7.30");
+    let token_ends_soon = reply.code == 501 && reply.has_status("5.5.127");
+    matches!(reply.code, 530 | 534 | 535 | 538) || basic_authentication_is_off || token_ends_soon
 }
 
 /// The same codes where TLS must come first: 538 of RFC 4954 section 4, and 530 of RFC 3207 section 4, `Must issue a STARTTLS command

@@ -16,16 +16,16 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads a text. `is_unescaped`: an octet that is written [by its digits](escaped) is read as that octet. The indices are `u32`
-    /// to save memory: 256 KiB for a reply of 64 KiB.
-    pub fn of(text: &[u8], is_unescaped: bool) -> Reading<'_> {
+    /// Reads a text. `is_unescaped`: an octet that is written [by its digits](escaped) is read as that octet. `has_statuses`: lines
+    /// begin with [an enhanced status](status), which is left out. The indices are `u32` to save memory: 256 KiB for a reply of 64 KiB.
+    pub fn of(text: &[u8], is_unescaped: bool, has_statuses: bool) -> Reading<'_> {
         let mut reading = Reading { text, is_unescaped, octets: Vec::new(), places: Vec::new() };
         reading.octets.reserve(text.len());
         reading.places.reserve(text.len());
         let mut start = 0;
         for line in text.split_inclusive(|c| *c == b'\n') {
-            let code = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
-            let mut place = start + if code { 4 } else { 0 };
+            let code = code(line);
+            let mut place = start + code + if has_statuses { status(&line[code..]) } else { 0 };
             start += line.len();
             while place < start {
                 let (octet, width) = reading.read(place);
@@ -91,6 +91,24 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// The length of the reply code that a line begins with, and of the character behind it.
+fn code(line: &[u8]) -> usize {
+    let is_there = line.len() > 3 && line[..3].iter().all(u8::is_ascii_digit) && b"- \t".contains(&line[3]);
+    if is_there { 4 } else { 0 }
+}
+
+/// The length of the enhanced status code that a text begins with (RFC 2034 section 4), such as `5.7.8`.
+fn status(text: &[u8]) -> usize {
+    let length = text.iter().position(|c| !c.is_ascii_digit() && *c != b'.').unwrap_or(text.len());
+    let is_status = text[..length].iter().filter(|c| **c == b'.').count() == 2;
+    if is_status { length } else { 0 }
+}
+
+/// Whether a line behind the first begins with an enhanced status: a secret that is divided by lines is divided by that, too.
+pub fn has_statuses(text: &[u8]) -> bool {
+    text.split(|c| *c == b'\n').skip(1).any(|line| status(&line[code(line)..]) > 0)
 }
 
 /// Whether an octet is compared. Blanks and control characters are not, since a relay may fold what it repeats. Backslashes are

@@ -130,6 +130,9 @@ fn what_is_no_token() {
         ("kill -9 $$", "failed with signal 9; see"),
         // What it prints may be a token all the same.
         ("printf 'expired: secret-%040d of me'; exit 1", "failed with status 1: expired: ... of me; see"),
+        ("echo secret-1; exit 1", "failed with status 1; see"),
+        ("printf '%0995d secret-%040d of me'; exit 1", "failed with status 1: ... ... of me; see"),
+        ("echo secret-1; echo 1800000000000", is_none), // milliseconds
     ] {
         with_script(&home, script);
         let verdict = deliver(&home).verdict();
