@@ -7,6 +7,7 @@ use crate::support::deb::{TREE, output, packages};
 use crate::support::faults::{Bench, Kind, MESSAGE, wrong};
 use crate::support::names::Names;
 use crate::support::namespace::{INSIDE, WITH_A_NAME_SERVER, inside_with};
+use crate::support::provider::{HOST, Provider, Reply, USER, put};
 use crate::support::silent::SilentOverTcp;
 use crate::support::{Home, program};
 use std::collections::BTreeSet;
@@ -331,6 +332,26 @@ fn a_delivery_needs_no_more_than_is_said() {
             assert_eq!(run.log.messages[0].content, message, "{kind:?} {limits:?}");
         }
     }
+}
+
+/// A delivery runs qmail-remote-oauth under its own limits: the longest tokens, of a provider over TLS with all of Debian's CAs.
+#[test]
+fn a_renewal_needs_no_more_than_is_said() {
+    const NEEDED: u64 = 3_600_000;
+    for document in ["README.md", "README.ja.md", "debian/qmail-remote-auth.8"] {
+        assert!(fs::read_to_string(Path::new(TREE).join(document)).unwrap().contains(&thousands(NEEDED)), "{document}");
+    }
+    let provider = Provider::start(true);
+    let home = provider.home();
+    home.control("provider.pem", fs::read_to_string(shipped().join("cas.pem")).unwrap() + &provider.ca);
+    let body = format!("{{\"access_token\":\"{}\",\"refresh_token\":\"{}\"}}", "t".repeat(8000), "r".repeat(8000));
+    provider.hook(move |_| Reply::Json(200, body.clone()));
+    put(&home, 4000, -1, Some(&"r".repeat(7999)));
+    let mut prlimit = Command::new("prlimit");
+    prlimit.env_clear().env("PATH", "/usr/bin:/bin").env("QMAILHOME", home.path()).arg(format!("--as={NEEDED}"));
+    prlimit.args(needs().iter().skip(1).map(|(limit, needed, _)| format!("--{limit}={needed}")));
+    let output = prlimit.arg(shipped().join("qmail-remote-oauth")).args(["token", HOST, USER]).output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"tttt"), "{output:?}");
 }
 
 /// A limit of memory under which it cannot start is no bounce, wherever libc or the kernel runs into it.
