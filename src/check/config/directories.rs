@@ -8,7 +8,7 @@ use crate::check::lines::{Line, Lines};
 use crate::control::files::Control;
 use crate::control::relays::{NAMES, intended_name, is_for};
 use crate::control::senders::{self, Sender};
-use crate::control::tokens::{self, Provider};
+use crate::control::tokens;
 use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
 use crate::report::os_error;
@@ -57,7 +57,7 @@ pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: 
                 let of_tokens = tokens::NAMES.map(|name| format!("relays/{relay}/{}/{name}", tokens::DIRECTORY));
                 files.extend(of_tokens);
                 others.push(path.join(tokens::DIRECTORY));
-                check_provider(control, relay, notes);
+                super::tokens::check(control, relay, notes);
             }
             others.push(path);
         } else {
@@ -161,28 +161,6 @@ fn check_relay(
     is_named
 }
 
-/// Warns of what keeps the program of this package from having tokens, where no other one is configured.
-fn check_provider(control: &Control, relay: &str, notes: &mut Notes) {
-    let directory = format!("control/relays/{relay}");
-    let found = match tokens::command(control, &directory) {
-        Ok(None) => Provider::read(control, &directory).map(|_| ()),
-        Ok(Some(_)) => Ok(()),
-        Err(why) => Err(why),
-    };
-    if let Err(why) = found {
-        notes.warn_deferral(&format!("{why}; mail with a login by token is deferred"));
-    }
-    let mut there = control.names(&format!("relays/{relay}/{}", tokens::DIRECTORY)).unwrap_or_default();
-    there.sort();
-    for name in there.iter().filter(|name| !tokens::NAMES.contains(&&name[..]) && !name.ends_with(".pem")) {
-        let names = tokens::NAMES.join(", ");
-        notes.warn(&format!(
-            "{directory}/{}/{name}: a file of this name is not read; the names are {names}",
-            tokens::DIRECTORY
-        ));
-    }
-}
-
 /// Whether a file of this name has a secret and nothing else.
 fn is_secret(name: &str) -> bool {
     name.ends_with("/password") || name.ends_with(&format!("/{}/secret", tokens::DIRECTORY))
@@ -241,7 +219,7 @@ fn check_file(control: &Control, name: &str, notes: &mut Notes) -> Option<bool> 
 }
 
 /// What is wrong with the PEM files of a route, for a delivery and for the user that it runs as, and whether that defers mail.
-fn check_pem_files(security: &Security, verification: Verification) -> Vec<(String, bool)> {
+pub(super) fn check_pem_files(security: &Security, verification: Verification) -> Vec<(String, bool)> {
     let is_needed = verification != Verification::Off;
     let own = security.client.iter().flat_map(|(certificate, key)| [(certificate, true), (key, true)]);
     let mut found: Vec<(String, bool)> =

@@ -4,6 +4,7 @@
 mod directories;
 mod keys;
 pub(crate) mod notes;
+mod tokens;
 
 use crate::check::lines::{Keyless, Line, Lines};
 use crate::control::files::{Control, ControlError};

@@ -3,7 +3,8 @@
 use super::{JSON, Relay, account, store, unix, with_script};
 use crate::support::Home;
 use crate::support::check::{Checked, command, run};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 fn check(home: &Home, arguments: &[&str]) -> Checked {
     let checked = run(command(home, arguments));
@@ -76,6 +77,28 @@ fn config() {
     assert_eq!(status, 0, "{said}");
     assert!(said.contains(" with a login as me@example.com by a token (control/relays/127.0.0.1)"), "{said}");
     assert!(said.contains("control/relays/127.0.0.1/oauth/secret holds a secret: "), "{said}");
+    let mechanisms = "relays/127.0.0.1/mechanisms";
+    home.control(mechanisms, "PLAIN LOGIN\n");
+    let (status, said) = config();
+    assert!(
+        status == 1 && said.contains("/mechanisms: it names neither XOAUTH2 nor OAUTHBEARER, which take"),
+        "{said}"
+    );
+    home.control(mechanisms, "plain xoauth2\n");
+    assert_eq!(config().0, 0);
+    home.control("relays/127.0.0.1/oauth/cafile", "/nonexistent.pem\n");
+    let (status, said) = config();
+    assert!(status == 1 && said.contains("/nonexistent.pem (of control/relays/127.0.0.1/oauth/cafile): "), "{said}");
+    fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/cafile")).unwrap();
+    let accounts = home.path().join("accounts");
+    for mode in [0o770, 0o700] {
+        fs::set_permissions(&accounts, Permissions::from_mode(mode)).unwrap();
+        let (status, said) = config();
+        let is_told = said.contains("/accounts is missing, or not a directory of qmail-remote's user that nobody else");
+        assert_eq!((status == 1, is_told), (mode == 0o770, mode == 0o770), "{said}");
+    }
+    fs::rename(&accounts, home.path().join("accounts.old")).unwrap();
+    assert!(config().1.contains("/accounts is missing"));
     home.control("relays/127.0.0.1/oauth/token", "http://login.example.jp/token\n");
     let (status, said) = config();
     assert!(
@@ -85,6 +108,14 @@ fn config() {
     fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/token")).unwrap();
     let (status, said) = config();
     assert!(status == 1 && said.contains("oauth/token: missing, and without it no token can be had"), "{said}");
+    for command in ["/nonexistent/x y", "./x", "/etc/passwd"] {
+        home.control("relays/127.0.0.1/oauth/command", format!("{command}\n"));
+        let (status, said) = config();
+        assert!(
+            status == 1 && said.contains(" is not the path of a program, from / on; mail with a login by"),
+            "{said}"
+        );
+    }
     home.control("relays/127.0.0.1/oauth/command", "/bin/false x\n");
     let (status, said) = config();
     assert!(status == 0 && said.contains(", tokens by /bin/false (control/relays/127.0.0.1/oauth/command)"), "{said}");

@@ -1,0 +1,73 @@
+//! Checks control/relays/HOST/oauth, and what else a login by token needs: without it each mail with one waits.
+
+use super::directories::check_pem_files;
+use super::notes::Notes;
+use crate::account::directory;
+use crate::control::files::Control;
+use crate::control::tokens::{self, DIRECTORY, Provider};
+use crate::policy::{Security, TlsPolicy, Verification};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The mechanisms that take a token.
+const MECHANISMS: [&str; 2] = ["XOAUTH2", "OAUTHBEARER"];
+
+/// Notes what is wrong for this relay, which has a directory `oauth`.
+pub fn check(control: &Control, relay: &str, notes: &mut Notes) {
+    let directory = format!("control/relays/{relay}");
+    let mut defers = |why: String| notes.warn_deferral(&format!("{why}; mail with a login by token is deferred"));
+    match tokens::command(control, &directory) {
+        Ok(Some(words)) => of_command(&words[0], &directory).into_iter().for_each(&mut defers),
+        Ok(None) => {
+            match Provider::read(control, &directory) {
+                Ok(provider) => provider.iter().flat_map(of_cafile).for_each(&mut defers),
+                Err(why) => defers(why.to_string()),
+            }
+            of_accounts(&control.home).into_iter().for_each(&mut defers);
+        }
+        Err(why) => defers(why.to_string()),
+    }
+    let file = format!("relays/{relay}/mechanisms");
+    if let Ok(Some(line)) = control.first_line(&file) {
+        let is_one = |name: &[u8]| MECHANISMS.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
+        if !line.split(u8::is_ascii_whitespace).any(is_one) {
+            defers(format!("control/{file}: it names neither {}, which take a token", MECHANISMS.join(" nor ")));
+        }
+    }
+    let mut there = control.names(&format!("relays/{relay}/{DIRECTORY}")).unwrap_or_default();
+    there.sort();
+    for name in there.iter().filter(|name| !tokens::NAMES.contains(&&name[..]) && !name.ends_with(".pem")) {
+        let names = tokens::NAMES.join(", ");
+        notes.warn(&format!("{directory}/{DIRECTORY}/{name}: a file of this name is not read; the names are {names}"));
+    }
+}
+
+/// What is wrong with the program of `command`. One without a slash is looked for when it is run.
+fn of_command(program: &str, directory: &str) -> Option<String> {
+    let is_executable = || fs::metadata(program).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
+    let is_right = !program.contains('/') || program.starts_with('/') && is_executable();
+    let why = || format!("{directory}/{}: {program} is not the path of a program, from / on", tokens::COMMAND);
+    (!is_right).then(why)
+}
+
+/// What is wrong with the CAs of the provider.
+fn of_cafile(provider: &Provider) -> Vec<String> {
+    let security = Security {
+        policy: TlsPolicy::Verify,
+        cafile: provider.cafile.clone().filter(|_| provider.token.is_https),
+        client: None,
+        directory: Some(provider.directory.clone()),
+    };
+    let found = check_pem_files(&security, Verification::Required).into_iter();
+    found.filter(|(_, defers)| *defers).map(|(why, _)| why).collect()
+}
+
+/// What is wrong with the directory in which tokens are.
+fn of_accounts(home: &Path) -> Option<String> {
+    let path = home.join(directory::NAME);
+    let owner = fs::metadata(home.join("queue/lock/tcpto")).or_else(|_| fs::metadata(&path));
+    let is_right = owner.is_ok_and(|owner| directory::of_home(home, owner.uid()).is_some());
+    let why = "is missing, or not a directory of qmail-remote's user that nobody else can write to";
+    (!is_right).then(|| format!("{} {why}: run qmail-remote-oauth consent, or see its owner and mode", path.display()))
+}
