@@ -1,6 +1,7 @@
 //! What the tests share: a qmail home in a temporary directory, and a delivery run in it as qmail-rspawn would.
 #![allow(dead_code)] // each test program uses its own part of this
 
+pub mod browser;
 pub mod c;
 pub mod cargo;
 pub mod certificate;
@@ -20,6 +21,7 @@ pub mod login;
 pub mod names;
 #[macro_use]
 pub mod namespace;
+pub mod oidc;
 pub mod postfix;
 pub mod provider;
 pub mod receivers;
@@ -33,6 +35,7 @@ pub mod silent;
 pub mod sink;
 pub mod talk;
 pub mod text;
+pub mod token_relay;
 pub mod tree;
 pub mod trixie;
 

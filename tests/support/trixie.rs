@@ -6,8 +6,9 @@ use super::chroot;
 use super::postfix::{LOG, SERVICES, logins};
 use super::relay::{PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
+use std::path::PathBuf;
 
-const MAIN: &str = "\
+pub const MAIN: &str = "\
 compatibility_level = 3.6
 myhostname = relay.example.org
 mydestination =
@@ -101,10 +102,14 @@ pub struct Submission {
     pub port: u16,
 }
 
+/// With the packages of both.
+pub fn debian() -> PathBuf {
+    chroot::debian("trixie", &["postfix", "dovecot-submissiond", "sasl2-bin", "libsasl2-modules"])
+}
+
 /// Starts both. The port of the [`Relay`] is the one with Cyrus.
 pub fn trixie() -> (Relay, Submission) {
-    let packages = ["postfix", "dovecot-submissiond", "sasl2-bin", "libsasl2-modules"];
-    let root = chroot::copy(&chroot::debian("trixie", &packages));
+    let root = chroot::copy(&debian());
     let [cyrus, dovecot, inner] = [free_port(), free_port(), free_port()];
     let filled = |text: &str| {
         let places = [("CYRUS", cyrus), ("DOVECOT", dovecot), ("INNER", inner)];
