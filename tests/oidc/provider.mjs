@@ -1,15 +1,15 @@
 // A provider of tokens: the npm package oidc-provider, with its own pages for login and consent, where any login is good. It wants PKCE,
 // replaces refresh tokens at each use and revokes all of a consent where an old one comes again. Its access tokens are signed (JWT) and
 // long, as Microsoft's are. It prints `ready PORT`, then each request. All that it knows is in memory.
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { Provider } from 'oidc-provider';
 
-// The key of the tokens, for the relay.
-const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-writeFileSync('tokens.pem', publicKey.export({ type: 'spki', format: 'pem' }));
-const key = { ...privateKey.export({ format: 'jwk' }), kid: 'key', alg: 'RS256', use: 'sig' };
+// The key of the tokens; its public half is for the relay.
+const pem = readFileSync('tokens-key.pem');
+writeFileSync('tokens.pem', createPublicKey(pem).export({ type: 'spki', format: 'pem' }));
+const key = { ...createPrivateKey(pem).export({ format: 'jwk' }), kid: 'key', alg: 'RS256', use: 'sig' };
 
 const year = 365 * 86400;
 const configuration = {

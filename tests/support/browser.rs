@@ -40,24 +40,29 @@ impl Browser {
     }
 
     /// Opens this address, and goes on until there is a page without a form, or another server. A field of one of these names gets
-    /// its value, all others stay as they are in the page.
+    /// its value, all others stay as they are in the page; a link of one of these names is followed in the place of the form, and is
+    /// the last thing that is done.
     pub fn visit(&mut self, address: &str, entered: &[(&str, &str)]) -> Last {
         let (mut address, mut fields, mut page) = (address.to_owned(), None, String::new());
+        let mut is_over = false;
         for _ in 0..MOST {
             if !address.starts_with(&self.origin) {
                 return Last { address, page: String::new() };
             }
             let location;
             (location, page) = self.send(&address, fields.take());
-            let next = match location {
-                Some(location) => location,
-                None => match form(&page, entered) {
-                    None => return Last { address, page },
-                    Some((action, filled)) => {
-                        fields = Some(filled);
-                        action
-                    }
-                },
+            let next = if let Some(location) = location {
+                location
+            } else if is_over {
+                return Last { address, page };
+            } else if let Some(link) = entered.iter().find_map(|(name, _)| link(&page, name)) {
+                is_over = true;
+                link
+            } else if let Some((action, filled)) = form(&page, entered) {
+                fields = Some(filled);
+                action
+            } else {
+                return Last { address, page };
             };
             address = if next.starts_with('/') { format!("{}{next}", self.origin) } else { next };
         }
@@ -126,6 +131,12 @@ pub fn field(address: &str, name: &str) -> String {
     let query = address.split_once('?').unwrap().1;
     let value = query.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
     decoded(value.unwrap_or_else(|| panic!("no {name} in {query}")))
+}
+
+/// Where a link with this text leads.
+fn link(page: &str, text: &str) -> Option<String> {
+    let before = page.split_once(&format!(">{text}</a>"))?.0;
+    attribute(&before[before.rfind("<a")?..], "href")
 }
 
 /// Where the first form of a page goes, and its fields.

@@ -2,7 +2,7 @@
 //! are replaced at each use and all revoked where an old one comes again, long access tokens that a relay can verify by itself.
 
 use super::browser::{Browser, Last};
-use super::certificate::Authority;
+use super::certificate::{Authority, RSA};
 use super::chroot;
 use super::relay::write;
 use std::fs;
@@ -19,6 +19,8 @@ pub const SCOPE: &str = "openid offline_access smtp";
 /// The application that logs in itself.
 pub const APPLICATION: &str = "app";
 pub const SECRET: &str = "s3cret+/= %&";
+/// The link on its pages, for [`Oidc::consent`].
+pub const CANCEL: (&str, &str) = ("[ Cancel ]", "");
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,6 +57,7 @@ impl Oidc {
         let identity = ca.issue(&["127.0.0.1"]);
         write(&directory, "key.pem", &identity.key_pem);
         write(&directory, "cert.pem", &identity.pem);
+        write(&directory, "tokens-key.pem", RSA);
         write(&directory, "provider.mjs", include_str!("../oidc/provider.mjs"));
         let run = "cd /oidc; node provider.mjs >log 2>&1 & wait";
         let daemon = chroot::daemons(root.path(), run).spawn().unwrap();
@@ -65,13 +68,14 @@ impl Oidc {
         provider
     }
 
-    fn wait_until_ready(&self) -> String {
+    fn wait_until_ready(&mut self) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(port) = self.lines("ready ").pop() {
                 return port;
             }
-            assert!(Instant::now() < end, "the provider does not start: {}", self.log());
+            let ended = self.daemon.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < end, "the provider does not start: {ended:?} {}", self.log());
             sleep(Duration::from_millis(20));
         }
     }

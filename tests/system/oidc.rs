@@ -4,7 +4,7 @@
 
 use crate::support::browser::{field, open};
 use crate::support::executable::copy;
-use crate::support::oidc::{APPLICATION, CLIENT, Oidc, SCOPE, SECRET, USER};
+use crate::support::oidc::{APPLICATION, CANCEL, CLIENT, Oidc, SCOPE, SECRET, USER};
 use crate::support::provider::{HOST, account, command, program, put, relay, run, token};
 use crate::support::token_relay::{of_dovecot, token_relay};
 use crate::support::{Delivered, Home, run as deliver};
@@ -44,13 +44,22 @@ impl Consent {
         (consent, address)
     }
 
+    /// By a device code; the address where it is entered and the code, too.
+    fn by_a_code(provider: &Oidc, home: &Home) -> (Consent, String, String) {
+        let mut consent = Consent::start(provider, home, &["--device", &provider.url("/device/auth")]);
+        let line = consent.line("In a browser on any machine open ");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [.., address, "and", "enter", code] = words[..] else { panic!("{line}") };
+        (consent, address.to_owned(), code.to_owned())
+    }
+
     /// The next line that begins so.
     fn line(&mut self, begin: &str) -> String {
         self.lines.find_map(|line| line.ok().filter(|line| line.starts_with(begin))).expect("it has ended")
     }
 
     fn end(mut self) -> (Option<i32>, String) {
-        let rest: Vec<String> = self.lines.map(Result::unwrap).collect();
+        let rest: Vec<String> = self.lines.by_ref().map(Result::unwrap).collect();
         (self.child.wait().unwrap().code(), rest.join("\n"))
     }
 
@@ -60,6 +69,14 @@ impl Consent {
         let consented =
             text.contains(&format!("consented     scope {SCOPE}, until ")) && text.contains(", renewable\n");
         assert!(status == Some(0) && consented && text.contains("\nlogin         235 "), "{text}");
+    }
+}
+
+impl Drop for Consent {
+    /// Where a test fails, nobody else ends it.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -132,17 +149,46 @@ fn without_the_proof() {
     assert!(!account(&home).join("refresh").exists());
 }
 
+/// What a provider does that is not asked for the consent itself: it gives no refresh token.
+#[test]
+fn without_a_refresh_token() {
+    let (provider, relay) = (Oidc::start(), relay());
+    let home = home(relay.port());
+    let mut consent = Consent::start(&provider, &home, &["--authorize", &provider.url("/auth")]);
+    let address = consent.line("https://");
+    open(&provider.consent(&address, &[]).address);
+    let (status, text) = consent.end();
+    let says = "prompt=consent in the query of the authorize URL?";
+    assert!(status == Some(1) && text.contains("NOT DONE: ") && text.contains(says), "{text}");
+    assert!(!account(&home).join("access").exists());
+}
+
+#[test]
+fn a_user_who_cancels() {
+    let (provider, relay) = (Oidc::start(), relay());
+    let (home, other) = (home(relay.port()), Home::new());
+    let refused = "NOT DONE: the consent was refused";
+    let (consent, address) = Consent::in_browser(&provider, &home);
+    assert_eq!(open(&provider.consent(&address, &[CANCEL]).address), "HTTP/1.1 200 OK");
+    let (status, text) = consent.end();
+    assert!(
+        status == Some(1) && text.ends_with(&format!("{refused}: access_denied End-User aborted interaction")),
+        "{text}"
+    );
+
+    let (consent, address, code) = Consent::by_a_code(&provider, &other);
+    provider.consent(&address, &[("user_code", &code), CANCEL]);
+    let (status, text) = consent.end();
+    assert!(status == Some(1) && text.ends_with(refused), "{text}");
+}
+
 /// The reply of the device endpoint has neither `message` nor `interval`.
 #[test]
 fn a_device_code() {
     let (provider, relay) = (Oidc::start(), relay());
     let home = home(relay.port());
-    let device = provider.url("/device/auth");
-    let mut consent = Consent::start(&provider, &home, &["--device", &device]);
-    let line = consent.line("In a browser on any machine open ");
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [.., address, "and", "enter", code] = words[..] else { panic!("{line}") };
-    let last = provider.consent(address, &[("user_code", code)]);
+    let (consent, address, code) = Consent::by_a_code(&provider, &home);
+    let last = provider.consent(&address, &[("user_code", &code)]);
     assert!(last.page.contains("Sign-in Success"), "{}", last.page);
     consent.ends_well();
     let first = refresh(&home);
