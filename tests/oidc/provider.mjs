@@ -6,7 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { Provider } from 'oidc-provider';
 
-// The key of the tokens; its public half is for the relay.
+// The key of the tokens; its public half is for the relay. One that node 20 has made itself could hang it: a garbage collection while such
+// a key is exported waits for the export.
 const pem = readFileSync('tokens-key.pem');
 writeFileSync('tokens.pem', createPublicKey(pem).export({ type: 'spki', format: 'pem' }));
 const key = { ...createPrivateKey(pem).export({ format: 'jwk' }), kid: 'key', alg: 'RS256', use: 'sig' };
