@@ -70,10 +70,10 @@ active_attribute = active
 active_value = true
 ";
 
-/// Nobody is asked: a token counts by its signature. The key is in a file of its own, whose name is its thumbprint (RFC 7638).
+/// Nobody is asked: a token counts by its signature.
 const SIGNED: &str = "\
 introspection_mode = local
-username_attribute = sub
+username_attribute = FIELD
 oauth2_local_validation {
   dict fs {
     fs posix {
@@ -82,7 +82,24 @@ oauth2_local_validation {
   }
 }
 ";
-const KEY: &str = "etc/dovecot/keys/default/HS256/XOBEfwKZzZgziWfq7yZzhEKNQfihBMioCzRbNmqUH0Y";
+
+/// A key that tokens are signed with.
+pub struct Key {
+    /// Algorithm and name of the key, as tokens have them.
+    pub name: String,
+    /// What Dovecot wants for it.
+    pub content: String,
+    /// The field of a token that has the user.
+    pub field: &'static str,
+}
+
+impl Key {
+    /// That of glewlwyd, whose name is its thumbprint (RFC 7638).
+    pub fn of_glewlwyd() -> Key {
+        let name = "HS256/XOBEfwKZzZgziWfq7yZzhEKNQfihBMioCzRbNmqUH0Y".to_owned();
+        Key { name, content: BASE64_STANDARD.encode(glewlwyd::KEY), field: "sub" }
+    }
+}
 
 /// The versions.
 #[derive(Clone, Copy, Debug)]
@@ -117,12 +134,19 @@ pub fn relay(release: Release, endpoint: &Endpoint, provider: &Glewlwyd) -> Rela
 }
 
 /// Starts one, of trixie, that looks at the signature of a token alone.
-pub fn relay_by_signature(endpoint: &Endpoint) -> Relay {
+pub fn relay_by_signature(endpoints: &[Endpoint], key: &Key) -> Relay {
     let root = chroot::copy(&Release::Trixie.debian());
-    write(root.path(), "etc/dovecot/dovecot.conf", &(NEW.replace("OAUTH2", SIGNED) + COMMON));
-    fs::create_dir_all(root.path().join(KEY).parent().unwrap()).unwrap();
-    write(root.path(), KEY, &BASE64_STANDARD.encode(glewlwyd::KEY));
-    postfix::start(root, std::slice::from_ref(endpoint), logins)
+    let conf = NEW.replace("OAUTH2", &SIGNED.replace("FIELD", key.field)) + COMMON;
+    write(root.path(), "etc/dovecot/dovecot.conf", &conf);
+    let file = format!("etc/dovecot/keys/default/{}", key.name);
+    fs::create_dir_all(root.path().join(&file).parent().unwrap()).unwrap();
+    write(root.path(), &file, &key.content);
+    postfix::start(root, endpoints, logins)
+}
+
+/// What Dovecot says, for the one who reads why a test failed.
+pub fn of_dovecot(relay: &Relay) -> String {
+    fs::read_to_string(relay.root().join("var/log/dovecot.log")).unwrap_or_default()
 }
 
 /// As [`postfix::logins`], with the user behind the mechanism.

@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 
 /// An RSA key, since the library that makes the certificates cannot make one. It protects nothing.
-const RSA: &str = include_str!("../data/rsa.pem");
+pub const RSA: &str = include_str!("../data/rsa.pem");
 
 /// A CA.
 pub struct Authority {

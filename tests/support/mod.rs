@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its own part of this
 
 pub mod bearer;
+pub mod browser;
 pub mod c;
 pub mod cargo;
 pub mod certificate;
@@ -21,6 +22,7 @@ pub mod login;
 pub mod names;
 #[macro_use]
 pub mod namespace;
+pub mod oidc;
 pub mod postfix;
 pub mod provider;
 pub mod receivers;

@@ -8,7 +8,7 @@ use super::relay::{PASSWORD, Relay, USER, free_port, write};
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 
-const MAIN: &str = "\
+pub const MAIN: &str = "\
 compatibility_level = 3.6
 myhostname = relay.example.org
 mydestination =
@@ -102,6 +102,7 @@ pub struct Submission {
     pub port: u16,
 }
 
+/// With the packages of Postfix and of submission.
 pub fn debian() -> PathBuf {
     chroot::debian("trixie", &["postfix", "dovecot-submissiond", "sasl2-bin", "libsasl2-modules"])
 }

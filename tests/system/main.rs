@@ -10,6 +10,7 @@ mod cost;
 mod interop;
 mod library;
 mod load;
+mod oidc;
 mod package;
 mod publish;
 mod shipped;

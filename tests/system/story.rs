@@ -2,7 +2,7 @@
 //! it and qmail-remote delivers with it, both where the package has them and as their own user. msmtp(1) is another client at the same
 //! servers, with the same tokens. All stays on the loopback. Needs root, msmtp, and what support/chroot.rs needs.
 
-use crate::support::bearer::{Release, relay, relay_by_signature};
+use crate::support::bearer::{Key, Release, of_dovecot, relay, relay_by_signature};
 use crate::support::glewlwyd::{CLIENT, CLIENT_SECRET, Glewlwyd, SECRET, USER};
 use crate::support::provider::{program, unix};
 use crate::support::relay::{Endpoint, Relay};
@@ -96,7 +96,7 @@ impl Host {
     /// A mail that the relay takes by this login.
     fn delivers(&self, relay: &mut Relay, mechanism: &str) {
         let delivered = self.deliver();
-        assert_eq!(delivered.letters(), "rK", "{delivered:?}\n{}", dovecot(relay));
+        assert_eq!(delivered.letters(), "rK", "{delivered:?}\n{}", of_dovecot(relay));
         let line = format!("\ntls=TLSv1.3 cert=verified auth={mechanism} user={}\n", self.user);
         assert!(delivered.verdict().ends_with(&line), "{delivered:?}");
         relay.assert_took("r1", SENDER, MESSAGE);
@@ -132,15 +132,10 @@ impl Host {
         let mut msmtp = msmtp.spawn().expect("msmtp is needed");
         msmtp.stdin.take().unwrap().write_all(MESSAGE).unwrap();
         let output = msmtp.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), dovecot(relay));
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), of_dovecot(relay));
         assert!(relay.take("r1").ends_with(b"\nOne line.\n"));
         relay.assert_logins(&[&format!("{mechanism} {}", self.user)]);
     }
-}
-
-/// For the one who reads why a test failed.
-fn dovecot(relay: &Relay) -> String {
-    fs::read_to_string(relay.root().join("var/log/dovecot.log")).unwrap_or_default()
 }
 
 /// How many logins the relay has refused.
@@ -171,7 +166,7 @@ impl Consent {
     fn ends_with_proof(mut self, how: &str, relay: &Relay) {
         let rest: Vec<String> = self.lines.map(Result::unwrap).collect();
         let rest = rest.join("\n");
-        assert!(self.child.wait().unwrap().success(), "{rest}\n{}", dovecot(relay));
+        assert!(self.child.wait().unwrap().success(), "{rest}\n{}", of_dovecot(relay));
         for part in ["consented     scope smtp, until ", how, "login         235 "] {
             assert!(rest.contains(part), "{part}: {rest}");
         }
@@ -347,7 +342,7 @@ fn in_a_browser() {
 fn an_application() {
     let (provider, tap) = provider();
     let endpoint = Endpoint::new("TLSv1.3", "ECDSA");
-    let mut relay = relay_by_signature(&endpoint);
+    let mut relay = relay_by_signature(std::slice::from_ref(&endpoint), &Key::of_glewlwyd());
     let host = Host::new(&endpoint, 587, "app");
     let consent = host.consent("app", &["--token", &tap.url(&provider.url("token")), "--app"]);
     consent.ends_with_proof(", of the application\n", &relay);
