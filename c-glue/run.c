@@ -79,6 +79,8 @@ static ssize_t read_all(int in, uint64_t deadline)
             return -1;
         if (ready == 1)
             n = read(in, piece + len, sizeof piece - len);
+        if (n == -1 && errno != EINTR)
+            return -1;
         if (ready == 1 && n > 0)
             len += (size_t)n;
     }

@@ -178,19 +178,20 @@ impl Supply {
         if !is_token(first) {
             return Err(NoToken::Malformed { program });
         }
-        self.times = None;
         let access = Access { token: Secret::from(first), begin: unix, end: end.unwrap_or(unix) };
-        if end.is_some() {
-            let kept = if self.command.is_none() { self.look() } else { None }; // which has when it was asked for
-            if kept.is_none_or(|kept| *kept != *access.token) {
-                self.times = Some((access.begin, access.end));
-            }
-            if self.fitness(unix) == Fitness::Dead {
-                return Err(NoToken::Over { program });
-            }
-            if self.command.is_some() {
-                _ = self.keep(&access); // else it is run for the next mail, too
-            }
+        if end.is_none() {
+            self.times = None;
+            return Ok(access.token);
+        }
+        if access.fitness(unix) == Fitness::Dead {
+            return Err(NoToken::Over { program }); // the one before may be good for a while
+        }
+        let kept = if self.command.is_none() { self.look() } else { None }; // which has when it was asked for
+        if kept.is_none_or(|kept| *kept != *access.token) {
+            self.times = Some((access.begin, access.end));
+        }
+        if self.command.is_some() {
+            _ = self.keep(&access); // else it is run for the next mail, too
         }
         Ok(access.token)
     }
@@ -274,6 +275,8 @@ impl Supply {
     pub fn is_renewable(&self) -> bool {
         let has = |name: &OsStr| self.directory.as_ref().is_some_and(|directory| directory.join(name).exists());
         let grant = || fs::read_to_string(self.home.join(self.place()).join("grant")).unwrap_or_default();
-        self.command.is_some() || has(OsStr::new("refresh")) || grant().trim_end() == "app"
+        self.command.is_some()
+            || has(OsStr::new("refresh"))
+            || grant().lines().next().is_some_and(|word| word.trim() == "app")
     }
 }

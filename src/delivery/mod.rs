@@ -233,7 +233,7 @@ impl Running {
             },
             (Stage::Connect(mail), Happened::Connected { now, unix }) => {
                 self.tcpto = self.addresses.current().and_then(answered);
-                let session = session(&self.plan, &self.addresses, &self.tls_failure, mail, now, unix);
+                let session = self.plan.session(&self.addresses, &self.tls_failure, mail, now, unix);
                 self.stage = Stage::Talk(Box::new(session), now);
                 State::Running(self)
             }
@@ -363,29 +363,6 @@ impl Running {
         };
         State::Done { report: report::output(recipients, verdict), account, tcpto: self.plan.tcpto.zip(self.tcpto) }
     }
-}
-
-/// The session over a connection to the current address.
-fn session(
-    plan: &Plan,
-    addresses: &Addresses,
-    tls_failure: &Option<String>,
-    mut mail: Mail,
-    now: u64,
-    unix: u64,
-) -> Session {
-    let candidate = addresses.current().expect("the address of the connection");
-    let (host, ip) = (&candidate.host[..], candidate.address.ip);
-    let relay = &mut mail.envelope.relay;
-    if relay.is_direct {
-        relay.name = host.to_owned();
-        relay.shown = format!("{host} ({})", plan.target);
-    }
-    // A silent server must leave time for the others.
-    let patience = if addresses.has_more() { plan.patience / 4 * 3 } else { plan.patience };
-    let connected = Event::Connected { host, address: ip, port: plan.port, source: plan.outgoingip };
-    mail.envelope.log.notify(&connected);
-    Session::new(mail, ip, tls_failure.clone(), patience, now, unix)
 }
 
 /// The account, where its lock is held still.

@@ -1,4 +1,4 @@
-//! What is known of a delivery before anything is sent: the arguments and the control files.
+//! What is known of a delivery before anything is sent: the arguments and the control files. By that each session begins.
 
 use crate::account::supply::Supply;
 use crate::account::{Account, directory};
@@ -9,9 +9,11 @@ use crate::control::{Credentials, Route, Settings, tokens};
 use crate::event::{Event, Log};
 use crate::policy::Security;
 use crate::report::Verdict;
+use crate::resolve::addresses::Addresses;
 use crate::resolve::resolution::Resolution;
 use crate::smtp::address;
 use crate::smtp::envelope::{Envelope, Facts, Goal, Mail, Relay};
+use crate::smtp::session::Session;
 use qmail_auth::client::Client;
 use qmail_auth::{Login, TokenLogin};
 use std::net::IpAddr;
@@ -37,6 +39,31 @@ pub struct Plan {
     pub timeoutconnect: u64,
     /// How many milliseconds servers may still be silent before AUTH or MAIL. All addresses share one timeoutremote.
     pub patience: u64,
+}
+
+impl Plan {
+    /// The session over a connection to the current address.
+    pub(super) fn session(
+        &self,
+        addresses: &Addresses,
+        tls_failure: &Option<String>,
+        mut mail: Mail,
+        now: u64,
+        unix: u64,
+    ) -> Session {
+        let candidate = addresses.current().expect("the address of the connection");
+        let (host, ip) = (&candidate.host[..], candidate.address.ip);
+        let relay = &mut mail.envelope.relay;
+        if relay.is_direct {
+            relay.name = host.to_owned();
+            relay.shown = format!("{host} ({})", self.target);
+        }
+        // A silent server must leave time for the others.
+        let patience = if addresses.has_more() { self.patience / 4 * 3 } else { self.patience };
+        let connected = Event::Connected { host, address: ip, port: self.port, source: self.outgoingip };
+        mail.envelope.log.notify(&connected);
+        Session::new(mail, ip, tls_failure.clone(), patience, now, unix)
+    }
 }
 
 /// The arguments of qmail-remote(8).

@@ -47,7 +47,7 @@ impl Client {
             Some(LoginKind::Token) => t.mechanism != mechanism,
             _ => t.mechanism.is_bound() && mechanism.is_bound() && !t.is_about_command(),
         };
-        self.tries.iter().filter(|t| !t.lost && t.end.is_some()).any(is_refused)
+        self.tries.iter().filter(|t| !t.is_void() && t.end.is_some()).any(is_refused)
     }
 
     /// The mechanisms of the order that the relay offers.

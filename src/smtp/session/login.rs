@@ -50,8 +50,8 @@ impl Session {
             account.answered(reply, auth.mask());
         }
         let step = auth.step(reply.code, reply.last_text());
-        if let (334, Some(said)) = (reply.code, auth.last_said().filter(|_| self.envelope.log.is_on())) {
-            self.envelope.log.notify(&Event::TokenRefused(&said));
+        if reply.code == 334 && self.envelope.log.is_on() {
+            auth.last_said().iter().for_each(|said| self.envelope.log.notify(&Event::TokenRefused(said)));
         }
         self.login(step, Some(reply));
     }
