@@ -1,6 +1,8 @@
-//! The directory in which the program remembers failed logins: made for the user that it runs as, and purged.
+//! What logins need beside the program: the directory in which they are remembered, made for the user that it runs as, and purged; and
+//! the timer that renews tokens.
 
 use super::debian::{Debian, RELEASES, SOURCE};
+use crate::support::executable::write_script;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 
@@ -43,4 +45,25 @@ fn made_for_the_owner_of_tcpto() {
         "{words}"
     );
     assert!(!accounts.exists() && tcpto.exists());
+}
+
+/// Where systemd runs, the timer does so from the installation on. No unit of the package is left to it after the removal.
+#[test]
+fn the_timer_is_started_and_stopped() {
+    let debian = Debian::new(RELEASES[0]);
+    debian.put_stock(SOURCE, "stock");
+    debian.put_control("/var/qmail/control");
+    for link in ["/usr/bin/systemctl", "/bin/systemctl"] {
+        let _ = fs::remove_file(debian.path(link));
+    }
+    write_script(&debian.path("/usr/bin/systemctl"), "echo \"$@\" >>/systemctl.log");
+    let log = || fs::read_to_string(debian.path("/systemctl.log")).unwrap_or_default();
+    debian.run("dpkg", &["--install", "/package.deb"]);
+    assert_eq!(log(), "", "no systemd runs");
+    fs::create_dir_all(debian.path("/run/systemd/system")).unwrap();
+    debian.run("dpkg", &["--install", "/package.deb"]);
+    assert_eq!(log(), "daemon-reload\nstart qmail-remote-oauth.timer\n");
+    fs::remove_file(debian.path("/systemctl.log")).unwrap();
+    debian.run("dpkg", &["--remove", "qmail-remote-auth"]);
+    assert_eq!(log(), "stop qmail-remote-oauth.timer\ndaemon-reload\ndaemon-reload\n");
 }
