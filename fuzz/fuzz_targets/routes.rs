@@ -42,7 +42,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             Ok(Some(Sender::Login(login))) => {
                 assert_eq!(Some(self::login(login)), words(&[b"x", value].concat()).and_then(|(_, _, login)| login));
             }
-            Ok(Some(Sender::Relay(route))) => compare(value, Ok(*route)),
+            Ok(Some(Sender::Relay(route))) => compare(value, Ok(route)),
             Ok(None) => panic!("{}", value.escape_ascii()),
             Err(_) => assert!(value.is_empty() || words(value).is_none() || value[0] == b'|'),
         }
@@ -128,14 +128,14 @@ fn is_user_alone(sender: &Sender) -> bool {
 type Login = (Vec<u8>, Vec<u8>, bool);
 type Said = (String, u16, Option<Login>);
 
-fn said(route: Route) -> Said {
+fn said(route: Box<Route>) -> Said {
     (route.host, route.port, route.credentials.map(login))
 }
 
 /// The relay of a sender, or its login.
 fn what(sender: Sender) -> (Option<Said>, Option<Login>) {
     match sender {
-        Sender::Relay(route) => (Some(said(*route)), None),
+        Sender::Relay(route) => (Some(said(route)), None),
         Sender::Login(credentials) => (None, Some(login(credentials))),
     }
 }
@@ -149,7 +149,7 @@ fn login(credentials: Credentials) -> Login {
 }
 
 /// Compares a route with the reader by words, and with itself after it is written down again.
-fn compare(value: &[u8], route: Result<Route, ControlError>) {
+fn compare(value: &[u8], route: Result<Box<Route>, ControlError>) {
     let found = route.ok().map(said);
     assert_eq!(found, words(value), "{}", value.escape_ascii());
     let Some((host, port, login)) = &found else { return };
@@ -232,6 +232,6 @@ fn has_secret_at_its_place(files: &[&[u8]; 2]) -> bool {
     let of_routes = entries(files[0]).filter_map(|(_, value, n)| routes::understand(value, n).ok());
     let of_senders =
         self::of_senders(files[1]).flatten().filter_map(|(_, value, n)| senders::understand(value, n).ok()?);
-    let is_shown = of_routes.map(|route| Sender::Relay(Box::new(route))).chain(of_senders).any(shows);
+    let is_shown = of_routes.map(|route| Sender::Relay(route)).chain(of_senders).any(shows);
     files.iter().map(|file| places(file)).sum::<usize>() == 1 && all.into_iter().any(is_secret) && !is_shown
 }
