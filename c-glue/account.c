@@ -11,10 +11,19 @@
 /* A relay may take its time for each login before ours. */
 static struct patience patience = {{{0, 100000}, {60, 0}}, 0};
 
+static int is_for_each;
+
 /* Who holds the lock of tokens asks the provider, which takes 50 seconds at most; and a delivery waits a minute for the answer. */
-void locks_within_55_seconds(void)
+void locks_within_55_seconds_each(void)
+{
+    is_for_each = 1;
+}
+
+static void begin_anew(void)
 {
     patience.left.it_value.tv_sec = 55;
+    patience.left.it_value.tv_usec = 0;
+    patience.is_over = 0;
 }
 
 /* The lock that is held, or -1. */
@@ -29,6 +38,8 @@ static int hold(const char *name, int wait)
 
     if (fd == -1)
         return errno;
+    if (is_for_each)
+        begin_anew();
     if ((wait ? lock(fd, &patience) : lock_at_once(fd)) == -1) {
         error = errno;
         close(fd);

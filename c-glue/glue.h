@@ -88,8 +88,8 @@ int run(struct qmail_auth_delivery *delivery, other_wants *others);
 /* From now on lookups share 20 seconds, and not a minute. */
 void lookups_within_20_seconds(void);
 
-/* From now on locks of accounts are waited for 55 seconds, and not a minute. */
-void locks_within_55_seconds(void);
+/* From now on each lock of an account is waited for 55 seconds, and not all of them together for a minute. */
+void locks_within_55_seconds_each(void);
 
 /* Makes room beside the file `want->name`, and tells. */
 void tokens_prepare(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want);

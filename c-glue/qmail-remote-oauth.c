@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error that is reported */
     (void)signal(SIGPIPE, SIG_IGN); /* qmail-remote may not wait for what is stored */
     lookups_within_20_seconds();
-    locks_within_55_seconds();
+    locks_within_55_seconds_each();
     oauth = qmail_auth_oauth_new(argc, (const char *const *)argv, getenv("QMAILHOME"), getcwd(cwd, sizeof cwd),
                                  (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);
     if (oauth == NULL)

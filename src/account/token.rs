@@ -20,7 +20,7 @@ pub const MOST: usize = 8000;
 const EARLY: u64 = 900;
 
 /// It is not shown to a relay any more when less than this is left.
-const USABLE: u64 = 60;
+pub const USABLE: u64 = 60;
 
 /// A token that begins so much later than now was asked for by a clock that has been set back since.
 const AHEAD: u64 = 300;

@@ -11,8 +11,11 @@ texts! {
         NoRelay { host: String } => "{host} cannot be the name of a relay",
         NoOauth { directory: String } => "{directory}/oauth is missing: run qmail-remote-oauth consent",
         ByCommand { directory: String } => "{directory}/oauth/command is there, so tokens come from that program",
-        NoAccounts { path: String } =>
-            "{path} is missing, or not a directory of this user's that nobody else can write to: run qmail-remote-oauth consent",
+        NoAccounts { path: String } => "{path} is missing: run qmail-remote-oauth consent",
+        NotOurs { path: String, kind: &'static str, uid: u32 } =>
+            "{path} does not count: it must be a {kind} of uid {uid}, no link, and nobody else may write to it; correct that",
+        NoTokenIn { file: String } =>
+            "{file} does not count: it must be one line with a token; correct that, or run qmail-remote-oauth consent",
         NoConsent { host: String, user: String } =>
             "no token for {user} yet: run qmail-remote-oauth consent {host} {user}",
         Locked => "another process asks for the token, and that takes too long: it is tried again",
@@ -44,6 +47,8 @@ texts! {
         NoJson { code: u16 } => "HTTP {code}, and its reply is no JSON object",
         NoBearerToken => "its reply has no bearer token",
         BadToken => "its reply has a token that is too long, or has other than visible ASCII",
+        ShortLife { seconds: u64 } =>
+            "its token is good for {seconds} seconds; it must be good for longer than a minute",
         NoRefreshToken => "its reply has no refresh token, so the login would end with the access token; is offline access missing in the scope, or prompt=consent in the query of the authorize URL?",
         NoCode => "its reply has no code for the user, or no address to enter it at",
     }
@@ -72,6 +77,10 @@ texts! {
         NoWay => "neither the device nor the authorize endpoint is known, so nobody can consent",
         Denied => "the consent was refused",
         Expired => "nobody has consented in time; run this again",
+        Locked { file: String } => "another process has locked {file} all the time: end that process, and run this again",
+        SecretFile { file: String } => "{file} must be a regular file of at most 8 KiB, with the secret in its first line",
+        AsRoot { file: String } =>
+            "this runs as root, since {file} is missing or root's: tokens are root's, and qmail-remote of another user does not use them",
         NoListener { why: String } => "no port for the browser's answer: {why}",
         OtherUser { file: String, user: String } =>
             "{file} has {user}, so mail logs in as that user unless control/authsenders has the other one",

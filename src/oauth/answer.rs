@@ -5,7 +5,7 @@
 
 use super::hidden::Hidden;
 use super::http::Reply;
-use crate::account::token::is_token;
+use crate::account::token::{USABLE, is_token};
 use crate::cause::oauth::ProviderCause;
 use qmail_auth::secret::Secret;
 use serde_json::{Map, Value};
@@ -25,22 +25,6 @@ const LONGEST_WAIT: u64 = 3600;
 const WORDS: usize = 300;
 const MOST: usize = 4000;
 
-/// What the token endpoint says.
-pub enum Outcome {
-    /// Tokens.
-    Granted(Granted),
-    /// The user has not consented yet.
-    Pending,
-    /// The same, and it is asked too often.
-    SlowDown,
-    /// The user has refused.
-    Denied,
-    /// The user was too slow.
-    Expired,
-    /// No tokens.
-    Refused(Refused),
-}
-
 /// Tokens.
 pub struct Granted {
     /// The access token.
@@ -51,13 +35,36 @@ pub struct Granted {
     pub refresh: Option<Secret>,
 }
 
-/// Why there are none.
-#[derive(Debug)]
+/// Why there is no access token.
 pub struct Refused {
     /// Who can do something about it.
     pub remedy: Remedy,
     /// The cause.
     pub why: ProviderCause,
+    /// What it means while a user consents.
+    pub consent: Option<Consenting>,
+    /// A refresh token that came all the same: the one that was sent may be void now.
+    pub refresh: Option<Secret>,
+}
+
+impl Refused {
+    /// It means nothing else.
+    pub fn new(remedy: Remedy, why: ProviderCause) -> Refused {
+        Refused { remedy, why, consent: None, refresh: None }
+    }
+}
+
+/// How far a consent is (RFC 8628 section 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consenting {
+    /// The user has not consented yet.
+    Pending,
+    /// The same, and it is asked too often.
+    SlowDown,
+    /// The user has refused, or a policy has.
+    Denied,
+    /// The user was too slow.
+    Expired,
 }
 
 /// Who can do something about a refusal.
@@ -88,37 +95,42 @@ pub struct Device {
 }
 
 /// Reads a reply of the token endpoint. `hidden` has what was sent to it.
-pub fn tokens(reply: &Reply, hidden: &Hidden) -> Outcome {
-    let refused = |why| Outcome::Refused(Refused { remedy: Remedy::SetUp(&["token"]), why });
+pub fn tokens(reply: &Reply, hidden: &Hidden) -> Result<Granted, Refused> {
+    let refused = |why| Refused::new(Remedy::SetUp(&["token"]), why);
     let mut json = match object(reply) {
         Some(json) if reply.code == 200 => json,
-        Some(json) => return refusal(reply.code, &json, hidden),
-        None if reply.code == 200 => return refused(ProviderCause::NoJson { code: 200 }),
-        None => return refusal(reply.code, &Map::new(), hidden),
+        Some(json) => return Err(refusal(reply.code, &json, hidden)),
+        None if reply.code == 200 => return Err(refused(ProviderCause::NoJson { code: 200 })),
+        None => return Err(refusal(reply.code, &Map::new(), hidden)),
     };
     let is_bearer =
         json.get("token_type").is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")));
-    let Some(access) = take(&mut json, "access_token").filter(|_| is_bearer) else {
-        return refused(ProviderCause::NoBearerToken);
-    };
-    let refresh = take(&mut json, "refresh_token");
-    if !is_token(&access) || refresh.as_ref().is_some_and(|token| !is_token(token)) {
-        return refused(ProviderCause::BadToken);
-    }
     let life = number(&json, "expires_in").unwrap_or(LIFE).min(LONGEST);
-    Outcome::Granted(Granted { access, life, refresh })
+    let refresh = take(&mut json, "refresh_token").filter(|token| !token.is_empty());
+    let access = match take(&mut json, "access_token").filter(|_| is_bearer) {
+        None => Err(ProviderCause::NoBearerToken),
+        Some(access) if !is_token(&access) => Err(ProviderCause::BadToken),
+        Some(_) if life <= USABLE => Err(ProviderCause::ShortLife { seconds: life }),
+        Some(access) => Ok(access),
+    };
+    match (access, refresh) {
+        (access, Some(refresh)) if !is_token(&refresh) => Err(refused(access.err().unwrap_or(ProviderCause::BadToken))),
+        (Ok(access), refresh) => Ok(Granted { access, life, refresh }),
+        (Err(why), refresh) => Err(Refused { refresh, ..refused(why) }),
+    }
 }
 
 /// Reads a reply of the device authorization endpoint.
 pub fn device(reply: &Reply, hidden: &Hidden) -> Result<Device, Refused> {
     let json = object(reply);
     if reply.code != 200 {
-        return Err(match refusal(reply.code, &json.unwrap_or_default(), hidden) {
-            Outcome::Refused(refused) => refused,
-            _ => Refused { remedy: Remedy::SetUp(&["device"]), why: words(reply.code, &Map::new(), hidden) },
+        let refused = refusal(reply.code, &json.unwrap_or_default(), hidden);
+        return Err(match refused.consent {
+            None | Some(Consenting::SlowDown) => refused,
+            Some(_) => Refused { remedy: Remedy::SetUp(&["device"]), ..refused },
         });
     }
-    let refused = |why| Refused { remedy: Remedy::SetUp(&["device"]), why };
+    let refused = |why| Refused::new(Remedy::SetUp(&["device"]), why);
     let mut json = json.ok_or_else(|| refused(ProviderCause::NoJson { code: 200 }))?;
     let shown = |json: &Map<String, Value>, name: &str| {
         let text = json.get(name)?.as_str()?.trim();
@@ -164,17 +176,21 @@ fn number(json: &Map<String, Value>, name: &str) -> Option<u64> {
     }
 }
 
-fn refusal(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> Outcome {
+fn refusal(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> Refused {
     let error = json.get("error").and_then(Value::as_str).unwrap_or_default();
+    if let 300..400 = code {
+        return Refused::new(Remedy::SetUp(&["token"]), ProviderCause::Redirect { code });
+    }
+    let consent = match error {
+        "authorization_pending" => Some(Consenting::Pending),
+        "slow_down" => Some(Consenting::SlowDown),
+        "access_denied" | "authorization_declined" => Some(Consenting::Denied),
+        "expired_token" | "code_expired" => Some(Consenting::Expired),
+        _ => None,
+    };
     let remedy = match (code, error) {
-        (300..400, _) => {
-            let why = ProviderCause::Redirect { code };
-            return Outcome::Refused(Refused { remedy: Remedy::SetUp(&["token"]), why });
-        }
-        (_, "authorization_pending") => return Outcome::Pending,
-        (_, "slow_down") => return Outcome::SlowDown,
-        (_, "access_denied" | "authorization_declined") => return Outcome::Denied,
-        (_, "expired_token" | "code_expired") => return Outcome::Expired,
+        _ if consent == Some(Consenting::SlowDown) => Remedy::Later,
+        _ if consent.is_some() => Remedy::Consent,
         (408 | 429 | 500..600, _) | (_, "temporarily_unavailable" | "server_error") => Remedy::Later,
         (_, "invalid_grant" | "interaction_required" | "consent_required" | "login_required") => Remedy::Consent,
         (_, "invalid_client") => Remedy::SetUp(&["client", "secret"]),
@@ -183,7 +199,7 @@ fn refusal(code: u16, json: &Map<String, Value>, hidden: &Hidden) -> Outcome {
         // glewlwyd refuses a refresh token that is no good so, without a word.
         _ => Remedy::NotSaid,
     };
-    Outcome::Refused(Refused { remedy, why: words(code, json, hidden) })
+    Refused { consent, ..Refused::new(remedy, words(code, json, hidden)) }
 }
 
 /// The provider's words: the first line of them, without secrets.
@@ -220,14 +236,14 @@ mod tests {
         mask.add(b"0.AXkArefreshtoken");
         let text = |secret: &Secret| String::from_utf8(secret.to_vec()).unwrap();
         match tokens(&reply(code, body), &mask) {
-            Outcome::Granted(Granted { access, life, refresh }) => {
+            Ok(Granted { access, life, refresh }) => {
                 format!("{} {life} {}", text(&access), refresh.map_or("-".to_owned(), |refresh| text(&refresh)))
             }
-            Outcome::Pending => "pending".to_owned(),
-            Outcome::SlowDown => "slow down".to_owned(),
-            Outcome::Denied => "denied".to_owned(),
-            Outcome::Expired => "expired".to_owned(),
-            Outcome::Refused(Refused { remedy, why }) => format!("{remedy:?}: {why}"),
+            Err(Refused { remedy, why, consent, refresh }) => {
+                let consent = consent.map_or(String::new(), |consent| format!("{consent:?}, "));
+                let refresh = refresh.map_or(String::new(), |refresh| format!(", with {}", text(&refresh)));
+                format!("{consent}{remedy:?}: {why}{refresh}")
+            }
         }
     }
 
@@ -240,12 +256,14 @@ mod tests {
             (r#"{"access_token":"a"}"#, "a 3600 -"),
             (r#"{"access_token":"a","expires_in":-1}"#, "a 3600 -"),
             (r#"{"access_token":"a","expires_in":1e300}"#, "a 31622400 -"),
+            (r#"{"access_token":"a","expires_in":61,"refresh_token":""}"#, "a 61 -"),
             (r#"{"access_token":"\u0061"}"#, "a 3600 -"),
         ] {
             assert_eq!(outcome(200, body), expected, "{body}");
         }
         let longest = "t".repeat(8000);
         assert_eq!(outcome(200, &format!("{{\"access_token\":\"{longest}\"}}")), format!("{longest} 3600 -"));
+        let short = "SetUp([\"token\"]): its token is good for 60 seconds; it must be good for longer than a minute";
         let bad = "SetUp([\"token\"]): its reply has a token that is too long, or has other than visible ASCII";
         let none = "SetUp([\"token\"]): its reply has no bearer token";
         let no_json = "SetUp([\"token\"]): HTTP 200, and its reply is no JSON object";
@@ -256,6 +274,12 @@ mod tests {
             (r#"{"access_token":"é"}"#, bad),
             (r#"{"access_token":""}"#, bad),
             (r#"{"access_token":"a","refresh_token":"r\r\n"}"#, bad),
+            (r#"{"access_token":"a b","refresh_token":"r"}"#, &format!("{bad}, with r")),
+            (r#"{"access_token":"a b","refresh_token":"r\r\n"}"#, bad),
+            (r#"{"access_token":"a","expires_in":60}"#, short),
+            (r#"{"access_token":"a","expires_in":"60","refresh_token":"r"}"#, &format!("{short}, with r")),
+            (r#"{"token_type":"mac","access_token":"a","refresh_token":"r"}"#, &format!("{none}, with r")),
+            (r#"{"refresh_token":"r"}"#, &format!("{none}, with r")),
             (r#"{"access_token":"a","token_type":"mac"}"#, none),
             (r#"{"access_token":["a"]}"#, none),
             ("{}", none),
@@ -281,11 +305,11 @@ mod tests {
             (400, "invalid_scope", "SetUp([\"scope\"]): HTTP 400 invalid_scope AADSTS1: why."),
             (400, "temporarily_unavailable", "Later: HTTP 400 temporarily_unavailable AADSTS1: why."),
             (503, "invalid_grant", "Later: HTTP 503 invalid_grant AADSTS1: why."),
-            (400, "authorization_pending", "pending"),
-            (400, "slow_down", "slow down"),
-            (400, "access_denied", "denied"),
-            (400, "authorization_declined", "denied"),
-            (400, "expired_token", "expired"),
+            (400, "authorization_pending", "Pending, Consent: HTTP 400 authorization_pending AADSTS1: why."),
+            (400, "slow_down", "SlowDown, Later: HTTP 400 slow_down AADSTS1: why."),
+            (403, "access_denied", "Denied, Consent: HTTP 403 access_denied AADSTS1: why."),
+            (400, "authorization_declined", "Denied, Consent: HTTP 400 authorization_declined AADSTS1: why."),
+            (400, "expired_token", "Expired, Consent: HTTP 400 expired_token AADSTS1: why."),
         ] {
             assert_eq!(outcome(code, &error(name)), expected);
         }

@@ -121,6 +121,9 @@ fn consent(parser: &mut lexopt::Parser) -> Result<Command, String> {
         }
     }
     let (host, user) = names(account)?;
+    if std::str::from_utf8(&user).is_err() {
+        return Err("USER is not UTF-8".to_owned()); // it goes into JSON and addresses, which are
+    }
     let (secret_file, in_browser) = (options.secret_file.take(), options.in_browser);
     if in_browser && options.is_app {
         return Err("nobody consents with --app, so there is nothing for --browser".to_owned());

@@ -4,24 +4,29 @@
 mod browser;
 mod device;
 
+use super::accounts::Account;
 use super::answer::{Device, Granted, Refused, Remedy};
 use super::exchange::{Exchange, Failed};
 use super::hidden::Hidden;
 use super::http::form;
 use super::redirect::{Brought, Challenge};
-use super::renewal::{Account, Ending, NOT_SAID, ending_of, hidden, with_client};
+use super::renewal::{Ending, NOT_SAID, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
 use crate::account::token::{ACCESS, Access};
-use crate::cause::oauth::{ConsentCause, ProviderCause, TokenCause};
+use crate::cause::oauth::{ConsentCause, ProviderCause};
 use crate::report::os_error;
 use crate::want;
 use qmail_auth::secret::Secret;
-use std::io;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// How long a browser is waited for, in milliseconds.
 const PATIENCE: u64 = 900_000;
+
+/// How long the lock is waited for once there are tokens, in milliseconds: without it they are lost, and the consent with them.
+const LOCK_PATIENCE: u64 = 600_000;
 
 /// The most octets of what a browser or a person says.
 const MOST: usize = 32 * 1024;
@@ -76,7 +81,8 @@ enum Stage {
     /// Send the page, and what is next: the code, a refusal, or nothing.
     Page(Brought, u64),
     AskCode(Box<Exchange>),
-    Lock(Granted, u64),
+    /// Tokens, when they were asked for, and until when the lock is waited for, once others have it.
+    Lock(Granted, u64, Option<u64>),
     /// What is still to be stored, the next one last.
     Store(Vec<(&'static str, Secret)>, Access),
     Unlock(Consented),
@@ -120,7 +126,8 @@ impl Consent {
     /// What to do now. None: it is over.
     pub fn want(&mut self, now: u64) -> Option<Want<'_>> {
         match &mut self.stage {
-            Stage::TryLock | Stage::Lock(..) => Some(Want::Net(want::Want::Lock(&self.path, true))),
+            Stage::TryLock => Some(Want::Net(want::Want::Lock(&self.path, true))),
+            Stage::Lock(.., until) => Some(Want::Net(want::Want::Lock(&self.path, until.is_some()))),
             Stage::Try(_) => Some(Want::Prepare(&self.path)),
             Stage::TryUnlock(_) | Stage::Unlock(_) => Some(Want::Net(want::Want::Release)),
             Stage::AskDevice(exchange) | Stage::Poll(_, exchange, _) | Stage::AskCode(exchange) => {
@@ -146,12 +153,19 @@ impl Consent {
     pub fn happened(&mut self, event: Happened) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(None));
         self.stage = match (stage, event) {
-            (Stage::TryLock, Happened::Net(want::Happened::Locked { .. })) => {
-                self.account.store.adopt();
-                self.try_file(REFRESH)
-            }
-            (Stage::TryLock | Stage::Lock(..), Happened::Net(want::Happened::NotLocked { error, .. })) => {
-                no(&self.file(LOCK, error))
+            (Stage::TryLock, Happened::Net(want::Happened::Locked { .. })) => match self.account.store.adopt() {
+                Ok(()) => self.try_file(REFRESH),
+                Err(cause) => Stage::TryUnlock(Some(cause.to_string())),
+            },
+            (Stage::TryLock, Happened::Net(want::Happened::NotLocked { error, .. })) => self.not_locked(error),
+            (Stage::Lock(granted, unix, until), Happened::Net(want::Happened::NotLocked { error, now, .. })) => {
+                if !is_of_others(error) || until.is_some_and(|until| now >= until) {
+                    return self.stage = self.not_locked(error);
+                }
+                if until.is_none() {
+                    self.said += &format!("waiting for another process to release {}\n", self.path.display());
+                }
+                Stage::Lock(granted, unix, until.or(Some(now.saturating_add(LOCK_PATIENCE))))
             }
             (Stage::Try(name), Happened::Stored(result)) => self.tried(name, result),
             (Stage::TryUnlock(None), Happened::Released(_)) => self.begin(),
@@ -178,7 +192,7 @@ impl Consent {
                     Some(result) => self.code_answered(result),
                 }
             }
-            (Stage::Lock(granted, unix), Happened::Net(want::Happened::Locked { .. })) => self.store(granted, unix),
+            (Stage::Lock(granted, unix, _), Happened::Net(want::Happened::Locked { .. })) => self.store(granted, unix),
             (Stage::Store(files, access), Happened::Stored(result)) => self.stored(files, access, result),
             (Stage::Unlock(consented), Happened::Released(_)) => Stage::Done(Some(consented)),
             (_, event) => out_of_turn(&event),
@@ -203,7 +217,7 @@ impl Consent {
         match result {
             Ok(()) if name == REFRESH => self.try_file(ACCESS),
             Ok(()) => Stage::TryUnlock(None),
-            Err(error) => Stage::TryUnlock(Some(self.file(name, &error))),
+            Err(error) => Stage::TryUnlock(Some(self.account.store.cause(name, &error).to_string())),
         }
     }
 
@@ -233,7 +247,7 @@ impl Consent {
             return no(&ProviderCause::NoRefreshToken);
         }
         self.path = self.account.store.path(LOCK);
-        Stage::Lock(granted, unix)
+        Stage::Lock(granted, unix, None)
     }
 
     fn store(&mut self, granted: Granted, unix: u64) -> Stage {
@@ -246,7 +260,7 @@ impl Consent {
     fn stored(&mut self, mut files: Vec<(&'static str, Secret)>, access: Access, result: io::Result<()>) -> Stage {
         let (name, _) = files.pop().expect("the file that was wanted");
         match result {
-            Err(error) => Stage::Unlock(Consented::No(self.file(name, &error))),
+            Err(error) => Stage::Unlock(Consented::No(self.account.store.cause(name, &error).to_string())),
             Ok(()) if files.is_empty() => {
                 self.account.store.remove(TROUBLE);
                 Stage::Unlock(Consented::Yes(access))
@@ -257,7 +271,7 @@ impl Consent {
 
     fn failed(&self, Failed { why, is_set_up }: Failed) -> Stage {
         let remedy = if is_set_up { Remedy::SetUp(&["cafile"]) } else { Remedy::Later };
-        self.refused(Refused { remedy, why })
+        self.refused(Refused::new(remedy, why))
     }
 
     fn refused(&self, refused: Refused) -> Stage {
@@ -273,10 +287,22 @@ impl Consent {
         }
     }
 
-    fn file(&self, name: &str, error: &io::Error) -> String {
-        let file = self.account.store.path(name).display().to_string();
-        TokenCause::File { file, why: os_error(error) }.to_string()
+    fn not_locked(&self, error: &io::Error) -> Stage {
+        if is_of_others(error) {
+            return no(&ConsentCause::Locked { file: self.path.display().to_string() });
+        }
+        no(&self.account.store.cause(LOCK, error))
     }
+}
+
+/// Others have the lock.
+fn is_of_others(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// The same with the words of the provider.
+fn because(cause: &ConsentCause, why: &impl Display) -> Stage {
+    no(&format!("{cause}: {why}"))
 }
 
 fn no(why: &impl ToString) -> Stage {

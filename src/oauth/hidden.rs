@@ -16,7 +16,10 @@ pub struct Hidden {
 impl Hidden {
     /// Hides this, too.
     pub fn add(&mut self, secret: &[u8]) {
-        self.secrets.push((Secret::from(secret), Mask::new(b"", secret)));
+        let mut mask = Mask::new(b"", secret);
+        // Base64 of anything and the secret behind it begins in three ways. The mask knows those behind none and behind two octets.
+        mask.add_sent([b"\0", secret].concat().into(), secret.len() + 1);
+        self.secrets.push((Secret::from(secret), mask));
     }
 
     /// A text without secrets.
@@ -49,6 +52,7 @@ fn without_runs(text: &[u8], secret: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::prelude::{BASE64_STANDARD, Engine};
 
     #[test]
     fn whole_and_in_parts() {
@@ -64,6 +68,24 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(String::from_utf8(hidden.hide(text.as_bytes())).unwrap(), expected);
+        }
+    }
+
+    /// As in the header of HTTP Basic (RFC 7617), where a name is in front.
+    #[test]
+    fn in_base64_behind_anything() {
+        let secret = "refresh-token_number.1";
+        let mut hidden = Hidden::default();
+        hidden.add(secret.as_bytes());
+        for name in ["", "a", "ab", "abc", "client-id", "client-id1", "client-id12"] {
+            let told = BASE64_STANDARD.encode(format!("{name}:{secret}"));
+            let shown = String::from_utf8(hidden.hide(told.as_bytes())).unwrap();
+            let behind = (name.len() + 1).div_ceil(3) * 4;
+            let rest = &told[behind..behind + 24];
+            assert!(
+                !rest.as_bytes().windows(8).any(|run| shown.contains(std::str::from_utf8(run).unwrap())),
+                "{shown}"
+            );
         }
     }
 }

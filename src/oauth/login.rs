@@ -1,7 +1,7 @@
 //! The proof behind a consent: a login at the relay with the new token. A provider gives tokens that no relay takes: for another mailbox,
 //! or another scope. It is the delivery of a check, which ends before MAIL.
 
-use super::renewal::Account;
+use super::accounts::{self, Account};
 use super::want::{Happened, Want, out_of_turn};
 use crate::check::lines::{Line, Lines};
 use crate::control::files::Control;
@@ -33,7 +33,7 @@ pub struct Proof {
 impl Proof {
     /// For this account, at this Unix time.
     pub fn new(home: &Path, account: &Account, unix: u64) -> Proof {
-        let control = Control { home: home.to_owned(), log: Log::default(), seen: None };
+        let control = accounts::control(home);
         let heard = Rc::new(Heard::default());
         let surroundings =
             Surroundings { qmailhome: Some(home), uid: account.store.uid, unix, ..Surroundings::default() };
@@ -75,11 +75,12 @@ impl Proof {
     }
 }
 
-/// The route that leads to this relay and logs in as this user; else one that would.
+/// The route that leads to this relay and logs in as this user; else one that would, to where the first one leads.
 fn route(control: &Control, account: &Account) -> Box<Route> {
     let directory = format!("control/relays/{}", account.host);
     let user = account.user.as_bytes();
     let is_ours = |line: &Line| line.directory.as_deref() == Some(&directory[..]);
+    let mut first = None;
     for file in [senders::FILE, routes::FILE] {
         let lines = Lines::read(control, file).unwrap_or_default();
         let ours = lines.lines.into_iter().filter(|line| line.replaced_by.is_none()).filter(is_ours);
@@ -88,13 +89,15 @@ fn route(control: &Control, account: &Account) -> Box<Route> {
                 if route.credentials.as_ref().is_some_and(|of| of.login.user() == Some(user)) {
                     return route;
                 }
+                first.get_or_insert((route.host, route.port));
             }
         }
     }
     let login = TokenLogin { user: user.to_vec(), token: Secret::default(), server: None, clear_allowed: false };
+    let (host, port) = first.unwrap_or_else(|| (account.host.clone(), SUBMISSION));
     Box::new(Route {
-        host: account.host.clone(),
-        port: SUBMISSION,
+        host,
+        port,
         source: directory.clone(),
         credentials: Some(Credentials { login: Login::Token(login), source: directory }),
         security: Security::default(),

@@ -2,9 +2,11 @@
 //! neither HTTP nor JSON: it reads the token that is there, and runs this where that is near its end.
 //!
 //! `consent` asks a user once, `renewal` has a new token where one is needed, both by an `exchange` with the provider (`http`, and `answer`
-//! for what it says) and with the files of `store`. `redirect` is what a browser brings back. `login` proves a new token at the relay. `set_up` writes control files. `status` is a
-//! list, `hidden` keeps secrets out of a provider's words, `arguments` are those of main, `want` is the border to c-glue.
+//! for what it says) and with the files of `store`. `accounts` has where each account's are. `redirect` is what a browser brings back. `login`
+//! proves a new token at the relay. `set_up` writes control files. `status` is a list, `hidden` keeps secrets out of a provider's words,
+//! `arguments` are those of main, `want` is the border to c-glue.
 
+mod accounts;
 pub mod answer;
 mod arguments;
 mod consent;
@@ -19,26 +21,24 @@ mod status;
 mod store;
 pub mod want;
 
-use crate::account::{directory, stamp, time};
-use crate::cause::oauth::TokenCause;
+use crate::account::time;
+use crate::account::token::Access;
+use crate::cause::oauth::{ConsentCause, TokenCause};
 use crate::check::file_readers::Ids;
 use crate::check::user::RunsAs;
-use crate::control::files::Control;
 use crate::control::home::{self, Surroundings};
-use crate::control::relays;
-use crate::control::tokens::{self, DIRECTORY, Provider};
-use crate::event::Log;
+use crate::control::tokens;
 use crate::report::os_error;
+use accounts::Account;
 use answer::printable;
 use arguments::{Command, USAGE, Wanted};
 use consent::{Consent, Consented};
 use login::Proof;
 use qmail_auth::secret::Secret;
-use renewal::{Account, Ending, Purpose, Renewal};
+use renewal::{Ending, Purpose, Renewal};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use store::Store;
 use want::{Happened, Machine, Want};
 
 /// Exit statuses (sysexits(3)): qmail-remote tells the first two apart.
@@ -82,7 +82,7 @@ pub fn prepare(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) 
     let is_named = surroundings.qmailhome.is_some_and(|home| !home.as_os_str().is_empty());
     let user = RunsAs::find(Some(&home), is_named, uid).map_err(|why| fail(&why))?;
     let written = match &command {
-        Command::Consent(wanted) => set_up(&home, wanted, user.change, uid).map_err(|why| fail(&why))?,
+        Command::Consent(wanted) => accounts::set_up(&home, wanted, user.change, uid).map_err(|why| fail(&why))?,
         _ => Vec::new(),
     };
     Ok(Prepared { command, home, user, written })
@@ -119,7 +119,7 @@ impl Prepared {
         match command {
             Command::Token { host, user, is_refused } => {
                 let purpose = if is_refused { Purpose::Refused } else { Purpose::Login };
-                match account(&home, &host, &user, uid) {
+                match Account::of(&home, &host, &user, uid) {
                     Ok(account) => program.job = Job::Token(Renewal::new(account, purpose, unix)),
                     Err(cause) => program.no_token(&Ending::SetUp(cause)),
                 }
@@ -127,7 +127,10 @@ impl Prepared {
             }
             Command::Consent(wanted) => program.consent(&home, &wanted, uid, written),
             Command::Renew => {
-                program.job = Job::Renew(None, to_renew(&home, uid, unix));
+                let (old, lines) = to_renew(&home, uid, unix);
+                program.say(&lines);
+                program.status = if lines.is_empty() { 0 } else { FAILED };
+                program.job = Job::Renew(None, old);
                 program.go_on();
             }
             Command::Status => {
@@ -168,6 +171,12 @@ impl Machine for Program {
         if !self.out.is_empty() {
             self.printed = std::mem::take(&mut self.out);
             return Want::Print(&self.printed);
+        }
+        if let Job::Prove(proof) = &mut self.job {
+            if proof.want(now).is_none() {
+                self.go_on(); // it has ended by itself
+                return self.want(now);
+            }
         }
         let want = match &mut self.job {
             Job::Token(renewal) | Job::App(renewal, _) | Job::Renew(Some(renewal), _) => renewal.want(now),
@@ -215,14 +224,14 @@ impl Program {
             },
             Job::App(mut renewal, written) => match renewal.ending() {
                 None => self.job = Job::App(renewal, written),
-                Some(Ending::Token(access, None)) => self.consented(renewal.account(), access.end, &written),
+                Some(Ending::Token(access, None)) => self.consented(renewal.account(), &access, &written),
                 Some(Ending::Token(_, Some(cause)) | Ending::Later(cause) | Ending::SetUp(cause)) => {
                     self.not_consented(&cause.to_string());
                 }
             },
             Job::Consent(mut consent, written) => match consent.consented() {
                 None => self.job = Job::Consent(consent, written),
-                Some(Consented::Yes(access)) => self.consented(consent.account(), access.end, &written),
+                Some(Consented::Yes(access)) => self.consented(consent.account(), &access, &written),
                 Some(Consented::No(why)) => self.not_consented(&why),
             },
             Job::Renew(renewal, rest) => self.renew(renewal, rest),
@@ -251,6 +260,10 @@ impl Program {
         self.job = Job::Renew(Some(renewal), rest);
     }
 
+    fn note(&mut self, cause: &ConsentCause) {
+        self.say(&format!("note          {}\n", printable(cause.to_string().as_bytes(), 1000)));
+    }
+
     fn no_token(&mut self, ending: &Ending) {
         let (status, cause) = match ending {
             Ending::Later(cause) => (LATER, cause),
@@ -262,13 +275,17 @@ impl Program {
     }
 
     fn consent(&mut self, home: &Path, wanted: &Wanted, uid: u32, written: Vec<String>) {
-        let account = match account(home, &wanted.host, &wanted.user, uid) {
+        if uid == 0 {
+            let file = home.join("queue/lock/tcpto").display().to_string();
+            self.note(&ConsentCause::AsRoot { file });
+        }
+        let account = match Account::of(home, &wanted.host, &wanted.user, uid) {
             Ok(account) => account,
             Err(cause) => return self.not_consented(&cause.to_string()),
         };
         let relay = format!("relays/{}", account.host);
-        if let Some(cause) = set_up::other_user(&control(home), &relay, &wanted.user) {
-            self.say(&format!("note          {}\n", printable(cause.to_string().as_bytes(), 1000)));
+        if let Some(cause) = set_up::other_user(&accounts::control(home), &relay, &wanted.user) {
+            self.note(&cause);
         }
         self.job = match account.provider.grant {
             tokens::Grant::App => Job::App(Renewal::new(account, Purpose::Test, self.unix), written),
@@ -279,17 +296,17 @@ impl Program {
         };
     }
 
-    fn consented(&mut self, account: &Account, end: u64, written: &[String]) {
+    fn consented(&mut self, account: &Account, access: &Access, written: &[String]) {
         let scope = account.provider.scope.as_deref().unwrap_or("not said");
         let how = match account.provider.grant {
             tokens::Grant::User => "renewable",
             tokens::Grant::App => "of the application",
         };
-        self.say(&format!("consented     scope {scope}, until {} UTC, {how}\n", time(end)));
+        self.say(&format!("consented     scope {scope}, until {} UTC, {how}\n", time(access.end)));
         let directory = account.store.directory.display().to_string();
         let written = written.iter().map(String::as_str).chain([&directory[..]]).collect::<Vec<_>>().join(", ");
         self.say(&format!("written       {}\n", printable(written.as_bytes(), 4000)));
-        self.job = Job::Prove(Box::new(Proof::new(&self.home, account, self.unix)));
+        self.job = Job::Prove(Box::new(Proof::new(&self.home, account, access.begin)));
         self.go_on();
     }
 
@@ -298,7 +315,7 @@ impl Program {
         if is_taken {
             self.say("From now on the token is renewed when mail goes out, and once a week by a timer.\n");
         } else {
-            self.say("NOT DONE: there is a token, but the relay did not take it\n");
+            self.say("NOT DONE: there is a token, but the login with it did not succeed\n");
             self.status = FAILED;
         }
     }
@@ -309,58 +326,31 @@ impl Program {
     }
 }
 
-fn control(home: &Path) -> Control {
-    Control { home: home.to_owned(), log: Log::default(), seen: None }
-}
-
-/// Writes what a consent needs. Answers the control files that are new.
-fn set_up(home: &Path, wanted: &Wanted, ids: Option<Ids>, uid: u32) -> Result<Vec<String>, String> {
-    let relay =
-        relays::directory(&wanted.host).ok_or_else(|| TokenCause::NoRelay { host: wanted.host.clone() }.to_string())?;
-    let relay = relay.trim_start_matches("control/");
-    let written = set_up::write(&control(home), relay, wanted, ids.map(|(_, gid)| gid))?;
-    let made = if uid == 0 || ids.is_none() { set_up::make_accounts(home, ids) } else { Ok(()) };
-    made.map_err(|error| format!("{}: {}", home.join(directory::NAME).display(), os_error(&error)))?;
-    Ok(written)
-}
-
-/// The account of this user at this relay.
-fn account(home: &Path, host: &str, user: &[u8], uid: u32) -> Result<Account, TokenCause> {
-    let relay = relays::directory(host).ok_or_else(|| TokenCause::NoRelay { host: host.to_owned() })?;
-    let provider = provider(home, &relay)?.ok_or_else(|| TokenCause::NoOauth { directory: relay.clone() })?;
-    let name = relay.trim_start_matches("control/relays/").to_owned();
-    let path = || home.join(directory::NAME).display().to_string();
-    let accounts = directory::of_home(home, uid).ok_or_else(|| TokenCause::NoAccounts { path: path() })?;
-    let directory = directory::of_user(accounts, &name, Some(user), uid)
-        .ok_or_else(|| TokenCause::NoAccounts { path: format!("{}/{name}", path()) })?;
-    let cafile = provider.cafile.as_ref().map(|file| &*file.path);
-    Ok(Account {
-        stamp: stamp::of_files(&home.join(&relay).join(DIRECTORY), &tokens::NAMES, cafile),
-        host: name,
-        user: String::from_utf8_lossy(user).into_owned(),
-        provider,
-        store: Store { directory, uid },
-    })
-}
-
-/// The provider of a relay. None: it has none.
-fn provider(home: &Path, relay: &str) -> Result<Option<Provider>, TokenCause> {
-    let control = control(home);
-    let of_control = |error: crate::control::files::ControlError| TokenCause::Control { why: error.to_string() };
-    if tokens::command(&control, relay).map_err(of_control)?.is_some() {
-        return Err(TokenCause::ByCommand { directory: relay.to_owned() });
+/// The accounts whose refresh tokens would die unused one day, and lines about those that have none because something is wrong.
+fn to_renew(home: &Path, uid: u32, unix: u64) -> (VecDeque<Account>, String) {
+    let (mut old, mut lines) = (VecDeque::new(), String::new());
+    let mut wrong = |whose: &str, cause: &TokenCause| {
+        lines += &printable(format!("{whose}{cause}").as_bytes(), 2000);
+        lines += "\n";
+    };
+    let found = accounts::find(home, uid);
+    found.wrong.iter().for_each(|cause| wrong("", cause));
+    for (host, user) in found.accounts {
+        let whose = format!("{host} {}: ", String::from_utf8_lossy(&user));
+        match Account::of(home, &host, &user, uid) {
+            Ok(account) if account.provider.grant == tokens::Grant::App => {}
+            Ok(account) => match account.store.is_renewable() {
+                Ok(true) if account.store.access().is_none_or(|access| unix.abs_diff(access.begin) > UNUSED) => {
+                    old.push_back(account);
+                }
+                Ok(_) => {}
+                Err(cause) => wrong(&whose, &cause),
+            },
+            Err(TokenCause::ByCommand { .. }) => {} // that program may do so itself
+            Err(cause) => wrong(&whose, &cause),
+        }
     }
-    Provider::read(&control, relay).map_err(of_control)
-}
-
-/// The accounts whose refresh tokens would die unused one day.
-fn to_renew(home: &Path, uid: u32, unix: u64) -> VecDeque<Account> {
-    let accounts = status::accounts(home, uid).into_iter().filter_map(|(host, user)| {
-        let account = account(home, &host, &user, uid).ok()?;
-        let is_old = account.store.access().is_none_or(|access| unix.abs_diff(access.begin) > UNUSED);
-        (account.provider.grant == tokens::Grant::User && account.store.is_renewable() && is_old).then_some(account)
-    });
-    accounts.collect()
+    (old, lines)
 }
 
 /// Says on descriptor 2 why nothing is done. Returns the exit status.

@@ -4,17 +4,17 @@
 //! Who asks holds the lock, and reads the files again behind it: meanwhile somebody else may have asked. Room for the answer is on the
 //! disk before that. `refresh` is stored before `access`.
 
-use super::answer::{self, Granted, Outcome, Refused, Remedy};
+use super::accounts::Account;
+use super::answer::{self, Granted, Refused, Remedy};
 use super::exchange::{Answer, Exchange, Failed};
 use super::hidden::Hidden;
 use super::http::form;
-use super::store::{LOCK, REFRESH, Store, TROUBLE, Trouble, refresh_content};
+use super::store::{self, LOCK, REFRESH, TROUBLE, Trouble, refresh_content};
 use super::want::{Happened, Want, out_of_turn};
 use crate::account::time;
 use crate::account::token::{ACCESS, Access, Fitness};
-use crate::cause::oauth::{ProviderCause, TokenCause};
+use crate::cause::oauth::TokenCause;
 use crate::control::tokens::{Grant, Provider};
-use crate::report::os_error;
 use crate::want;
 use qmail_auth::secret::Secret;
 use std::io::{self, ErrorKind};
@@ -22,27 +22,13 @@ use std::path::PathBuf;
 
 /// How long nobody asks again, in seconds: where it may be better soon, and where a person must do something.
 const SOON: u64 = 60;
-const BY_A_PERSON: u64 = 900;
+const BY_A_PERSON: u64 = store::LONGEST;
 
 /// The files to look at where a provider does not say what is wrong.
 pub const NOT_SAID: [&str; 3] = ["client", "secret", "token"];
 
 /// A token that is younger, in seconds, is not asked for again because the relay has refused it.
 const YOUNG: u64 = 300;
-
-/// An account of a relay whose provider is known.
-pub struct Account {
-    /// The relay, as the name of its directory.
-    pub host: String,
-    /// The user.
-    pub user: String,
-    /// Where its tokens come from.
-    pub provider: Provider,
-    /// Its files.
-    pub store: Store,
-    /// Of the files that say where tokens come from.
-    pub stamp: u64,
-}
 
 /// Why a token is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +125,7 @@ impl Renewal {
             (Stage::Prepare(name), Happened::Stored(Ok(()))) => self.prepared(name),
             (Stage::Prepare(name), Happened::Stored(Err(error))) => {
                 self.account.store.remove_prepared(name);
-                let cause = self.file(name, &error);
+                let cause = self.account.store.cause(name, &error);
                 self.without(Ending::Later(cause))
             }
             (Stage::Ask(mut exchange), Happened::Net(event)) => {
@@ -171,7 +157,7 @@ impl Renewal {
     fn not_locked(&mut self, error: &io::Error) -> Stage {
         let cause = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::Interrupted => TokenCause::Locked,
-            _ => self.file(LOCK, error),
+            _ => self.account.store.cause(LOCK, error),
         };
         Stage::Done(Some(match self.old.take() {
             Some(old) => Ending::Token(old, None), // somebody else renews it
@@ -181,7 +167,6 @@ impl Renewal {
 
     fn locked(&mut self, unix: u64) -> Stage {
         self.unix = unix;
-        self.account.store.adopt();
         self.old = None;
         if let Some(access) = self.account.store.access() {
             let fitness = access.fitness(unix);
@@ -207,10 +192,17 @@ impl Renewal {
         let name = match self.account.provider.grant {
             Grant::App => ACCESS,
             Grant::User => {
-                self.refresh = self.account.store.refresh();
-                if self.refresh.is_none() {
-                    let (host, user) = (self.account.host.clone(), self.account.user.clone());
-                    return self.without(Ending::SetUp(TokenCause::NoConsent { host, user }));
+                if let Err(cause) = self.account.store.adopt() {
+                    return self.keep(Ending::Later(cause), None);
+                }
+                match self.account.store.refresh() {
+                    Ok(Some(refresh)) => self.refresh = Some(refresh),
+                    Ok(None) => {
+                        let (host, user) = (self.account.host.clone(), self.account.user.clone());
+                        return self.without(Ending::SetUp(TokenCause::NoConsent { host, user }));
+                    }
+                    Err(cause @ TokenCause::File { .. }) => return self.without(Ending::Later(cause)),
+                    Err(cause) => return self.without(Ending::SetUp(cause)),
                 }
                 REFRESH
             }
@@ -244,30 +236,29 @@ impl Renewal {
             Ok(answer) => answer,
             Err(Failed { why, is_set_up }) => {
                 let remedy = if is_set_up { Remedy::SetUp(&["cafile"]) } else { Remedy::Later };
-                return self.refused(Refused { remedy, why });
+                return self.refused(Refused::new(remedy, why));
             }
         };
-        let refused = match answer::tokens(&reply, &self.hidden) {
-            Outcome::Granted(granted) => return self.granted(granted, unix),
-            Outcome::Refused(refused) => refused,
-            // Answers to a consent, which nobody has asked for.
-            Outcome::Pending | Outcome::SlowDown | Outcome::Denied | Outcome::Expired => Refused {
-                remedy: Remedy::Consent,
-                why: ProviderCause::Refused { code: reply.code, words: String::new() },
-            },
-        };
-        self.refused(refused)
+        match answer::tokens(&reply, &self.hidden) {
+            Ok(granted) => self.granted(granted, unix),
+            Err(refused) => self.refused(refused),
+        }
     }
 
     fn granted(&mut self, granted: Granted, unix: u64) -> Stage {
         let Granted { access, life, refresh } = granted;
         let access = Access { token: access, begin: unix, end: unix.saturating_add(life) };
-        let mut files = vec![(ACCESS, access.content())];
-        match (refresh, &self.refresh) {
-            (Some(new), Some(old)) if *new != **old => files.push((REFRESH, refresh_content(&new))),
-            _ => self.account.store.remove_prepared(REFRESH),
+        let files = [Some((ACCESS, access.content())), self.new_refresh(refresh)];
+        Stage::Store(files.into_iter().flatten().collect(), Ending::Token(access, None))
+    }
+
+    /// What is to be stored of the refresh token that has come. None: nothing, and the room for it is not needed.
+    fn new_refresh(&self, refresh: Option<Secret>) -> Option<(&'static str, Secret)> {
+        let new = refresh.filter(|new| self.refresh.as_ref().is_some_and(|old| **new != **old));
+        if new.is_none() {
+            self.account.store.remove_prepared(REFRESH);
         }
-        Stage::Store(files, Ending::Token(access, None))
+        new.map(|new| (REFRESH, refresh_content(&new)))
     }
 
     fn stored(&mut self, mut files: Vec<(&'static str, Secret)>, mut ending: Ending, result: io::Result<()>) -> Stage {
@@ -275,24 +266,40 @@ impl Renewal {
         match (&mut ending, result) {
             // The token can be used all the same. `refresh.new` stays: it may be whole.
             (Ending::Token(_, cause), Err(error)) if name != TROUBLE => {
-                cause.get_or_insert(self.file(name, &error));
+                cause.get_or_insert(self.account.store.cause(name, &error));
             }
-            (Ending::Token(_, None), Ok(())) if files.is_empty() => self.account.store.remove(TROUBLE),
             _ => {}
         }
-        if files.is_empty() { self.without(ending) } else { Stage::Store(files, ending) }
+        match &ending {
+            _ if !files.is_empty() => Stage::Store(files, ending),
+            Ending::Token(_, Some(_)) if name != TROUBLE => self.keep(ending, None),
+            Ending::Token(_, None) => {
+                self.account.store.remove(TROUBLE);
+                self.without(ending)
+            }
+            _ => self.without(ending),
+        }
     }
 
-    /// The provider gives no token. That is kept, so that the next deliveries do not all ask again.
-    fn refused(&mut self, refused: Refused) -> Stage {
-        [REFRESH, ACCESS].iter().for_each(|name| self.account.store.remove_prepared(name));
-        let ending = ending_of(&self.account, refused);
-        let (Ending::Later(cause) | Ending::SetUp(cause)) = &ending else { unreachable!("it is refused") };
-        let is_later = matches!(ending, Ending::Later(_));
+    /// The provider gives no access token.
+    fn refused(&mut self, mut refused: Refused) -> Stage {
+        self.account.store.remove_prepared(ACCESS);
+        let refresh = self.new_refresh(refused.refresh.take());
+        self.keep(ending_of(&self.account, refused), refresh)
+    }
+
+    /// What went wrong is kept, so that the next deliveries do not all ask again; and before it what has come all the same.
+    fn keep(&mut self, ending: Ending, refresh: Option<(&'static str, Secret)>) -> Stage {
+        let (is_later, cause) = match &ending {
+            Ending::Token(_, None) => unreachable!("nothing went wrong"),
+            Ending::Token(_, Some(cause)) | Ending::Later(cause) => (true, cause),
+            Ending::SetUp(cause) => (false, cause),
+        };
         let until = self.unix + if is_later { SOON } else { BY_A_PERSON };
         let words = answer::printable(cause.to_string().as_bytes(), 2000);
         let trouble = Trouble { is_later, at: self.unix, until, words };
-        Stage::Store(vec![(TROUBLE, trouble.content(self.account.stamp))], ending)
+        let files = [Some((TROUBLE, trouble.content(self.account.stamp))), refresh];
+        Stage::Store(files.into_iter().flatten().collect(), ending)
     }
 
     /// The end. Where there is no new token, the old one will do if it can still be used.
@@ -302,15 +309,11 @@ impl Renewal {
             (ending, _) => ending,
         })
     }
-
-    fn file(&self, name: &str, error: &io::Error) -> TokenCause {
-        TokenCause::File { file: self.account.store.path(name).display().to_string(), why: os_error(error) }
-    }
 }
 
 /// The end that a refusal means.
 pub fn ending_of(account: &Account, refused: Refused) -> Ending {
-    let Refused { remedy, why } = refused;
+    let Refused { remedy, why, .. } = refused;
     let (endpoint, why) = (account.provider.token.host.clone(), why.to_string());
     let (host, user) = (account.host.clone(), account.user.clone());
     let set_up =

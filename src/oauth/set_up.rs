@@ -3,17 +3,20 @@
 
 use super::arguments::Wanted;
 use crate::account::directory;
-use crate::cause::oauth::ConsentCause;
+use crate::cause::oauth::{ConsentCause, TokenCause};
 use crate::check::file_readers::Ids;
 use crate::control::files::{Control, strip_blanks};
-use crate::control::tokens::is_visible;
+use crate::control::tokens::{COMMAND, is_visible};
 use crate::report::os_error;
 use qmail_auth::secret::Secret;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::Path;
 use std::process;
+
+/// The most octets of a file with a secret.
+const SECRET: usize = 8192;
 
 /// Writes what is missing in the relay's directory, `relays/HOST`. `group` may read a secret. Answers the names that it has written, and
 /// what else there is to say.
@@ -22,6 +25,9 @@ pub fn write(control: &Control, relay: &str, wanted: &Wanted, group: Option<u32>
     let password = format!("{relay}/password");
     if control.exists(&password).map_err(control_error)? {
         return Err(ConsentCause::Password { file: format!("control/{password}") }.to_string());
+    }
+    if control.exists(&format!("{relay}/{COMMAND}")).map_err(control_error)? {
+        return Err(TokenCause::ByCommand { directory: format!("control/{relay}") }.to_string());
     }
     let mut missing: Vec<(String, Secret)> = Vec::new();
     let mut add = |name: &str, value: &[u8], may_differ: bool| {
@@ -82,12 +88,26 @@ pub fn make_accounts(home: &Path, ids: Option<Ids>) -> io::Result<()> {
 /// The first line of the file, which is where an editor leaves it.
 fn secret(path: &Path) -> Result<Secret, String> {
     let at = |why: &str| format!("{}: {why}", path.display());
-    let content = fs::read(path).map(Secret::from).map_err(|error| at(&os_error(&error)))?;
+    let content = beginning(path).map_err(|error| at(&os_error(&error)))?;
+    let Some(content) = content else {
+        return Err(ConsentCause::SecretFile { file: path.display().to_string() }.to_string());
+    };
     let line = strip_blanks(crate::control::files::first_line(&content));
     if !is_visible(line) {
         return Err(at(&crate::cause::ControlCause::NoVisibleWord.to_string()));
     }
     Ok(Secret::from(line))
+}
+
+/// What is in a regular file that is not too long. None: it is another one, such as a device without end.
+fn beginning(path: &Path) -> io::Result<Option<Secret>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::with_capacity(SECRET + 1);
+    File::open(path)?.take(SECRET as u64 + 1).read_to_end(&mut content)?;
+    let content = Secret::from(content);
+    Ok((content.len() <= SECRET).then_some(content))
 }
 
 fn make(

@@ -6,8 +6,12 @@
 
 use crate::account::directory;
 use crate::account::token::{Access, is_token};
+use crate::cause::oauth::TokenCause;
+use crate::report::os_error;
 use qmail_auth::secret::Secret;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The names of the files.
@@ -19,12 +23,14 @@ pub const LOCK: &str = "lock";
 
 /// What `NAME.new` of a file is called.
 const NEW: &str = ".new";
+/// That of `refresh`.
+const NEW_REFRESH: &str = "refresh.new";
 
 /// As much room as c-glue makes in `NAME.new`.
 const ROOM: usize = 16 * 1024;
 
-/// Troubles of a time later than so many seconds from now are those of another clock.
-const LATEST: u64 = 7200;
+/// How long a trouble holds at most, in seconds. One that holds longer, or is of a later time than now, is of another clock.
+pub const LONGEST: u64 = 900;
 
 /// A directory of an account.
 pub struct Store {
@@ -58,23 +64,77 @@ impl Store {
         Some(Access::read(&self.directory, self.uid)?.0)
     }
 
-    /// The refresh token.
-    pub fn refresh(&self) -> Option<Secret> {
-        let content = self.content(REFRESH)?;
-        whole(&content).map(Secret::from)
+    /// The refresh token. An error if it does not count.
+    pub fn refresh(&self) -> Result<Option<Secret>, TokenCause> {
+        let Some(content) = self.read(REFRESH)? else { return Ok(None) };
+        let token = whole(&content).ok_or_else(|| TokenCause::NoTokenIn { file: self.name(REFRESH) })?;
+        Ok(Some(Secret::from(token)))
     }
 
-    /// Whether there is a refresh token.
-    pub fn is_renewable(&self) -> bool {
-        self.refresh().is_some()
+    /// Whether there is a refresh token, or one that will be adopted.
+    pub fn is_renewable(&self) -> Result<bool, TokenCause> {
+        Ok(self.has_new()? || self.refresh()?.is_some())
     }
 
-    /// Takes over a refresh token that was written and not renamed. The lock must be held.
-    pub fn adopt(&self) {
-        let new = [REFRESH, NEW].concat();
-        if self.content(&new).is_some_and(|content| whole(&content).is_some()) {
-            let _ = fs::rename(self.path(&new), self.path(REFRESH)); // where that fails, so will the next steps
+    /// Takes over a refresh token that was written and not renamed. The lock must be held. After an error the provider must not be
+    /// asked: the new token may be the only one that is good, and its file would be overwritten.
+    pub fn adopt(&self) -> Result<(), TokenCause> {
+        if !self.has_new()? {
+            return Ok(());
         }
+        let sync = |()| File::open(&self.directory)?.sync_all();
+        fs::rename(self.path(NEW_REFRESH), self.path(REFRESH))
+            .and_then(sync)
+            .map_err(|error| self.cause(NEW_REFRESH, &error))
+    }
+
+    /// Whether there is a new refresh token, whole, that has not its name yet.
+    fn has_new(&self) -> Result<bool, TokenCause> {
+        Ok(self.read(NEW_REFRESH)?.is_some_and(|content| whole(&content).is_some()))
+    }
+
+    /// What is in a file. None: it is absent. An error if it cannot be read, or somebody else may have written it.
+    fn read(&self, name: &str) -> Result<Option<Secret>, TokenCause> {
+        let path = self.path(name);
+        let file = match fs::symlink_metadata(&path) {
+            Err(error) => return self.absent(name, &error),
+            Ok(file) => file,
+        };
+        if !file.is_file() || file.uid() != self.uid || file.mode() & 0o022 != 0 {
+            return Err(TokenCause::NotOurs { path: self.name(name), kind: "file", uid: self.uid });
+        }
+        let mut content = vec![0; ROOM + 1]; // so that a secret is not moved by growing
+        let mut read = || {
+            let (mut file, mut length) = (File::open(&path)?, 0);
+            while length < content.len() {
+                match file.read(&mut content[length..]) {
+                    Ok(0) => break,
+                    Ok(count) => length += count,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(length)
+        };
+        let length = read();
+        let content = Secret::from(content);
+        match length {
+            Ok(length) => Ok(Some(Secret::from(&content[..length]))),
+            Err(error) => self.absent(name, &error),
+        }
+    }
+
+    fn absent<T>(&self, name: &str, error: &io::Error) -> Result<Option<T>, TokenCause> {
+        if error.kind() == ErrorKind::NotFound { Ok(None) } else { Err(self.cause(name, error)) }
+    }
+
+    /// What has failed with a file.
+    pub fn cause(&self, name: &str, error: &io::Error) -> TokenCause {
+        TokenCause::File { file: self.name(name), why: os_error(error) }
+    }
+
+    fn name(&self, name: &str) -> String {
+        self.path(name).display().to_string()
     }
 
     /// Removes a file.
@@ -89,13 +149,9 @@ impl Store {
 
     /// What is wrong, with this stamp of the files that say how tokens are had. None: nothing is, or one of these files has changed.
     pub fn trouble(&self, stamp: u64) -> Option<Trouble> {
-        let content = self.content(TROUBLE)?;
+        let (content, _) = directory::content(&self.path(TROUBLE), self.uid, ROOM)?;
         let (first, second) = std::str::from_utf8(&content).ok()?.strip_suffix('\n')?.split_once('\n')?;
         (first == stamp_line(stamp)).then(|| Trouble::parse(second)).flatten()
-    }
-
-    fn content(&self, name: &str) -> Option<Secret> {
-        Some(directory::content(&self.path(name), self.uid, ROOM)?.0)
     }
 }
 
@@ -118,7 +174,7 @@ fn whole(content: &[u8]) -> Option<&[u8]> {
 impl Trouble {
     /// Whether nobody asks again at this Unix time.
     pub fn holds(&self, unix: u64) -> bool {
-        unix < self.until && self.until <= unix.saturating_add(LATEST)
+        self.at <= unix && unix < self.until && self.until <= unix.saturating_add(LONGEST)
     }
 
     /// The content of the file.
@@ -212,10 +268,11 @@ mod tests {
         for wrong in ["", "later", "later 1000 1060", "later x 1060 y", "never 1 2 y", "later 1 2 \u{e9}"] {
             assert_eq!(Trouble::parse(wrong), None, "{wrong:?}");
         }
-        for (unix, holds) in [(1000, true), (1059, true), (1060, false), (0, true)] {
+        for (unix, holds) in [(1000, true), (1059, true), (1060, false), (999, false), (0, false)] {
             assert_eq!(trouble.holds(unix), holds, "{unix}");
         }
-        assert!(!Trouble { until: 100_000, ..trouble }.holds(1000), "the clock was set back");
+        assert!(Trouble { until: 1900, ..trouble.clone() }.holds(1000));
+        assert!(!Trouble { until: 1901, ..trouble }.holds(1000), "the clock was set back");
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn consent(provider: &Glewlwyd, home: &Home) {
     let mut consent = piped(command(home, &arguments));
     let mut output = BufReader::new(consent.stdout.take().unwrap());
     let (mut line, mut rest) = (String::new(), String::new());
-    output.read_line(&mut line).unwrap();
+    while !line.contains(" and enter ") && output.read_line(&mut line).unwrap() > 0 {}
     provider.approve("public", line.split_whitespace().last().unwrap());
     output.read_to_string(&mut rest).unwrap();
     assert!(consent.wait().unwrap().success() && rest.contains("\nconsented     scope smtp, until "), "{line}{rest}");

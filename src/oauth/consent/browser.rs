@@ -1,8 +1,8 @@
 //! A consent in a browser that comes back to this machine, or whose last address is pasted (RFC 8252).
 
-use super::{Consent, MOST, Stage, no};
+use super::{Consent, MOST, Stage, because, no};
 use crate::cause::oauth::ConsentCause;
-use crate::oauth::answer::{self, Outcome};
+use crate::oauth::answer;
 use crate::oauth::exchange::{Answer, Failed};
 use crate::oauth::redirect::{Brought, Challenge, page, target};
 use qmail_auth::secret::Secret;
@@ -68,7 +68,7 @@ impl Consent {
             Brought::Nothing => Stage::Hear(Some(until)),
             Brought::Refused(words) => {
                 let words = String::from_utf8_lossy(&self.hidden.hide(words.as_bytes())).into_owned();
-                no(&[&ConsentCause::Denied.to_string(), ": ", &words].concat())
+                because(&ConsentCause::Denied, &words)
             }
             Brought::Code(code) => {
                 let Some(Challenge { verifier, .. }) = self.challenge.take() else {
@@ -93,9 +93,9 @@ impl Consent {
             Err(failed) => return self.failed(failed),
         };
         match answer::tokens(&reply, &self.hidden) {
-            Outcome::Granted(granted) => self.granted(granted, unix),
-            Outcome::Refused(refused) => self.refused(refused),
-            Outcome::Denied | Outcome::Expired | Outcome::Pending | Outcome::SlowDown => no(&ConsentCause::Denied),
+            Ok(granted) => self.granted(granted, unix),
+            Err(refused) if refused.consent.is_some() => because(&ConsentCause::Denied, &refused.why),
+            Err(refused) => self.refused(refused),
         }
     }
 }

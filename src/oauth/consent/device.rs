@@ -1,8 +1,8 @@
 //! A consent by a code that is entered at any browser (RFC 8628).
 
-use super::{Consent, PAUSE, Stage, no};
+use super::{Consent, PAUSE, Stage, because};
 use crate::cause::oauth::ConsentCause;
-use crate::oauth::answer::{self, Device, Outcome, Refused, Remedy};
+use crate::oauth::answer::{self, Consenting, Device, Remedy};
 use crate::oauth::exchange::{Answer, Exchange};
 use crate::want;
 
@@ -19,12 +19,11 @@ impl Consent {
         };
         self.hidden.add(&device.code);
         let user = answer::printable(self.account.user.as_bytes(), 200);
+        let (life, unit) = if device.life < 60 { (device.life, "seconds") } else { (device.life / 60, "minutes") };
         self.said += &format!(
             "In a browser on any machine open {} and enter  {}\n\
-             Sign in as {user}, not as an administrator. The code is good for {} minutes.\nwaiting ...\n",
-            device.address,
-            device.user_code,
-            device.life / 60
+             Sign in as {user}, not as an administrator. The code is good for {life} {unit}.\nwaiting ...\n",
+            device.address, device.user_code
         );
         Stage::Wait(device, None, None)
     }
@@ -54,18 +53,19 @@ impl Consent {
                 return Stage::Wait(device, None, end);
             }
         };
-        match answer::tokens(&reply, &self.hidden) {
-            Outcome::Granted(granted) => self.granted(granted, unix),
-            Outcome::Pending | Outcome::Refused(Refused { remedy: Remedy::Later, .. }) => {
-                Stage::Wait(device, None, end)
-            }
-            Outcome::SlowDown => {
+        let refused = match answer::tokens(&reply, &self.hidden) {
+            Ok(granted) => return self.granted(granted, unix),
+            Err(refused) => refused,
+        };
+        match (refused.consent, refused.remedy) {
+            (Some(Consenting::SlowDown), _) => {
                 device.interval += 5; // the same section
                 Stage::Wait(device, None, end)
             }
-            Outcome::Denied => no(&ConsentCause::Denied),
-            Outcome::Expired => no(&ConsentCause::Expired),
-            Outcome::Refused(refused) => self.refused(refused),
+            (Some(Consenting::Pending), _) | (None, Remedy::Later) => Stage::Wait(device, None, end),
+            (Some(Consenting::Denied), _) => because(&ConsentCause::Denied, &refused.why),
+            (Some(Consenting::Expired), _) => because(&ConsentCause::Expired, &refused.why),
+            (None, _) => self.refused(refused),
         }
     }
 }

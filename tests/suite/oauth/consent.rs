@@ -2,9 +2,11 @@
 
 use crate::support::Home;
 use crate::support::provider::{CLIENT, HOST, Provider, Reply, SECRET, USER, account, command, decoded, run, token};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Instant;
@@ -98,7 +100,7 @@ fn by_a_code() {
     let (status, text) = run(&home, &["consent", HOST, USER]);
     assert_eq!(status, Some(0), "{text}");
     assert!(start.elapsed().as_secs() >= 1 + 1 + 1 + 2 + 7, "{:?}", start.elapsed());
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("note  ")).collect();
     assert_eq!(lines[0], "In a browser on any machine open https://example.org/devicelogin and enter  FQQV-MCSM");
     assert_eq!(lines[1], "Sign in as me@example.org, not as an administrator. The code is good for 10 minutes.");
     assert!(
@@ -119,9 +121,9 @@ fn by_a_code() {
 fn a_code_that_comes_to_nothing() {
     let provider = Provider::start(true);
     for (error, says) in [
-        ("access_denied", "NOT DONE: the consent was refused"),
-        ("authorization_declined", "NOT DONE: the consent was refused"),
-        ("expired_token", "NOT DONE: nobody has consented in time; run this again"),
+        ("access_denied", "NOT DONE: the consent was refused: HTTP 400 access_denied no"),
+        ("authorization_declined", "NOT DONE: the consent was refused: HTTP 400 authorization_declined no"),
+        ("expired_token", "NOT DONE: nobody has consented in time; run this again: HTTP 400 expired_token no"),
         ("invalid_client", "NOT DONE: no token: 127.0.0.1: HTTP 400 invalid_client no; see control/"),
     ] {
         let home = device_home(&provider);
@@ -137,6 +139,21 @@ fn a_code_that_comes_to_nothing() {
         let (status, text) = run(&home, &["consent", HOST, USER]);
         assert!(status == Some(1) && text.contains(says), "{text}");
     }
+    let home = device_home(&provider);
+    provider.says(403, r#"{"error":"access_denied","error_description":"AADSTS53003: blocked."}"#);
+    let (status, text) = run(&home, &["consent", HOST, USER]);
+    assert!(status == Some(1) && text.contains("HTTP 403 access_denied AADSTS53003: blocked.; see control/"), "{text}");
+    // No time to enter it.
+    let home = device_home(&provider);
+    provider.hook(|request| match &request.path[..] {
+        "/device" => Reply::Json(
+            200,
+            r#"{"device_code":"d","user_code":"F","verification_uri":"https://a/","interval":1,"expires_in":1}"#.into(),
+        ),
+        _ => Reply::Ordinary,
+    });
+    let (status, text) = run(&home, &["consent", HOST, USER]);
+    assert!(status == Some(1) && text.contains(" The code is good for 1 seconds.\n"), "{text}");
     // A refresh token is needed.
     let home = device_home(&provider);
     provider.hook(|request| match &request.path[..] {
@@ -253,7 +270,7 @@ fn a_home_without_anything() {
         text.contains("\nlogin         ") && text.contains("Relay smtp.example.jp of control/relays/smtp.example.jp"),
         "{text}"
     );
-    assert!(text.ends_with("\nNOT DONE: there is a token, but the relay did not take it\n"), "{text}");
+    assert!(text.ends_with("\nNOT DONE: there is a token, but the login with it did not succeed\n"), "{text}");
     for (name, value, mode) in [
         ("user", USER, 0o644),
         ("oauth/client", CLIENT, 0o644),
@@ -293,6 +310,27 @@ fn what_is_refused_before_anything_is_asked() {
         status == Some(1) && text.contains("/password is there, and a relay has a password or tokens, not both"),
         "{text}"
     );
+    // Another program has the tokens: nothing is written.
+    let home = Home::new();
+    home.control(&format!("relays/{HOST}/oauth/command"), "/bin/echo token\n");
+    let arguments = ["consent", HOST, USER, "--google", "--client", CLIENT];
+    let (status, text) = run(&home, &arguments);
+    assert!(status == Some(1) && text.contains("/oauth/command is there, so tokens come from that program"), "{text}");
+    let oauth = home.path().join("control/relays").join(HOST).join("oauth");
+    assert_eq!(fs::read_dir(oauth).unwrap().count(), 1);
+    // Files without end, or without a secret.
+    let long = provider.home().control("long", "s".repeat(8193));
+    for file in ["/dev/zero", "/dev/stdin", "/etc", long.to_str().unwrap()] {
+        let home = Home::new();
+        let (status, text) = run(&home, &[&arguments[..], &["--secret-file", file]].concat());
+        let says = format!("{file} must be a regular file of at most 8 KiB, with the secret in its first line");
+        assert!(status == Some(1) && (text.contains(&says) || file == long.to_str().unwrap()), "{text}");
+        assert!(!home.path().join("control/relays").exists());
+    }
+    let not_text = <OsStr as OsStrExt>::from_bytes(b"me\xef@example.org");
+    let output = command(&Home::new(), &["consent", HOST]).arg(not_text).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && text.starts_with("qmail-remote-oauth: USER is not UTF-8\n"), "{text}");
     let (status, text) = run(&Home::new(), &["consent", HOST, USER]);
     assert!(status == Some(1) && text.contains("/oauth/client is not known: give it with the command"), "{text}");
     let (status, text) = run(&provider.home(), &["consent", HOST, USER]);
@@ -347,7 +385,10 @@ fn providers() {
         let home = Home::new();
         fs::write(home.path().join("accounts"), "").unwrap();
         let (status, text) = run(&home, &[&["consent", HOST, USER, "--client", CLIENT], arguments].concat());
-        assert!(status == Some(1) && text.contains("/accounts is missing, or not a directory"), "{text}");
+        assert!(
+            status == Some(1) && text.contains("/accounts does not count: it must be a directory of uid "),
+            "{text}"
+        );
         let oauth = home.path().join("control/relays").join(HOST).join("oauth");
         let mut names: Vec<String> =
             fs::read_dir(&oauth).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

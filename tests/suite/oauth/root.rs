@@ -64,7 +64,7 @@ fn tokens_are_qmailrs() {
         secret.to_str().unwrap(),
     ];
     let (status, text) = run(&home, &arguments);
-    assert_eq!(status, Some(0), "{text}");
+    assert!(status == Some(0) && !text.contains("note  "), "{text}");
     let relay = home.path().join("control/relays").join(HOST);
     assert_eq!(owner(relay.join("oauth/secret")), (0, QMAILR.1, 0o640));
     assert_eq!((owner(relay.join("oauth")), owner(relay.join("oauth/client"))), ((0, 0, 0o755), (0, 0, 0o644)));
@@ -84,4 +84,41 @@ fn tokens_are_qmailrs() {
     let (status, text) = token(&home);
     assert_eq!(status, Some(78));
     assert!(text.contains("/oauth/secret: Permission denied for user 23456, group 23457: chown root:23457 "), "{text}");
+}
+
+/// Where qmail's user is not known, tokens are root's, and that is said. Where it is, directories of root's do not count.
+#[test]
+fn tokens_are_roots() {
+    if !is_root() {
+        return;
+    }
+    let provider = Provider::start(true);
+    provider.state.lock().unwrap().device = Some("granted");
+    let home = provider.home();
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+    home.control(&format!("relays/{HOST}/oauth/device"), format!("{}\n", provider.url("/device")));
+    let tcpto = home.path().join("queue/lock/tcpto");
+    let says = format!(
+        "note          this runs as root, since {} is missing or root's: tokens are root's, and qmail-remote of another user does not use them\n",
+        tcpto.display()
+    );
+    let (status, text) = run(&home, &["consent", HOST, USER]);
+    assert!(status == Some(0) && text.starts_with(&says), "{text}");
+    fs::create_dir_all(tcpto.parent().unwrap()).unwrap();
+    fs::write(&tcpto, "").unwrap();
+    chown(&tcpto, Some(QMAILR.0), Some(QMAILR.1)).unwrap();
+    chown(home.path().join(format!("control/relays/{HOST}/oauth/secret")), Some(0), Some(QMAILR.1)).unwrap();
+    provider.requests();
+    for (path, owner) in [("accounts".to_owned(), 0), (format!("accounts/{HOST}"), QMAILR.0)] {
+        chown(home.path().join("accounts"), Some(owner), None).unwrap();
+        let path = home.path().join(path);
+        let (status, text) = run(&home, &["consent", HOST, USER]);
+        let says = format!(
+            "NOT DONE: {} does not count: it must be a directory of uid {}, no link, and nobody else may write to it; correct that\n",
+            path.display(),
+            QMAILR.0
+        );
+        assert!(status == Some(1) && text == says, "{text}");
+    }
+    assert!(provider.requests().is_empty());
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 /// What must not be seen, but for the tokens that the provider gives.
 const SECRETS: [&str; 3] = [SECRET, "device-code-of-this-consent", "refresh-token-number-"];
 
-fn forms(secret: &str) -> [String; 3] {
+fn forms(secret: &str) -> [String; 5] {
     let encoded: String = secret
         .bytes()
         .map(|octet| {
@@ -21,7 +21,12 @@ fn forms(secret: &str) -> [String; 3] {
             }
         })
         .collect();
-    [secret.to_owned(), encoded, BASE64_STANDARD.encode(secret)]
+    // Where something is in front of it, as in the header of HTTP Basic (RFC 7617): what is of the secret alone.
+    let behind = |name: &str| {
+        let told = BASE64_STANDARD.encode(format!("{name}{secret}"));
+        told[4..told.len() - 4].to_owned()
+    };
+    [secret.to_owned(), encoded, BASE64_STANDARD.encode(secret), behind(":"), behind("a:")]
 }
 
 fn assert_none(case: &str, text: &str) {

@@ -184,6 +184,20 @@ fn troubles() {
         (429, "slower", 75, "no token now: 127.0.0.1: HTTP 429: it is tried again", 60),
         (
             400,
+            r#"{"error":"slow_down","error_description":"wait"}"#,
+            75,
+            "no token now: 127.0.0.1: HTTP 400 slow_down wait: it is tried again",
+            60,
+        ),
+        (
+            403,
+            r#"{"error":"access_denied","error_description":"AADSTS53003: why."}"#,
+            78,
+            "the token cannot be renewed: 127.0.0.1: HTTP 403 access_denied AADSTS53003: why.; consent anew: qmail-remote-oauth consent 127.0.0.1 me@example.org",
+            900,
+        ),
+        (
+            400,
             r#"{"error":"temporarily_unavailable"}"#,
             75,
             "no token now: 127.0.0.1: HTTP 400 temporarily_unavailable: ",
@@ -243,10 +257,16 @@ fn troubles() {
         // The clock was set back.
         let trouble = fs::read_to_string(&path).unwrap();
         let until = trouble.lines().nth(1).unwrap().split(' ').nth(2).unwrap();
-        fs::write(&path, trouble.replace(until, &(unix() + 7300).to_string())).unwrap();
+        fs::write(&path, trouble.replace(until, &(unix() + 990).to_string())).unwrap();
         provider.hook(|_| Reply::Ordinary);
         assert_eq!(token(&home).0, Some(0));
         assert_eq!(names(&home), ["access", "lock", "refresh"], "it is forgotten");
+        provider.requests();
+        let (stamp, _) = trouble.split_once('\n').unwrap();
+        fs::write(&path, format!("{stamp}\nlater {} {} HTTP 503\n", unix() + 60, unix() + 120)).unwrap();
+        put(&home, 4000, -1, FIRST);
+        assert_eq!(token(&home).0, Some(0), "a minute ago by another clock");
+        assert_eq!(provider.requests().len(), 1);
         provider.requests();
     }
 }
@@ -305,9 +325,20 @@ fn set_up() {
     assert_eq!(text, "no token for me@example.org yet: run qmail-remote-oauth consent 127.0.0.1 me@example.org");
     let text = of(&|home| fs::set_permissions(home.path().join("accounts"), Permissions::from_mode(0o777)).unwrap());
     assert!(
-        text.contains("/accounts is missing, or not a directory of this user's that nobody else can write to"),
+        text.contains("/accounts does not count: it must be a directory of uid ")
+            && text.ends_with(", no link, and nobody else may write to it; correct that"),
         "{text}"
     );
+    let text = of(&|home| fs::remove_dir_all(home.path().join("accounts")).unwrap());
+    assert!(text.ends_with("/accounts is missing: run qmail-remote-oauth consent"), "{text}");
+    for directory in [account(&provider.home()), account(&provider.home()).with_file_name("")] {
+        let behind = directory.components().skip_while(|part| part.as_os_str() != "accounts");
+        let below: std::path::PathBuf = behind.collect();
+        let text = of(&|home| {
+            fs::set_permissions(home.path().join(&below), Permissions::from_mode(0o770)).unwrap();
+        });
+        assert!(text.contains(&format!("/{} does not count: ", below.display())), "{text}");
+    }
     assert!(provider.requests().is_empty());
     let home = provider.home();
     assert_eq!(run(&home, &["token", "a/b", USER]), (Some(78), "a/b cannot be the name of a relay\n".to_owned()));
