@@ -23,6 +23,7 @@ fn main() {
         "time_limit.c",
         "clock.c",
         "core.c",
+        "descriptors.c",
         "become.c",
     ];
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();

@@ -262,6 +262,9 @@ struct qmail_auth_oauth *qmail_auth_oauth_new(int argc,
 /* Whether the process must become another user before it starts. If so, sets `uid` and `gid`, which are not NULL. */
 int qmail_auth_oauth_user(const struct qmail_auth_oauth *oauth, uint32_t *uid, uint32_t *gid);
 
+/* Whether a signal to end is to be ignored: the process may be about to store what exists nowhere else. */
+int qmail_auth_oauth_goes_on(const struct qmail_auth_oauth *oauth);
+
 /* Begins, and frees `oauth`. `unix_time` is in seconds. NULL if `error` is not 0: it is errno of a process that could not become the
    user. Then `status`, which is not NULL, is set to the exit status, and the reason is written. Also NULL for NULL. */
 struct qmail_auth_delivery *qmail_auth_oauth_start(struct qmail_auth_oauth *oauth,

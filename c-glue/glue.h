@@ -85,8 +85,11 @@ typedef void other_wants(struct qmail_auth_delivery *delivery, const struct qmai
    whole. Returns 0, or -1 when the output of a check cannot be written. `others` may be NULL: then there are none. */
 int run(struct qmail_auth_delivery *delivery, other_wants *others);
 
-/* From now on lookups share 20 seconds, and not a minute. */
-void lookups_within_20_seconds(void);
+/* Makes sure that 0, 1 and 2 are open: no connection may become a descriptor that is read or printed to. Aborts where it cannot. */
+void open_descriptors(void);
+
+/* From now on each lookup has 20 seconds, and not all of them together a minute. */
+void lookups_within_20_seconds_each(void);
 
 /* From now on each lock of an account is waited for 55 seconds, and not all of them together for a minute. */
 void locks_within_55_seconds_each(void);

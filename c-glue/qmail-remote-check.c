@@ -5,24 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "glue.h"
-
-/* No connection may become a descriptor that is printed to. Where one of those is closed, the caller wants only the exit status,
-   and the output goes to a file in memory. Unlike /dev/null, that always exists. */
-static void sound_descriptors(void)
-{
-    int fd;
-
-    do
-        fd = memfd_create("closed", 0);
-    while (fd >= 0 && fd <= 2);
-    if (fd == -1)
-        abort();
-    close(fd);
-}
 
 /* Root becomes the user of qmail-remote, which the check then runs as. */
 static struct qmail_auth_delivery *start(struct qmail_auth_check *check)
@@ -42,7 +27,7 @@ int main(int argc, char **argv)
     struct qmail_auth_delivery *delivery;
     int status;
 
-    sound_descriptors();
+    open_descriptors();
     no_core();
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error that --convert reports */
     check = qmail_auth_check_new(argc, (const char *const *)argv, getenv("QMAILHOME"), getcwd(cwd, sizeof cwd),

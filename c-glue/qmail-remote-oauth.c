@@ -5,23 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "glue.h"
-
-/* No connection may become a descriptor that is read or printed to. */
-static void sound_descriptors(void)
-{
-    int fd;
-
-    do
-        fd = memfd_create("closed", 0);
-    while (fd >= 0 && fd <= 2);
-    if (fd == -1)
-        abort();
-    close(fd);
-}
 
 static void others(struct qmail_auth_delivery *oauth, const struct qmail_auth_want *want)
 {
@@ -44,6 +30,11 @@ static struct qmail_auth_delivery *start(struct qmail_auth_oauth *oauth, int *st
 
     if (qmail_auth_oauth_user(oauth, &uid, &gid) && become_user(uid, gid) == -1)
         error = errno;
+    if (qmail_auth_oauth_goes_on(oauth)) {
+        (void)signal(SIGHUP, SIG_IGN);
+        (void)signal(SIGINT, SIG_IGN);
+        (void)signal(SIGTERM, SIG_IGN); /* as of a systemd that stops qmail */
+    }
     return qmail_auth_oauth_start(oauth, error, unix_time(), status);
 }
 
@@ -54,11 +45,11 @@ int main(int argc, char **argv)
     struct qmail_auth_delivery *machine;
     int status;
 
-    sound_descriptors();
+    open_descriptors();
     no_core();
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error that is reported */
     (void)signal(SIGPIPE, SIG_IGN); /* qmail-remote may not wait for what is stored */
-    lookups_within_20_seconds();
+    lookups_within_20_seconds_each();
     locks_within_55_seconds_each();
     oauth = qmail_auth_oauth_new(argc, (const char *const *)argv, getenv("QMAILHOME"), getcwd(cwd, sizeof cwd),
                                  (const char *)getauxval(AT_EXECFN), (uint32_t)geteuid(), &status);

@@ -21,12 +21,19 @@
 /* All lookups of a delivery share one minute. How much of it is left, and the time between two interruptions once it is over. */
 static struct itimerval left_for_lookups = {{0, 100000}, {60, 0}};
 static const char *too_late = "no answer in 60 seconds";
-static int is_late;
+static int is_late, is_for_each;
 
-void lookups_within_20_seconds(void)
+void lookups_within_20_seconds_each(void)
+{
+    is_for_each = 1;
+    too_late = "no answer in 20 seconds";
+}
+
+static void begin_anew(void)
 {
     left_for_lookups.it_value.tv_sec = 20;
-    too_late = "no answer in 20 seconds";
+    left_for_lookups.it_value.tv_usec = 0;
+    is_late = 0;
 }
 
 /* Returns 1 if `from` is an IP address, else 0. */
@@ -50,6 +57,8 @@ static int copy_address(const struct sockaddr *from, struct qmail_auth_address *
 /* Starts the timer if there is time left for a lookup. Returns whether there is. */
 static int begin(void)
 {
+    if (is_for_each)
+        begin_anew();
     if (!is_late)
         limit_begin(&left_for_lookups);
     return !is_late;

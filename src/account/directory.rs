@@ -105,6 +105,15 @@ pub fn is_still(path: &Path, known: Option<FileState>) -> bool {
     fs::symlink_metadata(path).ok().map(|file| state(&file)) == known
 }
 
+/// The directories in a directory, in order: the relays of all accounts, or the users at one.
+pub fn directories(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<String> = directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 fn is_directory(path: &Path, uid: u32) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_dir() && is_ours(&file, uid))
 }

@@ -4,7 +4,7 @@
 //! until when that is good. A token is shown to a relay once: what a relay has refused is not tried again by the same delivery.
 
 use super::directory;
-use super::token::{ACCESS, Access, Fitness, is_token};
+use super::token::{ACCESS, Access, Fitness, is_token, is_young};
 use crate::cause::login::{Advice, NoToken};
 use crate::control::files::{FileState, state};
 use crate::control::tokens::{DIRECTORY, Source};
@@ -25,8 +25,6 @@ const HELPER: &str = "/usr/bin/qmail-remote-oauth";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Milliseconds until it is left alone. It is not killed: it may be about to store what exists nowhere else.
 pub const TIME: u64 = 60_000;
-/// Seconds. A younger token is not refused for its age, so another one would be refused, too.
-const YOUNG: u64 = 300;
 /// The longest life of a token that is believed, in seconds: a hundred years.
 const LONGEST: u64 = 100 * 366 * 86_400;
 /// The most octets of a program's words in a report, and of one of them where the program is not ours.
@@ -111,7 +109,7 @@ impl Supply {
     }
 
     fn is_young(&self, unix: u64) -> bool {
-        self.times.is_some_and(|(begin, _)| unix.saturating_sub(begin) <= YOUNG)
+        self.times.is_some_and(|(begin, _)| is_young(begin, unix))
     }
 
     /// The relay has refused the token: the program is run for another one.

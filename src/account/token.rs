@@ -25,6 +25,14 @@ pub const USABLE: u64 = 60;
 /// A token that begins so much later than now was asked for by a clock that has been set back since.
 const AHEAD: u64 = 300;
 
+/// Seconds. A younger token is not refused for its age, so another one would be refused, too.
+const YOUNG: u64 = 300;
+
+/// Whether a token that was asked for at `begin` is so young.
+pub fn is_young(begin: u64, unix: u64) -> bool {
+    unix.saturating_sub(begin) < YOUNG
+}
+
 /// An access token.
 pub struct Access {
     /// Visible ASCII.

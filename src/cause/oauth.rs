@@ -75,6 +75,7 @@ texts! {
         Other { file: String } => "{file} has another value than the command; change it there, or leave the option out",
         Password { file: String } => "{file} is there, and a relay has a password or tokens, not both: move it away first",
         NoWay => "neither the device nor the authorize endpoint is known, so nobody can consent",
+        NotNow { endpoint: String, why: String } => "no token now: {endpoint}: {why}; run this again",
         Denied => "the consent was refused",
         Expired => "nobody has consented in time; run this again",
         Locked { file: String } => "another process has locked {file} all the time: end that process, and run this again",

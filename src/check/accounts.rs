@@ -25,9 +25,9 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
     };
     let control = Control { home: home.to_owned(), log: Log::default(), seen: Some(Seen::default()) };
     let mut lines = Vec::new();
-    for host in names(&accounts) {
+    for host in directory::directories(&accounts) {
         let stamps = stamps_of(&control, &host);
-        for user in names(&accounts.join(&host)) {
+        for user in directory::directories(&accounts.join(&host)) {
             let directory = accounts.join(&host).join(&user);
             let mut buffer = [0; MOST + 1];
             let file = directory::memory(&directory.join(MEMORY), uid, &mut buffer);
@@ -43,15 +43,6 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
         lines.push(printable(format!("{}: no account yet", accounts.display()).as_bytes()));
     }
     (lines, false)
-}
-
-/// What is in a directory, in order. Directories alone.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> = directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 /// The stamp of a login by password, and that of a login by token, without its token. None: the control files defer mail to this relay,

@@ -59,6 +59,12 @@ pub extern "C" fn qmail_auth_oauth_user(
     1
 }
 
+/// Whether a signal to end is to be ignored: the process may be about to store what exists nowhere else.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmail_auth_oauth_goes_on(oauth: Option<&qmail_auth_oauth>) -> c_int {
+    oauth.is_some_and(|oauth| oauth.prepared.goes_on_to_its_end()).into()
+}
+
 /// Begins, and frees `oauth`. `unix_time` is in seconds. NULL if `error` is not 0: it is errno of a process that could not become the
 /// user. Then `status`, which is not NULL, is set to the exit status, and the reason is written. Also NULL for NULL.
 #[unsafe(no_mangle)]

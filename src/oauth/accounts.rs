@@ -2,7 +2,7 @@
 
 use super::arguments::Wanted;
 use super::set_up;
-use super::store::{Store, directories, user_of};
+use super::store::{Store, user_of};
 use crate::account::{directory, stamp};
 use crate::cause::oauth::TokenCause;
 use crate::check::file_readers::Ids;
@@ -68,14 +68,14 @@ pub fn find(home: &Path, uid: u32) -> Found {
             return found;
         }
     }
-    for host in directories(&accounts) {
+    for host in directory::directories(&accounts) {
         let relay = accounts.join(&host);
         if !home.join("control/relays").join(&host).join(DIRECTORY).is_dir() {
             continue; // it takes logins of another kind
         }
         match counts(&relay, uid) {
             Ok(_) => {
-                let users = directories(&relay).into_iter().filter_map(|user| user_of(&user));
+                let users = directory::directories(&relay).into_iter().filter_map(|user| user_of(&user));
                 found.accounts.extend(users.map(|user| (host.clone(), user)));
             }
             Err(cause) => found.wrong.push(cause),

@@ -3,9 +3,10 @@
 //! Refusals are told apart by `error` alone. Descriptions are for people: Microsoft says of its AADSTS numbers that nobody must depend
 //! on them.
 
+use super::exchange::Failed;
 use super::hidden::Hidden;
 use super::http::Reply;
-use crate::account::token::{USABLE, is_token};
+use crate::account::token::{Access, USABLE, is_token};
 use crate::cause::oauth::ProviderCause;
 use qmail_auth::secret::Secret;
 use serde_json::{Map, Value};
@@ -45,6 +46,21 @@ pub struct Refused {
     pub consent: Option<Consenting>,
     /// A refresh token that came all the same: the one that was sent may be void now.
     pub refresh: Option<Secret>,
+}
+
+impl From<Failed> for Refused {
+    /// There was no reply.
+    fn from(Failed { why, is_set_up }: Failed) -> Refused {
+        Refused::new(if is_set_up { Remedy::SetUp(&["cafile"]) } else { Remedy::Later }, why)
+    }
+}
+
+impl Granted {
+    /// What is to be stored of tokens that were asked for at this Unix time: the access token, and the refresh token if there is one.
+    pub fn into_access(self, unix: u64) -> (Access, Option<Secret>) {
+        let Granted { access, life, refresh } = self;
+        (Access { token: access, begin: unix, end: unix.saturating_add(life) }, refresh)
+    }
 }
 
 impl Refused {
@@ -125,9 +141,10 @@ pub fn device(reply: &Reply, hidden: &Hidden) -> Result<Device, Refused> {
     let json = object(reply);
     if reply.code != 200 {
         let refused = refusal(reply.code, &json.unwrap_or_default(), hidden);
+        let is_redirect = matches!(refused.why, ProviderCause::Redirect { .. });
         return Err(match refused.consent {
-            None | Some(Consenting::SlowDown) => refused,
-            Some(_) => Refused { remedy: Remedy::SetUp(&["device"]), ..refused },
+            None | Some(Consenting::SlowDown) if !is_redirect => refused,
+            _ => Refused { remedy: Remedy::SetUp(&["device"]), ..refused },
         });
     }
     let refused = |why| Refused::new(Remedy::SetUp(&["device"]), why);

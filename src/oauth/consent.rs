@@ -6,7 +6,7 @@ mod device;
 
 use super::accounts::Account;
 use super::answer::{Device, Granted, Refused, Remedy};
-use super::exchange::{Exchange, Failed};
+use super::exchange::Exchange;
 use super::hidden::Hidden;
 use super::http::form;
 use super::redirect::{Brought, Challenge};
@@ -15,6 +15,7 @@ use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
 use crate::account::token::{ACCESS, Access};
 use crate::cause::oauth::{ConsentCause, ProviderCause};
+use crate::control::tokens::Url;
 use crate::report::os_error;
 use crate::want;
 use qmail_auth::secret::Secret;
@@ -251,8 +252,7 @@ impl Consent {
     }
 
     fn store(&mut self, granted: Granted, unix: u64) -> Stage {
-        let Granted { access, life, refresh } = granted;
-        let access = Access { token: access, begin: unix, end: unix.saturating_add(life) };
+        let (access, refresh) = granted.into_access(unix);
         let refresh = refresh_content(&refresh.expect("it is there"));
         Stage::Store(vec![(ACCESS, access.content()), (REFRESH, refresh)], access)
     }
@@ -269,19 +269,20 @@ impl Consent {
         }
     }
 
-    fn failed(&self, Failed { why, is_set_up }: Failed) -> Stage {
-        let remedy = if is_set_up { Remedy::SetUp(&["cafile"]) } else { Remedy::Later };
-        self.refused(Refused::new(remedy, why))
-    }
-
-    fn refused(&self, refused: Refused) -> Stage {
-        // It is being consented to, so that is no advice.
+    /// By this endpoint.
+    fn refused(&self, endpoint: &Url, refused: Refused) -> Stage {
         let remedy = match refused.remedy {
+            // It is being consented to, so that is no advice.
             Remedy::Consent => Remedy::SetUp(&["client", "scope"]),
             Remedy::NotSaid => Remedy::SetUp(&NOT_SAID),
-            other => other,
+            // Nobody does that again.
+            Remedy::Later => {
+                let (endpoint, why) = (endpoint.host.clone(), refused.why.to_string());
+                return no(&ConsentCause::NotNow { endpoint, why });
+            }
+            remedy => remedy,
         };
-        match ending_of(&self.account, Refused { remedy, ..refused }) {
+        match ending_of(&self.account, &endpoint.host, Refused { remedy, ..refused }) {
             Ending::SetUp(cause) | Ending::Later(cause) => no(&cause),
             Ending::Token(..) => unreachable!("it is refused"),
         }

@@ -39,20 +39,22 @@ impl Proof {
             Surroundings { qmailhome: Some(home), uid: account.store.uid, unix, ..Surroundings::default() };
         let route = route(&control, account);
         let delivery = Delivery::check_relay(route, Goal::LoggedIn, &surroundings, Log::to(heard.clone()));
-        Proof { delivery, heard, unix }
+        let mut proof = Proof { delivery, heard, unix };
+        proof.without_program();
+        proof
     }
 
-    /// What to do now. None: it is over.
-    pub fn want(&mut self, now: u64) -> Option<Want<'_>> {
-        if let want::Want::Run(_) = self.delivery.want(now) {
-            // That would be this program, for another token; this one is new.
+    /// What to do now. It must not be over.
+    pub fn want(&mut self, now: u64) -> Want<'_> {
+        Want::Net(self.delivery.want(now))
+    }
+
+    /// The program that it may want is this one, for another token; this one is new.
+    fn without_program(&mut self) {
+        if let want::Want::Run(_) = self.delivery.want(0) {
             let error = std::io::ErrorKind::Unsupported.into();
             self.delivery.happened(want::Happened::Ran(Ran::Not(&error), self.unix));
         }
-        if self.delivery.report().is_some() {
-            return None;
-        }
-        Some(Want::Net(self.delivery.want(now)))
     }
 
     /// Takes what happened.
@@ -62,6 +64,7 @@ impl Proof {
             Happened::Released(unix) => self.delivery.release(unix),
             event => out_of_turn(&event),
         }
+        self.without_program();
     }
 
     /// Whether the relay took the token, and its words or the reason. None: it is not over.

@@ -89,6 +89,11 @@ pub fn prepare(arguments: Vec<OsString>, surroundings: &Surroundings, uid: u32) 
 }
 
 impl Prepared {
+    /// Whether nobody waits at a terminal: a signal to end is then for whom qmail-remote waits, and what it has may exist nowhere else.
+    pub fn goes_on_to_its_end(&self) -> bool {
+        matches!(self.command, Command::Token { .. } | Command::Renew)
+    }
+
     /// The user and group that the process must become for good before it starts.
     pub fn change_of_user(&self) -> Option<Ids> {
         self.user.change
@@ -172,16 +177,10 @@ impl Machine for Program {
             self.printed = std::mem::take(&mut self.out);
             return Want::Print(&self.printed);
         }
-        if let Job::Prove(proof) = &mut self.job {
-            if proof.want(now).is_none() {
-                self.go_on(); // it has ended by itself
-                return self.want(now);
-            }
-        }
         let want = match &mut self.job {
             Job::Token(renewal) | Job::App(renewal, _) | Job::Renew(Some(renewal), _) => renewal.want(now),
             Job::Consent(consent, _) => consent.want(now),
-            Job::Prove(proof) => proof.want(now),
+            Job::Prove(proof) => Some(proof.want(now)),
             Job::Renew(None, _) | Job::Done => None,
         };
         want.unwrap_or(Want::Done)

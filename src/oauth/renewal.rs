@@ -12,7 +12,7 @@ use super::http::form;
 use super::store::{self, LOCK, REFRESH, TROUBLE, Trouble, refresh_content};
 use super::want::{Happened, Want, out_of_turn};
 use crate::account::time;
-use crate::account::token::{ACCESS, Access, Fitness};
+use crate::account::token::{ACCESS, Access, Fitness, is_young};
 use crate::cause::oauth::TokenCause;
 use crate::control::tokens::{Grant, Provider};
 use crate::want;
@@ -26,9 +26,6 @@ const BY_A_PERSON: u64 = store::LONGEST;
 
 /// The files to look at where a provider does not say what is wrong.
 pub const NOT_SAID: [&str; 3] = ["client", "secret", "token"];
-
-/// A token that is younger, in seconds, is not asked for again because the relay has refused it.
-const YOUNG: u64 = 300;
 
 /// Why a token is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +168,7 @@ impl Renewal {
         if let Some(access) = self.account.store.access() {
             let fitness = access.fitness(unix);
             let is_another = self.seen.as_ref().is_none_or(|seen| **seen != *access.token);
-            let is_young = unix.saturating_sub(access.begin) < YOUNG;
+            let is_young = is_young(access.begin, unix);
             let will_do = match self.purpose {
                 Purpose::Login => fitness == Fitness::Good,
                 Purpose::Refused => fitness != Fitness::Dead && (is_another || is_young),
@@ -234,10 +231,7 @@ impl Renewal {
     fn answered(&mut self, result: Result<Answer, Failed>) -> Stage {
         let Answer { reply, unix } = match result {
             Ok(answer) => answer,
-            Err(Failed { why, is_set_up }) => {
-                let remedy = if is_set_up { Remedy::SetUp(&["cafile"]) } else { Remedy::Later };
-                return self.refused(Refused::new(remedy, why));
-            }
+            Err(failed) => return self.refused(failed.into()),
         };
         match answer::tokens(&reply, &self.hidden) {
             Ok(granted) => self.granted(granted, unix),
@@ -246,8 +240,7 @@ impl Renewal {
     }
 
     fn granted(&mut self, granted: Granted, unix: u64) -> Stage {
-        let Granted { access, life, refresh } = granted;
-        let access = Access { token: access, begin: unix, end: unix.saturating_add(life) };
+        let (access, refresh) = granted.into_access(unix);
         let files = [Some((ACCESS, access.content())), self.new_refresh(refresh)];
         Stage::Store(files.into_iter().flatten().collect(), Ending::Token(access, None))
     }
@@ -285,7 +278,7 @@ impl Renewal {
     fn refused(&mut self, mut refused: Refused) -> Stage {
         self.account.store.remove_prepared(ACCESS);
         let refresh = self.new_refresh(refused.refresh.take());
-        self.keep(ending_of(&self.account, refused), refresh)
+        self.keep(ending_of(&self.account, &self.account.provider.token.host, refused), refresh)
     }
 
     /// What went wrong is kept, so that the next deliveries do not all ask again; and before it what has come all the same.
@@ -311,10 +304,10 @@ impl Renewal {
     }
 }
 
-/// The end that a refusal means.
-pub fn ending_of(account: &Account, refused: Refused) -> Ending {
+/// The end that a refusal by this endpoint means.
+pub fn ending_of(account: &Account, endpoint: &str, refused: Refused) -> Ending {
     let Refused { remedy, why, .. } = refused;
-    let (endpoint, why) = (account.provider.token.host.clone(), why.to_string());
+    let (endpoint, why) = (endpoint.to_owned(), why.to_string());
     let (host, user) = (account.host.clone(), account.user.clone());
     let set_up =
         |endpoint, why, names| Ending::SetUp(TokenCause::SetUp { endpoint, why, see: files(&account.provider, names) });

@@ -12,7 +12,7 @@ use qmail_auth::secret::Secret;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The names of the files.
 pub const REFRESH: &str = "refresh";
@@ -223,15 +223,6 @@ pub fn user_of(name: &str) -> Option<Vec<u8>> {
         }
     }
     Some(octets)
-}
-
-/// The directories in a directory, in order.
-pub fn directories(path: &Path) -> Vec<String> {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> = directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 #[cfg(test)]

@@ -90,12 +90,12 @@ impl Consent {
     pub(super) fn code_answered(&mut self, result: Result<Answer, Failed>) -> Stage {
         let Answer { reply, unix } = match result {
             Ok(answer) => answer,
-            Err(failed) => return self.failed(failed),
+            Err(failed) => return self.refused(&self.account.provider.token, failed.into()),
         };
         match answer::tokens(&reply, &self.hidden) {
             Ok(granted) => self.granted(granted, unix),
             Err(refused) if refused.consent.is_some() => because(&ConsentCause::Denied, &refused.why),
-            Err(refused) => self.refused(refused),
+            Err(refused) => self.refused(&self.account.provider.token, refused),
         }
     }
 }

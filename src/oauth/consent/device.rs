@@ -2,7 +2,7 @@
 
 use super::{Consent, PAUSE, Stage, because};
 use crate::cause::oauth::ConsentCause;
-use crate::oauth::answer::{self, Consenting, Device, Remedy};
+use crate::oauth::answer::{self, Consenting, Device, Refused, Remedy};
 use crate::oauth::exchange::{Answer, Exchange};
 use crate::want;
 
@@ -10,12 +10,13 @@ impl Consent {
     pub(super) fn device(&mut self, mut exchange: Box<Exchange>, event: want::Happened) -> Stage {
         exchange.happened(event);
         let Some(result) = exchange.result() else { return Stage::AskDevice(exchange) };
-        let device = match result {
-            Err(failed) => return self.failed(failed),
-            Ok(Answer { reply, .. }) => match answer::device(&reply, &self.hidden) {
-                Err(refused) => return self.refused(refused),
-                Ok(device) => device,
-            },
+        let device = match result.map_err(Refused::from).and_then(|answer| answer::device(&answer.reply, &self.hidden))
+        {
+            Ok(device) => device,
+            Err(refused) => {
+                let endpoint = self.account.provider.device.as_ref().expect("it was asked");
+                return self.refused(endpoint, refused);
+            }
         };
         self.hidden.add(&device.code);
         let user = answer::printable(self.account.user.as_bytes(), 200);
@@ -46,7 +47,7 @@ impl Consent {
         let Some(result) = exchange.result() else { return Stage::Poll(device, exchange, end) };
         let (reply, unix) = match result {
             Ok(Answer { reply, unix }) => (reply, unix),
-            Err(failed) if failed.is_set_up => return self.failed(failed),
+            Err(failed) if failed.is_set_up => return self.refused(&self.account.provider.token, failed.into()),
             Err(_) => {
                 // RFC 8628 section 3.5: after a connection that failed it is asked less often.
                 device.interval = (device.interval * 2).min(PAUSE / 1000);
@@ -65,7 +66,7 @@ impl Consent {
             (Some(Consenting::Pending), _) | (None, Remedy::Later) => Stage::Wait(device, None, end),
             (Some(Consenting::Denied), _) => because(&ConsentCause::Denied, &refused.why),
             (Some(Consenting::Expired), _) => because(&ConsentCause::Expired, &refused.why),
-            (None, _) => self.refused(refused),
+            (None, _) => self.refused(&self.account.provider.token, refused),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The process is killed at each of its system calls, or one of them fails: no login is lost by that.
 
 use crate::support::Home;
-use crate::support::provider::{HOST, Provider, USER, account, program, put, run, token};
+use crate::support::provider::{HOST, Provider, Reply, USER, account, command, program, put, run, token};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 /// The token under strace(1), with this fault.
 fn traced(home: &Home, trace: &Path, fault: Option<&str>) -> Output {
@@ -152,6 +154,34 @@ fn any_of_its_system_calls_fails() {
             provider.state.lock().unwrap().is_revoked = false;
         }
         assert!(count > 20, "{count} of {calls:?}");
+    }
+}
+
+/// Somebody stops qmail, and all its processes, while the provider has made the old token void.
+#[test]
+fn told_to_end() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let provider = Provider::start(true);
+        let home = provider.home();
+        over(&provider, &home);
+        let process = Arc::new(OnceLock::<u32>::new());
+        let hooked = process.clone();
+        provider.hook(move |_| {
+            let process = loop {
+                if let Some(process) = hooked.get() {
+                    break process.to_string();
+                }
+                thread::yield_now();
+            };
+            assert!(Command::new("kill").args([&format!("-{signal}"), &process]).status().unwrap().success());
+            Reply::Ordinary
+        });
+        let child = command(&home, &["token", HOST, USER]).spawn().unwrap();
+        process.set(child.id()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"access-token-number-"), "{signal}: {output:?}");
+        let refresh = provider.state.lock().unwrap().refresh.clone();
+        assert!(is_stored(&home, &refresh), "{signal}");
     }
 }
 
