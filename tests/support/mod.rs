@@ -28,6 +28,7 @@ pub mod provider;
 pub mod receivers;
 pub mod relay;
 pub mod reports;
+pub mod rotation;
 pub mod rspawn;
 pub mod script;
 pub mod server;

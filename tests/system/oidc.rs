@@ -7,6 +7,7 @@ use crate::support::browser::{field, open};
 use crate::support::executable::copy;
 use crate::support::oidc::{APPLICATION, CANCEL, CLIENT, Oidc, SCOPE, SECRET, USER};
 use crate::support::provider::{HOST, account, command, program, put, relay, run, token};
+use crate::support::rotation::{self, is_over, refresh};
 use crate::support::{Delivered, Home, run as deliver};
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -89,15 +90,6 @@ fn consented(provider: &Oidc, home: &Home) {
     let (consent, address) = Consent::in_browser(provider, home);
     assert_eq!(open(&provider.consent(&address, &[]).address), "HTTP/1.1 200 OK");
     consent.ends_well();
-}
-
-fn refresh(home: &Home) -> String {
-    fs::read_to_string(account(home).join("refresh")).unwrap()
-}
-
-/// As if the access token were over.
-fn is_over(home: &Home) {
-    put(home, 4000, -1, None);
 }
 
 /// The browser comes back to the program, on a port that is free.
@@ -201,36 +193,7 @@ fn a_device_code() {
 fn from_consent_to_consent() {
     let (provider, relay) = (Oidc::start(), relay());
     let home = home(relay.port());
-    consented(&provider, &home);
-    let first = refresh(&home);
-    is_over(&home);
-    assert_eq!(token(&home).0, Some(0));
-    assert_ne!(refresh(&home), first, "it was replaced");
-
-    // A hundred mails at once ask once.
-    is_over(&home);
-    let asked = provider.asked();
-    let children: Vec<_> = (0..100).map(|_| command(&home, &["token", HOST, USER]).spawn().unwrap()).collect();
-    let mut texts: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
-    texts.dedup_by(|a, b| (&a.stdout, a.status) == (&b.stdout, b.status));
-    assert!(texts.len() == 1 && texts[0].status.success(), "{texts:?}");
-    assert_eq!(provider.asked(), asked + 1);
-    is_over(&home);
-    assert_eq!(run(&home, &["renew"]).0, Some(0), "and the login lives");
-
-    // What they save each other from: an old one ends all.
-    let last = refresh(&home);
-    for old in [first, last] {
-        fs::write(account(&home).join("refresh"), old).unwrap();
-        let _ = fs::remove_file(account(&home).join("trouble"));
-        is_over(&home);
-        let (status, text) = token(&home);
-        let says = format!("consent anew: qmail-remote-oauth consent {HOST} {USER}");
-        assert!(status == Some(78) && text.contains(&says), "{text}");
-    }
-    consented(&provider, &home);
-    is_over(&home);
-    assert_eq!(token(&home).0, Some(0));
+    rotation::from_consent_to_consent(&home, || consented(&provider, &home), Some(&|| provider.asked()));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use crate::support::Home;
 use crate::support::glewlwyd::{Glewlwyd, SECRET, USER, piped};
 use crate::support::provider::{HOST, account, command, put, relay, run, token};
+use crate::support::rotation::{self, is_over};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 
@@ -21,55 +22,11 @@ fn consent(provider: &Glewlwyd, home: &Home) {
     assert!(consent.wait().unwrap().success() && rest.contains("\nconsented     scope smtp, until "), "{line}{rest}");
 }
 
-fn refresh(home: &Home) -> String {
-    fs::read_to_string(account(home).join("refresh")).unwrap()
-}
-
-/// As if the access token were over.
-fn is_over(home: &Home) {
-    put(home, 4000, -1, None);
-}
-
 #[test]
 fn from_consent_to_consent() {
     let (provider, relay) = (Glewlwyd::start(), relay());
     let home = Home::with_route(&format!("{HOST}:{}", relay.port()));
-    consent(&provider, &home);
-    assert_eq!(token(&home).0, Some(0));
-    let first = refresh(&home);
-
-    is_over(&home);
-    let (status, text) = token(&home);
-    assert!(status == Some(0) && text.lines().next().unwrap().len() > 200, "{text}");
-    assert_ne!(refresh(&home), first, "it was replaced");
-
-    is_over(&home);
-    let children: Vec<_> = (0..100).map(|_| command(&home, &["token", HOST, USER]).spawn().unwrap()).collect();
-    let mut texts: Vec<Vec<u8>> = children
-        .into_iter()
-        .map(|child| {
-            let output = child.wait_with_output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-            output.stdout
-        })
-        .collect();
-    texts.dedup();
-    assert_eq!(texts.len(), 1, "all have the same");
-    is_over(&home);
-    assert_eq!(token(&home).0, Some(0), "and the login lives");
-
-    // What they save each other from: an old one ends all.
-    let last = refresh(&home);
-    for old in [first, last] {
-        fs::write(account(&home).join("refresh"), old).unwrap();
-        let _ = fs::remove_file(account(&home).join("trouble"));
-        is_over(&home);
-        let (status, text) = token(&home);
-        assert!(status == Some(78) && text.contains("consent anew: qmail-remote-oauth consent "), "{text}");
-    }
-    consent(&provider, &home);
-    is_over(&home);
-    assert_eq!(token(&home).0, Some(0));
+    rotation::from_consent_to_consent(&home, || consent(&provider, &home), None);
 }
 
 #[test]
