@@ -171,7 +171,8 @@ fn a_user_who_cancels() {
     let (consent, address, code) = Consent::by_a_code(&provider, &other);
     provider.consent(&address, &[("user_code", &code), CANCEL]);
     let (status, text) = consent.end();
-    assert!(status == Some(1) && text.ends_with(refused), "{text}");
+    let words = format!("{refused}: HTTP 400 access_denied End-User aborted interaction");
+    assert!(status == Some(1) && text.ends_with(&words), "{text}");
 }
 
 /// The reply of the device endpoint has neither `message` nor `interval`.
@@ -284,5 +285,8 @@ fn the_consent_of_another_user() {
         text.contains("tried XOAUTH2 (535); the relay refused the access token; check that it is for this user"),
         "{text}"
     );
-    assert!(status == Some(1) && text.ends_with("NOT DONE: there is a token, but the relay did not take it"), "{text}");
+    assert!(
+        status == Some(1) && text.ends_with("NOT DONE: there is a token, but the login with it did not succeed"),
+        "{text}"
+    );
 }
