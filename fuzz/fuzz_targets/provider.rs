@@ -4,10 +4,10 @@
 
 use qmail_auth::secret::Secret;
 use qmail_remote::account::token::is_token;
-use qmail_remote::oauth::answer::{self, Outcome};
+use qmail_remote::oauth::answer::{self, Granted};
 use qmail_remote::oauth::hidden::Hidden;
 use qmail_remote::oauth::http::Reply;
-use qmail_remote::oauth::redirect::{Brought, Challenge, target};
+use qmail_remote::oauth::redirect::{AuthorizationRequest, Brought, target};
 
 const REFRESH: &str = "0.AXkA-refresh_token.of-this";
 
@@ -23,11 +23,14 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     hidden.add(REFRESH.as_bytes());
     let reply = Reply { code, body: Secret::from(body) };
     match answer::tokens(&reply, &hidden) {
-        Outcome::Granted(granted) => {
-            assert!(code == 200 && is_token(&granted.access) && granted.refresh.is_none_or(|token| is_token(&token)));
+        Ok(Granted { access, life, refresh }) => {
+            assert!(code == 200 && life > 60 && is_token(&access) && refresh.is_none_or(|token| is_token(&token)));
         }
-        Outcome::Refused(refused) => assert_words(&refused.why.to_string()),
-        Outcome::Pending | Outcome::SlowDown | Outcome::Denied | Outcome::Expired => assert_ne!(code, 200),
+        Err(refused) => {
+            assert_words(&refused.why.to_string());
+            assert!(refused.refresh.is_none_or(|token| code == 200 && is_token(&token)));
+            assert!(refused.consent.is_none() || code != 200);
+        }
     }
     match answer::device(&reply, &hidden) {
         Ok(device) => {
@@ -38,9 +41,9 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         }
         Err(refused) => assert_words(&refused.why.to_string()),
     }
-    let challenge = Challenge { verifier: Secret::default(), state: Secret::from(&b"state"[..]) };
+    let request = AuthorizationRequest { code_verifier: Secret::default(), state: Secret::from(&b"state"[..]) };
     for address in [Some(body), target(body).flatten()].into_iter().flatten() {
-        match challenge.brought(address) {
+        match request.brought(address) {
             Brought::Code(code) => assert!(is_token(&code)),
             Brought::Refused(words) => assert!(words.len() < 1000 && words.bytes().all(|c| matches!(c, b' '..=b'~'))),
             Brought::Nothing => {}

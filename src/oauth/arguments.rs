@@ -12,8 +12,8 @@ usage: qmail-remote-oauth consent HOST USER [PROVIDER] [option ...]
        qmail-remote-oauth token HOST USER [--renew]
        qmail-remote-oauth renew | status | --help | --version
 Logs qmail-remote in to the relay HOST as USER by tokens (OAuth 2.0) and no password.
-  consent  ask the provider, once; as root it writes what is missing in
-           control/relays/HOST
+  consent  ask the provider, once, and log in to the relay with the token; as
+           root it writes what is missing in control/relays/HOST
     --microsoft TENANT | --google | --token URL [--device URL] [--authorize URL]
                      the provider
     --client ID      the id of your application there
@@ -24,7 +24,7 @@ Logs qmail-remote in to the relay HOST as USER by tokens (OAuth 2.0) and no pass
     --browser        by a browser on this machine, or the address it ends at
   token    print the token and its end (Unix time), for qmail-remote
     --renew          the relay has refused the one that is there
-  renew    renew the tokens that nobody has used for a week
+  renew    renew the tokens that were not renewed for six days
   status   say of each account until when its token is good
 Exit status of token: 0, or 75 later, or 78 something must be done; line 1 says what.
 ";

@@ -9,7 +9,7 @@ use super::answer::{Device, Granted, Refused, Remedy};
 use super::exchange::Exchange;
 use super::hidden::Hidden;
 use super::http::form;
-use super::redirect::{Brought, Challenge};
+use super::redirect::{AuthorizationRequest, Brought};
 use super::renewal::{Ending, NOT_SAID, ending_of, hidden, with_client};
 use super::store::{LOCK, REFRESH, TROUBLE, refresh_content};
 use super::want::{BROWSERS, Happened, Want, out_of_turn};
@@ -61,7 +61,7 @@ pub struct Consent {
     said: String,
     hidden: Hidden,
     path: PathBuf,
-    challenge: Option<Challenge>,
+    request: Option<AuthorizationRequest>,
     redirect: String,
     page: String,
     browsers: [Secret; BROWSERS],
@@ -106,7 +106,7 @@ impl Consent {
             said: String::new(),
             hidden,
             path,
-            challenge: None,
+            request: None,
             redirect: String::new(),
             page: String::new(),
             browsers: Default::default(),

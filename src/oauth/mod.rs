@@ -2,9 +2,9 @@
 //! neither HTTP nor JSON: it reads the token that is there, and runs this where that is near its end.
 //!
 //! `consent` asks a user once, `renewal` has a new token where one is needed, both by an `exchange` with the provider (`http`, and `answer`
-//! for what it says) and with the files of `store`. `accounts` has where each account's are. `redirect` is what a browser brings back. `login`
-//! proves a new token at the relay. `set_up` writes control files. `status` is a list, `hidden` keeps secrets out of a provider's words,
-//! `arguments` are those of main, `want` is the border to c-glue.
+//! for what it says) and with the files of `store`. `redirect` is what a browser brings back. `login` proves a new token at the relay.
+//! `accounts` finds the accounts, `set_up` writes their control files, `status` lists them. `hidden` keeps secrets out of a provider's
+//! words, `arguments` are those of main, `want` is the border to c-glue.
 
 mod accounts;
 pub mod answer;
@@ -41,7 +41,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use want::{Happened, Machine, Want};
 
-/// Exit statuses (sysexits(3)): qmail-remote tells the first two apart.
+/// Exit statuses of `token` (sysexits(3)).
 const LATER: u8 = 75;
 const SET_UP: u8 = 78;
 /// The others.

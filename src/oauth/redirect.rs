@@ -10,9 +10,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use qmail_auth::secret::Secret;
 
 /// The secrets of one consent: 256 bits each, as RFC 7636 section 4.1 has it.
-pub struct Challenge {
+pub struct AuthorizationRequest {
     /// It is shown to the token endpoint alone.
-    pub verifier: Secret,
+    pub code_verifier: Secret,
     /// An answer counts only with this (RFC 6749 section 10.12).
     pub state: Secret,
 }
@@ -27,16 +27,16 @@ pub enum Brought {
     Nothing,
 }
 
-impl Challenge {
+impl AuthorizationRequest {
     /// New secrets. None: the system has no random numbers.
-    pub fn new() -> Option<Challenge> {
+    pub fn new() -> Option<AuthorizationRequest> {
         let new = || Some(Secret::from(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?).into_bytes()));
-        Some(Challenge { verifier: new()?, state: new()? })
+        Some(AuthorizationRequest { code_verifier: new()?, state: new()? })
     }
 
     /// The address for the browser.
     pub fn address(&self, provider: &Provider, authorize: &Url, user: &str, redirect: &str) -> String {
-        let challenge = BASE64_URL_SAFE_NO_PAD.encode(sha256(&self.verifier));
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(sha256(&self.code_verifier));
         let scope = provider.scope.iter().map(|scope| ("scope", scope.as_bytes()));
         let fields = [
             ("response_type", &b"code"[..]),
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
 
     fn brought(address: &str) -> String {
-        let challenge = Challenge { verifier: Secret::default(), state: Secret::from(&b"st-at_e"[..]) };
-        match challenge.brought(address.as_bytes()) {
+        let request = AuthorizationRequest { code_verifier: Secret::default(), state: Secret::from(&b"st-at_e"[..]) };
+        match request.brought(address.as_bytes()) {
             Brought::Code(code) => format!("code {}", String::from_utf8_lossy(&code)),
             Brought::Refused(words) => format!("refused {words}"),
             Brought::Nothing => "nothing".to_owned(),

@@ -67,7 +67,7 @@ pub struct Renewal {
 enum Stage {
     /// Whether it is waited for.
     Lock(bool),
-    /// The file that is prepared now, and whether another comes.
+    /// The file that is prepared now.
     Prepare(&'static str),
     Ask(Box<Exchange>),
     /// What is still to be stored, the next one last, and what then.

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// The names of the files.
 pub const REFRESH: &str = "refresh";
-/// See above.
+/// Why there is no token.
 pub const TROUBLE: &str = "trouble";
 /// The file that is locked by who asks the provider.
 pub const LOCK: &str = "lock";

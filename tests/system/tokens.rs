@@ -3,7 +3,7 @@
 
 use crate::support::Home;
 use crate::support::glewlwyd::{Glewlwyd, SECRET, USER, piped};
-use crate::support::provider::{HOST, account, command, put, relay, run, token};
+use crate::support::provider::{HOST, command, relay, run, token};
 use crate::support::rotation::{self, is_over};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -4,25 +4,25 @@ use super::{Consent, MOST, Stage, because, no};
 use crate::cause::oauth::ConsentCause;
 use crate::oauth::answer;
 use crate::oauth::exchange::{Answer, Failed};
-use crate::oauth::redirect::{Brought, Challenge, page, target};
+use crate::oauth::redirect::{AuthorizationRequest, Brought, page, target};
 use qmail_auth::secret::Secret;
 
 impl Consent {
     pub(super) fn listening(&mut self, port: u16) -> Stage {
         let provider = &self.account.provider;
         let authorize = provider.authorize.as_ref().expect("the way");
-        let Some(challenge) = Challenge::new() else {
+        let Some(request) = AuthorizationRequest::new() else {
             let why = "no random numbers".to_owned();
             return no(&ConsentCause::NoListener { why });
         };
-        self.redirect = Challenge::redirect(authorize, port);
+        self.redirect = AuthorizationRequest::redirect(authorize, port);
         let user = answer::printable(self.account.user.as_bytes(), 200);
         self.said += &format!(
             "Open this in a browser:\n\n{}\n\nSign in as {user}, not as an administrator.\n\
              If that browser is on another machine, the last page will not load: paste its address here.\n",
-            challenge.address(provider, authorize, &self.account.user, &self.redirect)
+            request.address(provider, authorize, &self.account.user, &self.redirect)
         );
-        self.challenge = Some(challenge);
+        self.request = Some(request);
         Stage::Hear(None)
     }
 
@@ -36,7 +36,7 @@ impl Consent {
             return Stage::Hear(until);
         }
         let line = std::mem::take(&mut self.line);
-        match self.challenge.as_ref().expect("it was made before").brought(line.trim_ascii()) {
+        match self.request.as_ref().expect("it was made before").brought(line.trim_ascii()) {
             Brought::Nothing => {
                 self.said += "That is no answer to this consent; paste the whole address.\n";
                 Stage::Hear(until)
@@ -52,11 +52,11 @@ impl Consent {
             return Stage::Hear(until);
         }
         request.add(octets);
-        let challenge = self.challenge.as_ref().expect("it was made before");
+        let request = self.request.as_ref().expect("it was made before");
         let brought = match target(request) {
             None if request.len() <= MOST => return Stage::Hear(until),
             None | Some(None) => Brought::Nothing,
-            Some(Some(target)) => challenge.brought(target),
+            Some(Some(target)) => request.brought(target),
         };
         *request = Secret::default();
         self.page = page(!matches!(brought, Brought::Nothing));
@@ -71,17 +71,17 @@ impl Consent {
                 because(&ConsentCause::Denied, &words)
             }
             Brought::Code(code) => {
-                let Some(Challenge { verifier, .. }) = self.challenge.take() else {
+                let Some(AuthorizationRequest { code_verifier, .. }) = self.request.take() else {
                     unreachable!("it was made before")
                 };
                 self.hidden.add(&code);
-                self.hidden.add(&verifier);
+                self.hidden.add(&code_verifier);
                 let redirect = self.redirect.clone();
                 Stage::AskCode(self.ask(&[
                     ("grant_type", b"authorization_code"),
                     ("code", &code),
                     ("redirect_uri", redirect.as_bytes()),
-                    ("code_verifier", &verifier),
+                    ("code_verifier", &code_verifier),
                 ]))
             }
         }
