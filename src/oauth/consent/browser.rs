@@ -52,11 +52,11 @@ impl Consent {
             return Stage::Hear(until);
         }
         request.add(octets);
-        let request = self.request.as_ref().expect("it was made before");
+        let authorization = self.request.as_ref().expect("it was made before");
         let brought = match target(request) {
             None if request.len() <= MOST => return Stage::Hear(until),
             None | Some(None) => Brought::Nothing,
-            Some(Some(target)) => request.brought(target),
+            Some(Some(target)) => authorization.brought(target),
         };
         *request = Secret::default();
         self.page = page(!matches!(brought, Brought::Nothing));
