@@ -9,7 +9,11 @@
 //! deferred 1 1764328800 1764328860 control/smtproutes:1 454 4.7.0 later
 //! no CRAM-MD5 control/smtproutes:1
 //! hide control/smtproutes:1
+//! renewing control/relays/smtp.example.jp
 //! ```
+//!
+//! In the account of a login by token a second number follows the first: the state of the token that was refused or deferred. With another
+//! token that is void, and the rest counts.
 //!
 //! `refused` is for a person to fix, `deferred` is not; the numbers say how often in a row, when, and until when no login is tried.
 //! Anything odd in it, and it counts as absent: all that it can do is save tries.
@@ -32,6 +36,8 @@ const TOO_FAR_AHEAD: u64 = 2 * 60 * 60;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Memory {
     stamp: u64,
+    /// The state of the token. 0: the login is by none, or its token is not the account's.
+    token: u64,
     facts: Vec<Fact>,
 }
 
@@ -57,6 +63,8 @@ pub enum What {
     Refused(Failure),
     /// The relay did not take it then, for reasons of its own.
     Deferred(Failure),
+    /// The token was refused, and the delivery that found that out is having another one.
+    Renewing,
 }
 
 /// When a login failed, and when it may be tried again.
@@ -100,7 +108,27 @@ impl Memory {
     /// What the file says under this stamp. Another stamp makes all of it void: somebody has changed something.
     pub fn of(file: &[u8], stamp: u64) -> Memory {
         let memory = Memory::parse(file).filter(|memory| memory.stamp == stamp);
-        memory.unwrap_or(Memory { stamp, facts: Vec::new() })
+        memory.unwrap_or(Memory { stamp, ..Memory::default() })
+    }
+
+    /// What of it counts with a token of this state: what became of another one says nothing of this.
+    pub fn with_token(mut self, token: u64) -> Memory {
+        if self.token != token {
+            self.token = token;
+            self.facts.retain(|fact| fact.what.failure().is_none() && fact.what != What::Renewing);
+        }
+        self
+    }
+
+    /// The state of its token, if it is that of a login by token.
+    pub fn token(&self) -> Option<u64> {
+        (self.token != 0).then_some(self.token)
+    }
+
+    /// The token of the login at this place was refused, and this delivery is having another one.
+    pub fn renewing(&mut self, source: &str) {
+        self.facts.retain(|fact| fact.source != source || fact.what != What::Renewing);
+        self.facts.insert(0, Fact { source: source.to_owned(), what: What::Renewing });
     }
 
     /// Whether this was written under this stamp.
@@ -108,9 +136,9 @@ impl Memory {
         self.stamp == stamp
     }
 
-    /// All of it counts under this stamp, too.
-    pub fn move_to(&mut self, stamp: u64) {
-        self.stamp = stamp;
+    /// All of it counts with this token, too.
+    pub fn move_to(&mut self, token: u64) {
+        self.token = token;
     }
 
     /// All facts.
@@ -182,7 +210,7 @@ impl Memory {
         let holds = |what: &What| match what {
             What::Refused(failure) => failure.holds(now),
             What::Deferred(failure) => !is_for_good && failure.holds(now),
-            What::Good(_) | What::No(_) | What::Hide => false,
+            What::Good(_) | What::No(_) | What::Hide | What::Renewing => false,
         };
         if has_failed && self.of_source(source).any(holds) {
             return None;
@@ -192,20 +220,21 @@ impl Memory {
         known.retain(|what| what.failure().is_none_or(|failure| failure.counts(now)));
         learn(&mut known, outcome, now);
         let facts = known.into_iter().map(|what| Fact { source: source.to_owned(), what });
-        let after = Memory { stamp: self.stamp, facts: facts.chain(others).collect() };
+        let after = Memory { stamp: self.stamp, token: self.token, facts: facts.chain(others).collect() };
         (after != *self).then_some(after)
     }
 }
 
 /// Applies this outcome to the facts about one login.
 fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
+    known.retain(|what| *what != What::Renewing);
     match outcome {
         Outcome::LoggedIn(good) => {
             let is_proven = good.starts_with("SCRAM-");
             known.retain(|what| match what {
                 What::No(name) => name != good,
                 What::Hide => !is_proven,
-                What::Good(_) | What::Refused(_) | What::Deferred(_) => false,
+                What::Good(_) | What::Refused(_) | What::Deferred(_) | What::Renewing => false,
             });
             known.insert(0, What::Good((*good).to_owned()));
         }
@@ -215,7 +244,7 @@ fn learn(known: &mut Vec<What>, outcome: &Outcome, now: u64) {
             let has_been_so = known.iter().any(|what| match what {
                 What::Refused(_) => true,
                 What::Deferred(failure) => failure.is_closed_behind_password(),
-                What::Good(_) | What::No(_) | What::Hide => false,
+                What::Good(_) | What::No(_) | What::Hide | What::Renewing => false,
             });
             if has_been_so {
                 learn_refusal(known, &EarlierLogin::ClosedTwice.to_string(), now);
@@ -247,7 +276,7 @@ impl What {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             What::Refused(failure) | What::Deferred(failure) => Some(failure),
-            What::Good(_) | What::No(_) | What::Hide => None,
+            What::Good(_) | What::No(_) | What::Hide | What::Renewing => None,
         }
     }
 }

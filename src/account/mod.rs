@@ -45,8 +45,8 @@ pub struct Account {
     has_token: bool,
     /// The file of the access token, where only qmail-remote-oauth replaces it.
     access: Option<PathBuf>,
-    /// The stamp of all files but that one.
-    base: u64,
+    /// Its state, 0 without it.
+    token: u64,
     stamp: u64,
     /// The place of the login, as in the file.
     source: String,
@@ -99,8 +99,8 @@ impl Account {
             has_token: route.tokens.is_some(),
             access: own.map(|_| directory::below(&directory, &[token::ACCESS])),
             directory,
-            base: stamp::of(control, &route.security, route.tokens.is_some()),
-            stamp: 0,
+            token: 0,
+            stamp: stamp::of(control, &route.security, route.tokens.is_some()),
             source: place(control, source),
             memory: Memory::default(),
             read: None,
@@ -110,20 +110,32 @@ impl Account {
             turn: pid as usize % LOCKS.len(),
             words: None,
         });
-        account.stamp = account.stamp_now();
+        account.token = account.token_now();
         account.read();
         Some(account)
     }
 
     /// A new token makes void what is remembered of the one before: it may be taken where that was refused.
-    fn stamp_now(&self) -> u64 {
-        self.access.as_ref().map_or(self.base, |access| stamp::with_file(self.base, access))
+    fn token_now(&self) -> u64 {
+        self.access.as_deref().map_or(0, stamp::of_token)
+    }
+
+    /// The relay has refused the token, and this delivery is about to have another one. Those that wait for the lock must not log in without
+    /// it meanwhile: each would be refused, too.
+    pub fn token_refused(&mut self) {
+        if matches!(self.lock, Lock::Held) {
+            self.memory.renewing(&self.source);
+            self.write(&self.memory);
+        }
     }
 
     /// This delivery has had the token replaced. What it knows of the login stays: if the relay refuses both, that counts as twice.
     pub fn token_replaced(&mut self) {
-        self.stamp = self.stamp_now();
-        self.memory.move_to(self.stamp);
+        self.token = self.token_now();
+        self.memory.move_to(self.token);
+        if self.remembered().any(|what| *what == What::Renewing) {
+            self.token_refused();
+        }
     }
 
     /// The directory of the account.
@@ -139,7 +151,7 @@ impl Account {
     fn read(&mut self) {
         let mut buffer = [0; MOST + 1];
         let (content, file) = directory::memory(&self.path, self.uid, &mut buffer).unzip();
-        self.memory = Memory::of(content.unwrap_or_default(), self.stamp);
+        self.memory = Memory::of(content.unwrap_or_default(), self.stamp).with_token(self.token);
         self.read = file;
     }
 
@@ -178,7 +190,7 @@ impl Account {
                 What::Good(name) => past.good = mechanisms::usable(name),
                 What::No(name) => past.useless.extend(mechanisms::usable(name)),
                 What::Hide => past.may_be_another = true,
-                What::Refused(_) | What::Deferred(_) => {}
+                What::Refused(_) | What::Deferred(_) | What::Renewing => {}
             }
         }
         if self.obeys {
@@ -207,7 +219,7 @@ impl Account {
 
     fn has_worked(&self) -> bool {
         let is_good = self.remembered().any(|what| matches!(what, What::Good(_)));
-        is_good && self.remembered().all(|what| what.failure().is_none())
+        is_good && self.remembered().all(|what| what.failure().is_none() && *what != What::Renewing)
     }
 
     fn want_lock(&mut self, name: &str, last: bool) {
@@ -248,9 +260,9 @@ impl Account {
     }
 
     fn read_again(&mut self) {
-        let stamp = self.stamp_now();
-        if stamp != self.stamp || !directory::is_still(&self.path, self.read) {
-            self.stamp = stamp;
+        let token = self.token_now();
+        if token != self.token || !directory::is_still(&self.path, self.read) {
+            self.token = token;
             self.read();
         }
     }
@@ -310,16 +322,20 @@ impl Account {
         if self.memory.after(&self.source, &learnt, unix).is_none() {
             return; // as it is for most mails
         }
-        let is_of_another_token = self.access.is_some() && self.stamp_now() != self.stamp;
+        let is_of_another_token = self.token_now() != self.token;
         if is_of_another_token && !matches!(learnt.outcome, Some(Outcome::LoggedIn(_))) {
             return;
         }
         self.read_again(); // under the other lock somebody may have written
         if let Some(memory) = self.memory.after(&self.source, &learnt, unix) {
-            let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
-            new.push(".new");
-            let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered
+            self.write(&memory);
         }
+    }
+
+    fn write(&self, memory: &Memory) {
+        let mut new = self.lock_file.as_os_str().to_owned(); // two may write at once
+        new.push(".new");
+        let _ = directory::replace(&self.path, new.as_ref(), &memory.to_string()); // then it is not remembered
     }
 }
 

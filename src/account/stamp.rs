@@ -36,9 +36,9 @@ pub fn of_files(directory: &Path, names: &[&str], one_more: Option<&Path>) -> u6
     one_more.into_iter().fold(stamp, |stamp, path| with(stamp, of_file(path)))
 }
 
-/// The stamp with one more file.
-pub fn with_file(stamp: u64, file: &Path) -> u64 {
-    with(stamp, of_file(file))
+/// The state of the file of an access token, as a number that is not 0.
+pub fn of_token(file: &Path) -> u64 {
+    with(0, of_file(file)).max(1)
 }
 
 /// The same with its state. Each step can be undone, so a change of one number is never lost in the end.

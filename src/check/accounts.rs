@@ -31,9 +31,10 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
             let directory = accounts.join(&host).join(&user);
             let mut buffer = [0; MOST + 1];
             let file = directory::memory(&directory.join(MEMORY), uid, &mut buffer);
-            let of_token = |stamp| stamp::with_file(stamp, &directory.join(ACCESS));
-            let stamps = stamps.map(|[plain, by_token]| [plain, by_token, of_token(by_token)]);
-            let memory = file.and_then(|(content, _)| Memory::parse(content));
+            let memory = file.and_then(|(content, _)| Memory::parse(content)).map(|memory| match memory.token() {
+                Some(_) => memory.with_token(stamp::of_token(&directory.join(ACCESS))),
+                None => memory,
+            });
             let said = memory.map_or_else(String::new, |memory| facts(&memory, stamps, unix));
             let said = if said.is_empty() { "nothing is remembered" } else { &said };
             lines.push(printable(format!("{host} {user}: {said}").as_bytes()));
@@ -45,8 +46,7 @@ pub fn list(home: &Path, uid: u32, unix: u64) -> (Vec<String>, bool) {
     (lines, false)
 }
 
-/// The stamp of a login by password, and that of a login by token, without its token. None: the control files defer mail to this relay,
-/// so there are none.
+/// The stamp of a login by password, and that of a login by token. None: the control files defer mail to this relay, so there are none.
 fn stamps_of(control: &Control, host: &str) -> Option<[u64; 2]> {
     let (host, source, security) = (host.to_owned(), String::new(), Security::default());
     let mut route = Route { host, port: 0, source, credentials: None, security, mechanisms: None, tokens: None };
@@ -54,7 +54,7 @@ fn stamps_of(control: &Control, host: &str) -> Option<[u64; 2]> {
     Some([false, true].map(|with_tokens| stamp::of(control, &route.security, with_tokens)))
 }
 
-fn facts(memory: &Memory, stamps: Option<[u64; 3]>, unix: u64) -> String {
+fn facts(memory: &Memory, stamps: Option<[u64; 2]>, unix: u64) -> String {
     let facts = memory.facts().iter().map(|fact| format!("{} ({})", words(&fact.what, unix), fact.source));
     let facts = facts.collect::<Vec<_>>().join("; ");
     let is_void = !facts.is_empty() && !stamps.is_some_and(|stamps| stamps.iter().any(|stamp| memory.is_of(*stamp)));
@@ -66,6 +66,7 @@ pub fn words(what: &What, unix: u64) -> String {
     match what {
         What::Good(mechanism) => format!("logged in by {mechanism}"),
         What::No(mechanism) => format!("cannot use {mechanism}"),
+        What::Renewing => "the token was refused, and another one is being had".to_owned(),
         What::Hide => "the password must not be shown, as this may be another relay".to_owned(),
         What::Refused(failure) => failed("refused", failure, unix),
         What::Deferred(failure) => failed("deferred", failure, unix),

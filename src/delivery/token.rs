@@ -41,6 +41,7 @@ impl Running {
         self.stage = match self.stage {
             Stage::Connect(mut mail) => {
                 mail.supply.iter_mut().for_each(|supply| supply.refused());
+                mail.account.iter_mut().for_each(|account| account.token_refused());
                 Stage::Token(None, mail)
             }
             stage => stage,

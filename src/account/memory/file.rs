@@ -13,10 +13,11 @@ impl Memory {
     pub fn parse(file: &[u8]) -> Option<Memory> {
         let text = std::str::from_utf8(file).ok().filter(|text| text.len() <= MOST)?;
         let mut lines = text.strip_suffix('\n')?.split('\n');
-        let stamp =
-            lines.next()?.strip_prefix(STAMP).filter(|digits| digits.len() == 16 && !digits.starts_with('+'))?;
-        let stamp = u64::from_str_radix(stamp, 16).ok()?;
-        Some(Memory { stamp, facts: lines.map(fact).collect::<Option<_>>()? })
+        let mut numbers = lines.next()?.strip_prefix(STAMP)?.split(' ').map(number);
+        let (stamp, token) = (numbers.next()??, numbers.next());
+        let token = token.map_or(Some(0), |token| token.filter(|token| *token != 0))?;
+        numbers.next().is_none().then_some(())?;
+        Some(Memory { stamp, token, facts: lines.map(fact).collect::<Option<_>>()? })
     }
 }
 
@@ -24,8 +25,9 @@ impl Memory {
 impl Display for Memory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let lines: usize = self.facts.iter().map(|fact| line(fact, true).len()).sum();
-        let has_room = STAMP.len() + 17 + lines <= MOST;
-        let mut text = format!("{STAMP}{:016x}\n", self.stamp);
+        let token = self.token().map_or_else(String::new, |token| format!(" {token:016x}"));
+        let mut text = format!("{STAMP}{:016x}{token}\n", self.stamp);
+        let has_room = text.len() + lines <= MOST;
         for (place, fact) in self.facts.iter().enumerate() {
             let line = line(fact, has_room || place == 0);
             if text.len() + line.len() <= MOST {
@@ -45,9 +47,16 @@ fn line(Fact { source, what }: &Fact, with_words: bool) -> String {
         What::Good(mechanism) => format!("good {mechanism} {source}\n"),
         What::No(mechanism) => format!("no {mechanism} {source}\n"),
         What::Hide => format!("hide {source}\n"),
+        What::Renewing => format!("renewing {source}\n"),
         What::Refused(of) => failure("refused", of),
         What::Deferred(of) => failure("deferred", of),
     }
+}
+
+/// A stamp.
+fn number(digits: &str) -> Option<u64> {
+    let is_number = digits.len() == 16 && !digits.starts_with('+');
+    is_number.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// Reads one line.
@@ -57,6 +66,7 @@ fn fact(line: &str) -> Option<Fact> {
         "good" => What::Good,
         "no" => What::No,
         "hide" => return Some(Fact { source: word_of(rest)?, what: What::Hide }),
+        "renewing" => return Some(Fact { source: word_of(rest)?, what: What::Renewing }),
         "refused" => return failure(rest, What::Refused),
         "deferred" => return failure(rest, What::Deferred),
         _ => return None,

@@ -204,3 +204,32 @@ fn no_more_than_fits() {
         assert_eq!(memory.holds(A, NOW).unwrap().words, expected);
     }
 }
+
+/// What became of one token says nothing of the next; what the relay can do does.
+#[test]
+fn another_token() {
+    let lines = [
+        format!("renewing {A}\n"),
+        format!("good XOAUTH2 {A}\n"),
+        format!("no OAUTHBEARER {A}\n"),
+        format!("refused 2 {NOW} {} {A} 535 no\n", NOW + 60),
+        format!("deferred 1 {NOW} {} {B} 454 later\n", NOW + 60),
+    ];
+    let file = format!("stamp 0000000000000007 0000000000000005\n{}", lines.concat());
+    let memory = Memory::of(file.as_bytes(), 7);
+    assert_eq!((memory.to_string(), memory.token()), (file.clone(), Some(5)));
+    assert_eq!(memory.clone().with_token(5), memory);
+    let kept = format!("stamp 0000000000000007 0000000000000006\n{}{}", lines[1], lines[2]);
+    assert_eq!(memory.clone().with_token(6).to_string(), kept);
+    let mut moved = memory.clone();
+    moved.move_to(6);
+    assert_eq!(moved.to_string(), file.replace("0005\n", "0006\n"));
+    let after = next(&memory, A, &Outcome::LoggedIn("XOAUTH2"), NOW + 60);
+    assert!(!after.to_string().contains("renewing") && after.token() == Some(5), "{after}");
+    let mut renewing = empty();
+    (0..2).for_each(|_| renewing.renewing(A));
+    assert_eq!(renewing.to_string(), format!("stamp 0000000000000007\nrenewing {A}\n"));
+    for odd in ["0000000000000000", "5", "0000000000000005 0000000000000005", "", "+000000000000005"] {
+        assert_eq!(Memory::parse(format!("stamp 0000000000000007 {odd}\n").as_bytes()), None, "{odd}");
+    }
+}

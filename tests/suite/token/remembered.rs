@@ -154,6 +154,22 @@ fn one_login_at_a_time() {
     holder.wait().unwrap();
 }
 
+/// While one delivery has another token, those that wait for the lock know that this one is refused.
+#[test]
+fn it_is_known_before_the_program_has_run() {
+    let relay = Relay::start(&["secret-1"]);
+    let home = relay.home();
+    let (memory, seen) = (account(&home).join("memory"), home.path().join("seen"));
+    with_script(&home, &format!("cp {} {}; echo secret-2; echo {}", memory.display(), seen.display(), unix() + 3600));
+    store(&home, "secret-1", 400, 3000);
+    assert_eq!((deliver(&home).letters(), remembered(&home)), ("rK".into(), "good XOAUTH2".into()));
+    relay.takes(&["secret-2"]);
+    assert_eq!((deliver(&home).letters(), runs(&home), remembered(&home)), ("rK".into(), 1, "good XOAUTH2".into()));
+    let seen = fs::read_to_string(seen).unwrap();
+    let place = "control/relays/127.0.0.1\n";
+    assert!(seen.ends_with(&format!("\nrenewing {place}good XOAUTH2 {place}")), "{seen}");
+}
+
 /// A relay that refuses the first token, and on the next connection says this before a login.
 fn refuses_then(relay_says: &'static str) -> Server {
     let mut connections = 0;
