@@ -157,7 +157,7 @@ mod tests {
     fn secrets_whole_cut_folded_and_in_capitals() {
         let mut mask = Mask::new(b"user", b"s3cret pass");
         mask.add_sent(Secret::from(&b"me"[..]), 2);
-        let masked = |text| masked(&mask, text);
+        let masked = |text: &str| masked(&mask, text);
         assert_eq!(
             masked("535 no: AUTH PLAIN AHVzZXIAczNjcmV0IHBhc3M= refused"),
             "535 no: AUTH PLAIN <secret> refused"
@@ -167,6 +167,12 @@ mod tests {
         assert_eq!(masked("535-your s3cr\n535 et pass"), "535-your <secret>");
         assert_eq!(masked("535-5.7.8 your s3cr\r\n535-5.7.8 et\r\n535 5.7.8  pass"), "535-5.7.8 your <secret>");
         assert_eq!(masked("535-5.7.8 a 3336\n535 5.7.8 3726 b"), "535-5.7.8 a <secret> b");
+        for status in
+            ["  5.7.8 ", "5.7.8: ", "[5.7.8] ", "#5.7.8 ", "(#5.7.8) ", "5.7.8-", "535 5.7.8 ", "535-(#5.7.8): "]
+        {
+            let text = format!("535-{status}your s3cr\n535 {status}et pass");
+            assert_eq!(masked(&text), format!("535-{status}your <secret>"), "{status}");
+        }
         assert_eq!(masked("password S3cret pass, user bWU="), "password <secret>, user <secret>");
         assert_eq!(masked("535-AHVzZXI\r\n535 AczNjcm\r\n"), "535-<secret>\r\n");
         assert_eq!(masked("LOGIN sent bWU= / czNjcmV0IHBhc3M="), "LOGIN sent <secret> / <secret>");

@@ -22,14 +22,16 @@ use std::path::{Path, PathBuf};
 /// The program of this package.
 const HELPER: &str = "/usr/bin/qmail-remote-oauth";
 /// Where a program without a slash in its name is looked for. It is in the environment of each.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Milliseconds until it is left alone. It is not killed: it may be about to store what exists nowhere else.
 pub const TIME: u64 = 60_000;
 /// The longest life of a token that is believed, in seconds: a hundred years.
 const LONGEST: u64 = 100 * 366 * 86_400;
-/// The most octets of a program's words in a report, and of one of them where the program is not ours.
+/// The most octets of a program's words in a report.
 const WORDS: usize = 1000;
+/// From so many octets on a word may be a secret, where the program is not ours; one of letters and digits from so many on.
 const WORD: usize = 40;
+const MIXED: usize = 16;
 
 /// There is no NUL in a line or a path.
 #[inline(never)]
@@ -212,24 +214,29 @@ impl Supply {
         renamed
     }
 
-    /// The first line that a program prints where it has no token. That of another program may hold a token all the same, which is one
-    /// long word, or a line of one word.
+    /// The first line that a program prints where it has no token. That of another program may hold a token or a secret all the same: a
+    /// line of one word, a long word, or one of letters and digits that is no path.
     fn words(&self, line: &[u8]) -> String {
-        if self.command.is_some() && is_token(line) {
+        let is_blank = |c: &u8| !c.is_ascii_graphic();
+        let all = || line.split(is_blank).filter(|word| !word.is_empty());
+        if self.command.is_some() && all().count() == 1 {
             return String::new();
         }
+        let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
+        let may_be_secret =
+            |word: &[u8]| word.len() >= WORD || word.len() >= MIXED && is_mixed(word) && !word.contains(&b'/');
         let mut words = String::new();
         for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
             if !words.is_empty() {
                 words.push(' ');
             }
-            let is_long = word.len() >= WORD && self.command.is_some();
-            for octet in if is_long { b"..." } else { word } {
+            let is_hidden = self.command.is_some() && may_be_secret(word);
+            for octet in if is_hidden { b"..." } else { word } {
                 words.push(if octet.is_ascii_graphic() { char::from(*octet) } else { '?' });
             }
         }
         words.truncate(WORDS); // ASCII
-        words.trim_end_matches('.').to_owned()
+        if words.ends_with("...") { words } else { words.trim_end_matches('.').to_owned() }
     }
 
     /// What to do, where the words do not say it.

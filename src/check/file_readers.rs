@@ -196,6 +196,13 @@ pub fn not_runnable(program: &Path, is_script: bool, ids: Ids) -> io::Result<Opt
     if barrier.is_none() && is_script { first_barrier(program, Some(ids), 0o4) } else { Ok(barrier) }
 }
 
+/// Why the user of qmail-remote cannot run a program. None if it can, or is not known.
+pub fn not_for_qmailr_to_run(program: &Path) -> io::Result<Option<String>> {
+    let Some(ids) = ids_of_qmail() else { return Ok(None) };
+    let barrier = not_runnable(program, false, ids)?;
+    Ok(barrier.map(|barrier| format!("cannot be run {}: see the mode of {}", not_by_qmailr(), barrier.display())))
+}
+
 /// The file or directory, or the one above it, whose mode keeps `who` out. None if they can read the file, or enter the directory.
 fn barrier(path: &Path, who: Option<(u32, u32)>) -> io::Result<Option<PathBuf>> {
     first_barrier(path, who, 0o4)

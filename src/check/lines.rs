@@ -56,6 +56,16 @@ impl Line {
         self.key.iter().chain(self.value.iter()).any(|c| b" \t|".contains(c))
     }
 
+    /// The login is a user alone, for a token.
+    fn has_user_alone(&self) -> bool {
+        let credentials = match &self.meaning {
+            Ok(Some(Sender::Relay(route))) => route.credentials.as_ref(),
+            Ok(Some(Sender::Login(credentials))) => Some(credentials),
+            _ => None,
+        };
+        credentials.is_some_and(|credentials| credentials.login.kind() == LoginKind::Token)
+    }
+
     /// The value is a relay without a login. The key is not looked at, as a sender may have a blank in it.
     pub fn is_relay_alone(&self) -> bool {
         !self.value.is_empty() && routes::relay_end(&self.value) == self.value.len()
@@ -95,7 +105,10 @@ impl Lines {
         found.keyless.sort_by_key(|(number, _)| *number);
         let has_login = |line: &[u8]| line.iter().any(|c| b" \t|".contains(c));
         let in_comment = found.keyless.iter().any(|(_, line)| matches!(line, Keyless::CommentedLogin));
-        found.has_secret = in_comment || routes::lines(content).any(|(line, _)| has_login(line));
+        // A user alone is no secret: the login is by a token, which is elsewhere.
+        let logins = routes::lines(content).filter(|(line, _)| has_login(line)).count();
+        let users = found.lines.iter().filter(|line| line.has_user_alone()).count();
+        found.has_secret = in_comment || logins > users;
         found
     }
 

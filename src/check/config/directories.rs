@@ -13,6 +13,7 @@ use crate::control::{Route, routes};
 use crate::policy::{Security, Verification};
 use crate::report::os_error;
 use crate::tls::pem_check::{self, Cas};
+use qmail_auth::LoginKind;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
@@ -57,7 +58,7 @@ pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: 
                 let of_tokens = tokens::NAMES.map(|name| format!("relays/{relay}/{}/{name}", tokens::DIRECTORY));
                 files.extend(of_tokens);
                 others.push(path.join(tokens::DIRECTORY));
-                super::tokens::check(control, relay, notes);
+                super::tokens::check(control, relay, is_used_with_tokens(effective(), relay), notes);
             }
             others.push(path);
         } else {
@@ -108,6 +109,18 @@ pub fn check(control: &Control, smtproutes: &Lines, authsenders: &Lines, notes: 
             notes.warn(&format!("{} holds a secret: {words}", path.display()));
         }
     }
+}
+
+/// Whether a login by token goes to this relay, or may: one that is for a sender alone goes to any.
+fn is_used_with_tokens<'a>(mut lines: impl Iterator<Item = &'a Line>, relay: &str) -> bool {
+    lines.any(|line| match &line.meaning {
+        Ok(Some(Sender::Relay(route))) => {
+            let directory = route.security.directory.as_deref().and_then(|path| path.strip_prefix("control/relays/"));
+            route.tokens.is_some() && directory == Some(relay)
+        }
+        Ok(Some(Sender::Login(credentials))) => credentials.login.kind() == LoginKind::Token,
+        _ => false,
+    })
 }
 
 /// Each line that has a route, with that route.

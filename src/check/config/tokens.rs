@@ -3,19 +3,34 @@
 use super::directories::check_pem_files;
 use super::notes::Notes;
 use crate::account::directory;
+use crate::account::supply::PATH;
+use crate::check::file_readers;
 use crate::control::files::Control;
 use crate::control::tokens::{self, DIRECTORY, Provider};
 use crate::policy::{Security, TlsPolicy, Verification};
+use qmail_auth::mechanisms;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The mechanisms that take a token.
 const MECHANISMS: [&str; 2] = ["XOAUTH2", "OAUTHBEARER"];
 
-/// Notes what is wrong for this relay, which has a directory `oauth`.
-pub fn check(control: &Control, relay: &str, notes: &mut Notes) {
+/// Notes what is wrong for this relay, which has a directory `oauth`. `is_used`: a login by token goes there.
+pub fn check(control: &Control, relay: &str, is_used: bool, notes: &mut Notes) {
     let directory = format!("control/relays/{relay}");
+    let cafile = Provider::read(control, &directory).ok().flatten().and_then(|provider| provider.cafile);
+    let mut there = control.names(&format!("relays/{relay}/{DIRECTORY}")).unwrap_or_default();
+    there.sort();
+    let is_cafile = |name: &str| cafile.as_ref().is_some_and(|file| file.path.file_name() == Some(OsStr::new(name)));
+    for name in there.iter().filter(|name| !tokens::NAMES.contains(&&name[..]) && !is_cafile(name)) {
+        let names = tokens::NAMES.join(", ");
+        notes.warn(&format!("{directory}/{DIRECTORY}/{name}: a file of this name is not read; the names are {names}"));
+    }
+    if !is_used {
+        return;
+    }
     let mut defers = |why: String| notes.warn_deferral(&format!("{why}; mail with a login by token is deferred"));
     match tokens::command(control, &directory) {
         Ok(Some(words)) => of_command(&words[0], &directory).into_iter().for_each(&mut defers),
@@ -30,25 +45,28 @@ pub fn check(control: &Control, relay: &str, notes: &mut Notes) {
     }
     let file = format!("relays/{relay}/mechanisms");
     if let Ok(Some(line)) = control.first_line(&file) {
-        let is_one = |name: &[u8]| MECHANISMS.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()));
-        if !line.split(u8::is_ascii_whitespace).any(is_one) {
+        let named = String::from_utf8_lossy(&line).into_owned();
+        let known: Vec<_> = named.split_ascii_whitespace().filter_map(mechanisms::usable).collect();
+        // Where none is known, that is an error of its own.
+        if !known.is_empty() && !known.iter().any(|mechanism| MECHANISMS.contains(&mechanism.name)) {
             defers(format!("control/{file}: it names neither {}, which take a token", MECHANISMS.join(" nor ")));
         }
     }
-    let mut there = control.names(&format!("relays/{relay}/{DIRECTORY}")).unwrap_or_default();
-    there.sort();
-    for name in there.iter().filter(|name| !tokens::NAMES.contains(&&name[..]) && !name.ends_with(".pem")) {
-        let names = tokens::NAMES.join(", ");
-        notes.warn(&format!("{directory}/{DIRECTORY}/{name}: a file of this name is not read; the names are {names}"));
-    }
 }
 
-/// What is wrong with the program of `command`. One without a slash is looked for when it is run.
+/// What is wrong with the program of `command`.
 fn of_command(program: &str, directory: &str) -> Option<String> {
-    let is_executable = || fs::metadata(program).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
-    let is_right = !program.contains('/') || program.starts_with('/') && is_executable();
-    let why = || format!("{directory}/{}: {program} is not the path of a program, from / on", tokens::COMMAND);
-    (!is_right).then(why)
+    let is_executable = |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
+    let path = match program.split_once('/') {
+        Some(("", _)) => Some(PathBuf::from(program)),
+        Some(_) => None,
+        None => PATH.split(':').map(|place| Path::new(place).join(program)).find(|path| is_executable(path)),
+    };
+    let Some(path) = path.filter(|path| is_executable(path)) else {
+        return Some(format!("{directory}/{}: {program} is not the path of a program, from / on", tokens::COMMAND));
+    };
+    let words = file_readers::not_for_qmailr_to_run(&path).ok().flatten()?;
+    Some(format!("{directory}/{}: {}: {words}", tokens::COMMAND, path.display()))
 }
 
 /// What is wrong with the CAs of the provider.

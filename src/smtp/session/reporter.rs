@@ -132,7 +132,9 @@ impl Reporter<'_> {
             return LoginCause::Tls { demand: TlsDemand::OfRelay { why: self.why_in_clear() }, relay };
         }
         if let (About::Login, Some(auth), Some((meaning, _))) = (about, self.auth, login_refusals::meaning(reply)) {
-            return LoginCause::Meant { user: User::of(auth.login()), relay, meaning };
+            if auth.login().kind() != LoginKind::Token || login_refusals::is_of_tokens(meaning) {
+                return LoginCause::Meant { user: User::of(auth.login()), relay, meaning };
+            }
         }
         match (about, self.auth) {
             (About::Relaying, _) => LoginCause::RelayingDenied { relay },

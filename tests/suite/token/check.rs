@@ -2,6 +2,7 @@
 
 use super::{JSON, Relay, account, store, unix, with_script};
 use crate::support::Home;
+use crate::support::certificate::Authority;
 use crate::support::check::{Checked, command, run};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -90,6 +91,16 @@ fn config() {
     let (status, said) = config();
     assert!(status == 1 && said.contains("/nonexistent.pem (of control/relays/127.0.0.1/oauth/cafile): "), "{said}");
     fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/cafile")).unwrap();
+    // None of these is wrong.
+    let ca = Authority::new("CA of the provider").pem;
+    home.control("relays/127.0.0.1/oauth/ca.crt", &ca);
+    home.control("relays/127.0.0.1/oauth/cafile", "control/relays/127.0.0.1/oauth/ca.crt\n");
+    home.control("authsenders", "@other.example|you@example.com\n");
+    let (status, said) = config();
+    assert!(status == 0 && !said.contains("is not read") && !said.contains("authsenders holds"), "{said}");
+    fs::remove_file(home.path().join("control/authsenders")).unwrap();
+    fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/cafile")).unwrap();
+    fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/ca.crt")).unwrap();
     let accounts = home.path().join("accounts");
     for mode in [0o770, 0o700] {
         fs::set_permissions(&accounts, Permissions::from_mode(mode)).unwrap();
@@ -108,7 +119,7 @@ fn config() {
     fs::remove_file(home.path().join("control/relays/127.0.0.1/oauth/token")).unwrap();
     let (status, said) = config();
     assert!(status == 1 && said.contains("oauth/token: missing, and without it no token can be had"), "{said}");
-    for command in ["/nonexistent/x y", "./x", "/etc/passwd"] {
+    for command in ["/nonexistent/x y", "./x", "/etc/passwd", "no-such-program-anywhere x"] {
         home.control("relays/127.0.0.1/oauth/command", format!("{command}\n"));
         let (status, said) = config();
         assert!(
@@ -122,4 +133,13 @@ fn config() {
     home.control("relays/127.0.0.1/password", "secretpass\n");
     let (status, said) = config();
     assert!(status == 1 && said.contains("control/relays/127.0.0.1: it has both password and oauth"), "{said}");
+}
+
+/// What is there for another day, while the login is by a password.
+#[test]
+fn tokens_that_are_not_used() {
+    let home = Home::with_route("127.0.0.1:587 joe secretpass");
+    home.control("relays/127.0.0.1/oauth/client", "1f0e\n");
+    let checked = check(&home, &["--config"]);
+    assert!(checked.status == Some(0) && !checked.stdout.contains("deferred"), "{}", checked.stdout);
 }

@@ -131,6 +131,13 @@ fn what_is_no_token() {
         // What it prints may be a token all the same.
         ("printf 'expired: secret-%040d of me'; exit 1", "failed with status 1: expired: ... of me; see"),
         ("echo secret-1; exit 1", "failed with status 1; see"),
+        ("printf '\\tsecret-1 \\r\\n'; exit 1", "failed with status 1; see"),
+        ("printf 'secret-1\\0\\n'; exit 1", "failed with status 1; see"),
+        ("echo Bearer secret-1abcdefghijk; exit 1", "failed with status 1: Bearer ...; see"),
+        (
+            "echo no file /etc/oauth2/token-1.json; exit 1",
+            "failed with status 1: no file /etc/oauth2/token-1.json; see",
+        ),
         ("printf '%0995d secret-%040d of me'; exit 1", "failed with status 1: ... ... of me; see"),
         ("echo secret-1; echo 1800000000000", is_none), // milliseconds
     ] {
