@@ -24,6 +24,9 @@ use std::path::PathBuf;
 const SOON: u64 = 60;
 const BY_A_PERSON: u64 = store::LONGEST;
 
+/// How often it is tried again to store a new refresh token: nobody else has it, and the old one may be void.
+const ATTEMPTS: u32 = 3;
+
 /// The files to look at where a provider does not say what is wrong.
 pub const NOT_SAID: [&str; 3] = ["client", "secret", "token"];
 
@@ -59,6 +62,8 @@ pub struct Renewal {
     seen: Option<Secret>,
     refresh: Option<Secret>,
     hidden: Hidden,
+    /// How often the new refresh token could not be stored.
+    attempts: u32,
     /// Unix time when the lock was taken.
     unix: u64,
     path: PathBuf,
@@ -95,7 +100,7 @@ impl Renewal {
             }
         }
         let hidden = hidden(&account.provider);
-        Renewal { account, purpose, stage, old, seen, refresh: None, hidden, unix, path }
+        Renewal { account, purpose, stage, old, seen, refresh: None, hidden, attempts: 0, unix, path }
     }
 
     /// What to do now. None: it is over.
@@ -255,7 +260,12 @@ impl Renewal {
     }
 
     fn stored(&mut self, mut files: Vec<(&'static str, Secret)>, mut ending: Ending, result: io::Result<()>) -> Stage {
-        let (name, _) = files.pop().expect("the file that was wanted");
+        let (name, content) = files.pop().expect("the file that was wanted");
+        if name == REFRESH && result.is_err() && self.attempts < ATTEMPTS {
+            self.attempts += 1;
+            files.push((name, content));
+            return Stage::Store(files, ending);
+        }
         match (&mut ending, result) {
             // The token can be used all the same. `refresh.new` stays: it may be whole.
             (Ending::Token(_, cause), Err(error)) if name != TROUBLE => {

@@ -185,6 +185,21 @@ fn told_to_end() {
     }
 }
 
+/// The new refresh token cannot be written, once.
+#[test]
+fn it_is_written_again() {
+    for error in ["ENOSPC", "EIO"] {
+        let provider = Provider::start(true);
+        let home = provider.home();
+        let before = over(&provider, &home);
+        let fault = format!("inject=pwrite64:error={error}:when=3"); // the first two make room
+        assert!(traced(&home, &home.path().join("trace"), Some(&fault)).status.success());
+        let now = provider.state.lock().unwrap().refresh.clone();
+        assert!(now != before && is_stored(&home, &now), "{error}");
+        assert!(!account(&home).join("trouble").exists());
+    }
+}
+
 /// What must be on the disk before the next step.
 #[test]
 fn system_calls_in_this_order() {
