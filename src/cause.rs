@@ -7,7 +7,7 @@ pub mod login;
 pub mod oauth;
 pub mod tls;
 
-use login::{Meaning, NoToken, TlsDemand};
+use login::{AccountTrouble, Meaning, NoToken, TlsDemand};
 use qmail_auth::Login;
 use qmail_auth::cause::Attempts;
 use qmail_auth::texts;
@@ -210,12 +210,7 @@ texts! {
         Another { user: User, relay: String } => "it demands another login than that of {user} at {relay}. (#4.7.0)",
         CertificateInDoubt { relay: String } =>
             "perhaps it does not take our client certificate for a login at {relay}. (#4.7.0)",
-        Limit { user: User, relay: String } =>
-            "{user} at {relay} has sent as much as the relay lets it for now; if that happens often, ask for a higher limit. (#4.7.0)",
-        Sender { user: User, relay: String } =>
-            "{user} at {relay} may not send as this sender; permit it at the relay, or give this sender a login of its own in control/authsenders. (#4.7.0)",
-        Mailbox { user: User, relay: String } =>
-            "{user} at {relay} may not open the mailbox; in Microsoft 365 the application needs FullAccess to it: Add-MailboxPermission. (#4.7.0)",
+        Account { user: User, relay: String, trouble: AccountTrouble } => "{user} at {relay} {trouble}. (#4.7.0)",
     }
 }
 
@@ -338,6 +333,7 @@ pub fn texts() -> Vec<&'static str> {
         login::WhyInClear::TEXTS,
         login::NoToken::TEXTS,
         login::Advice::TEXTS,
+        login::AccountTrouble::TEXTS,
         login::Meaning::TEXTS,
         tls::NoTls::TEXTS,
         tls::Instead::TEXTS,

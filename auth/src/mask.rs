@@ -108,6 +108,7 @@ impl Mask {
         secret
     }
 
+    #[inline(never)]
     fn mark(&self, reading: &Reading, is_cut: bool, secret: &mut [bool]) {
         let mut longest = reading.mark_word(self.password(), secret);
         for token in &self.tokens {

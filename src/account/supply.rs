@@ -44,7 +44,7 @@ pub struct Supply {
     home: PathBuf,
     host: String,
     user: Vec<u8>,
-    command: Option<Vec<String>>,
+    command: Option<String>,
     /// The directory of the account. None: there is none that counts.
     directory: Option<PathBuf>,
     uid: u32,
@@ -134,7 +134,7 @@ impl Supply {
         let own: [&[u8]; 5] = [HELPER.as_bytes(), b"token", self.host.as_bytes(), &self.user, b"--renew"];
         let (words, count): (Vec<CString>, usize) = match &self.command {
             None => (own[..4 + usize::from(self.is_refused)].iter().map(|word| c_string(&[word])).collect(), 5),
-            Some(words) => (words.iter().map(|word| c_string(&[word.as_bytes()])).collect(), 4),
+            Some(words) => (words.split_ascii_whitespace().map(|word| c_string(&[word.as_bytes()])).collect(), 4),
         };
         (words, settings[..count].iter().map(|setting| c_string(setting)).collect())
     }
@@ -161,9 +161,9 @@ impl Supply {
             let words = self.words(first);
             let advice = self.advice(&words);
             return Err(match self.command {
-                None if !words.is_empty() => NoToken::Said { words, advice },
                 _ if words.is_empty() => NoToken::Failed { program, how, advice },
-                _ => NoToken::FailedAs { program, how, words, advice },
+                None => NoToken::Said { words, advice },
+                Some(_) => NoToken::Failed { program, how: [how, words].join(": "), advice },
             });
         }
         let end = match second {
@@ -217,25 +217,22 @@ impl Supply {
     /// The first line that a program prints where it has no token. That of another program may hold a token or a secret all the same: a
     /// line of one word, a long word, or one of letters and digits that is no path.
     fn words(&self, line: &[u8]) -> String {
-        let is_blank = |c: &u8| !c.is_ascii_graphic();
-        let all = || line.split(is_blank).filter(|word| !word.is_empty());
-        if self.command.is_some() && all().count() == 1 {
-            return String::new();
-        }
-        let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
-        let may_be_secret =
-            |word: &[u8]| word.len() >= WORD || word.len() >= MIXED && is_mixed(word) && !word.contains(&b'/');
+        let is_ours = self.command.is_none();
+        let has = |word: &[u8], is: fn(&u8) -> bool| word.iter().any(is);
+        let is_mixed =
+            |word| has(word, u8::is_ascii_digit) && has(word, u8::is_ascii_alphabetic) && !has(word, |c| *c == b'/');
         let mut words = String::new();
-        for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
-            if !words.is_empty() {
+        let mut count = 0;
+        for word in line.split(|c| !c.is_ascii_graphic()).filter(|word| !word.is_empty()) {
+            if count > 0 {
                 words.push(' ');
             }
-            let is_hidden = self.command.is_some() && may_be_secret(word);
-            for octet in if is_hidden { b"..." } else { word } {
-                words.push(if octet.is_ascii_graphic() { char::from(*octet) } else { '?' });
-            }
+            count += 1;
+            let may_be_secret = word.len() >= WORD || word.len() >= MIXED && is_mixed(word);
+            let shown = if is_ours || !may_be_secret { word } else { b"..." };
+            words.extend(shown.iter().map(|octet| char::from(*octet)));
         }
-        words.truncate(WORDS); // ASCII
+        words.truncate(if is_ours || count > 1 { WORDS } else { 0 }); // ASCII
         if words.ends_with("...") { words } else { words.trim_end_matches('.').to_owned() }
     }
 
@@ -243,7 +240,7 @@ impl Supply {
     fn advice(&self, words: &str) -> Advice {
         let consent = "qmail-remote-oauth consent";
         match self.command {
-            Some(_) => Advice::Command { file: format!("{}/command", self.place()) },
+            Some(_) => Advice::Command { file: self.place() + "/command" },
             None if words.contains(consent) => Advice::None,
             None => Advice::Consent { host: self.host.clone(), user: String::from_utf8_lossy(&self.user).into_owned() },
         }
@@ -257,12 +254,12 @@ impl Supply {
 
     /// The name of the program, for reports.
     fn shown(&self) -> String {
-        self.command.as_ref().and_then(|words| words.first()).map_or(HELPER, String::as_str).to_owned()
+        self.command().unwrap_or(HELPER).to_owned()
     }
 
     /// For a check: the program, if it is not ours.
-    pub fn command(&self) -> Option<&[String]> {
-        self.command.as_deref()
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()?.split_ascii_whitespace().next()
     }
 
     /// For a check: until when the token is good.

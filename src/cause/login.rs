@@ -35,8 +35,6 @@ texts! {
         NotRun { program: String, why: String, advice: Advice } => "{program} cannot be run: {why}{advice}",
         Silent { program: String } => "{program} was not done within 60 seconds; it is tried again",
         Failed { program: String, how: String, advice: Advice } => "{program} failed with {how}{advice}",
-        FailedAs { program: String, how: String, words: String, advice: Advice } =>
-            "{program} failed with {how}: {words}{advice}",
         Malformed { program: String } =>
             "what {program} printed is no token: line 1 must be the token, visible ASCII of at most 8000 characters, and line 2 its end as Unix time, or nothing",
         Over { program: String } => "the token that {program} printed is at its end",
@@ -51,6 +49,18 @@ texts! {
         None => "",
         Consent { host: String, user: String } => "; if that stays: qmail-remote-oauth consent {host} {user}",
         Command { file: String } => "; see {file}",
+    }
+}
+
+texts! {
+    /// What the account at the relay has done, or cannot do.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AccountTrouble {
+        Limit => "has sent as much as the relay lets it for now; if that happens often, ask for a higher limit",
+        Sender =>
+            "may not send as this sender; permit it at the relay, or give this sender a login of its own in control/authsenders",
+        Mailbox =>
+            "may not open the mailbox; in Microsoft 365 the application needs FullAccess to it: Add-MailboxPermission",
     }
 }
 

@@ -79,16 +79,15 @@ impl Provider {
 pub struct Source {
     /// The name of the relay's directory.
     pub host: String,
-    /// The words of the program in `oauth/command`. None: the one of this package.
-    pub command: Option<Vec<String>>,
+    /// The program in `oauth/command`: words with blanks between them, at least one. None: the one of this package.
+    pub command: Option<String>,
 }
 
-/// The words of the program that prints a token in the place of ours, for a relay's directory. None: there is none.
-pub fn command(control: &Control, relay: &str) -> Result<Option<Vec<String>>, ControlError> {
+/// The program that prints a token in the place of ours, for a relay's directory: its words. None: there is none.
+pub fn command(control: &Control, relay: &str) -> Result<Option<String>, ControlError> {
     let name = format!("{}/{COMMAND}", in_control(relay));
     let Some(line) = control.first_line(&name)? else { return Ok(None) };
-    let words: Vec<String> = words(&name, &line)?.map(str::to_owned).collect();
-    Ok(Some(words))
+    Ok(Some(words(&name, &line)?.to_owned()))
 }
 
 /// `control/relays/HOST` as a path in control.
@@ -128,11 +127,10 @@ pub fn is_visible(value: &[u8]) -> bool {
 }
 
 /// Words with blanks between them, at least one.
-fn words<'a>(name: &str, line: &'a [u8]) -> Result<impl Iterator<Item = &'a str>, ControlError> {
-    let text = std::str::from_utf8(line).ok().map(str::trim);
+fn words<'a>(name: &str, line: &'a [u8]) -> Result<&'a str, ControlError> {
+    let text = std::str::from_utf8(line).ok().map(str::trim_ascii);
     let is_right = |text: &&str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic() || b" \t".contains(&c));
-    let text = text.filter(is_right).ok_or_else(|| ControlError::of(name, ControlCause::NoVisibleWord))?;
-    Ok(text.split_ascii_whitespace())
+    text.filter(is_right).ok_or_else(|| ControlError::of(name, ControlCause::NoVisibleWord))
 }
 
 fn value(control: &Control, directory: &str, name: &str) -> Result<Option<String>, ControlError> {
@@ -149,7 +147,7 @@ fn url(control: &Control, directory: &str, name: &str) -> Result<Option<Url>, Co
 fn scope(control: &Control, directory: &str) -> Result<Option<String>, ControlError> {
     let name = format!("{directory}/scope");
     let Some(line) = control.first_line(&name)? else { return Ok(None) };
-    Ok(Some(words(&name, &line)?.collect::<Vec<_>>().join(" ")))
+    Ok(Some(words(&name, &line)?.split_ascii_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
 impl Display for Grant {

@@ -1,7 +1,8 @@
 //! What a refusal is about. A mistake in our set-up must not bounce the queue, so only what is certainly about the mail counts as that.
 
-use super::account_refusals::{self, Trouble};
+use super::account_refusals;
 use super::login_refusals::{self, Demand, demands_login, demands_tls};
+use crate::cause::login::AccountTrouble;
 use crate::smtp_command::Command;
 use qmail_auth::reply::Reply;
 
@@ -32,7 +33,7 @@ pub enum About {
     /// The login, perhaps, as the client certificate may be none to the server.
     Certificate,
     /// Our account at the relay.
-    Account(Trouble),
+    Account(AccountTrouble),
     /// Nothing that a reply at this place can be about.
     Unknown,
 }
@@ -78,12 +79,12 @@ mod tests {
             ("530 5.7.0 Must issue a STARTTLS command first", LoginState::Accepted, About::Tls),
             ("530 no", LoginState::CertificateShown, About::Login),
             ("554 5.7.1 no", LoginState::CertificateShown, About::Certificate),
-            ("550 5.4.5 quota", LoginState::Accepted, About::Account(Trouble::Limit)),
-            ("454 Throttling failure", LoginState::Accepted, About::Account(Trouble::Limit)),
+            ("550 5.4.5 quota", LoginState::Accepted, About::Account(AccountTrouble::Limit)),
+            ("454 Throttling failure", LoginState::Accepted, About::Account(AccountTrouble::Limit)),
             (
                 "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException",
                 LoginState::Accepted,
-                About::Account(Trouble::Sender),
+                About::Account(AccountTrouble::Sender),
             ),
         ] {
             let reply = Reply { code: text[..3].parse().unwrap(), text: format!("{text}\n").into_bytes() };

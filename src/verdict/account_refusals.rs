@@ -1,35 +1,25 @@
 //! Refusals that are about our account at the relay, not about the mail: a quota, a rate, a sender that it may not use. Relays
 //! send them with a 5xx too, in words of their own. The mail waits then and does not bounce.
 
+use crate::cause::login::AccountTrouble;
 use qmail_auth::reply::Reply;
-
-/// What the account has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// It has sent too much.
-    Limit,
-    /// It has used a sender that it may not use.
-    Sender,
-    /// It may not use its mailbox.
-    Mailbox,
-}
 
 /// How such refusals are recognised: by an enhanced status code, or by words, which are in lower case here. An empty one is not
 /// looked for.
-const REFUSALS: [(&str, &str, Trouble); 9] = [
-    ("5.4.5", "", Trouble::Limit), // Gmail: 550 5.4.5 Daily user sending quota exceeded.
-    ("", "submissionquotaexceeded", Trouble::Limit), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuota...
-    ("", "frequency limited", Trouble::Limit),       // QQ: 550 Sender frequency limited
-    ("", "too many messages. try again", Trouble::Limit), // msndr: 550 Too many messages. Try again in 92 seconds.
-    ("", "throttling failure", Trouble::Limit), // Amazon SES: 454 Throttling failure: Maximum sending rate exceeded
-    ("5.2.252", "", Trouble::Sender), // Microsoft 365: 554 5.2.252 SendAsDenied; joe@example.org not allowed to send as
-    ("5.7.60", "send as this sender", Trouble::Sender), // Exchange: 550 5.7.60 SMTP; Client does not have permissions to send ...
-    ("", "sendasdenied", Trouble::Sender), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SendAsDenied...
-    ("", "mapiexceptionlogonfailed", Trouble::Mailbox), // Microsoft 365: 430 4.2.0 STOREDRV; mailbox logon failure; ... of an app
+const REFUSALS: [(&str, &str, AccountTrouble); 9] = [
+    ("5.4.5", "", AccountTrouble::Limit), // Gmail: 550 5.4.5 Daily user sending quota exceeded.
+    ("", "submissionquotaexceeded", AccountTrouble::Limit), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuota...
+    ("", "frequency limited", AccountTrouble::Limit),       // QQ: 550 Sender frequency limited
+    ("", "too many messages. try again", AccountTrouble::Limit), // msndr: 550 Too many messages. Try again in 92 seconds.
+    ("", "throttling failure", AccountTrouble::Limit), // Amazon SES: 454 Throttling failure: Maximum sending rate exceeded
+    ("5.2.252", "", AccountTrouble::Sender), // Microsoft 365: 554 5.2.252 SendAsDenied; joe@example.org not allowed to send as
+    ("5.7.60", "send as this sender", AccountTrouble::Sender), // Exchange: 550 5.7.60 SMTP; Client does not have permissions to send ...
+    ("", "sendasdenied", AccountTrouble::Sender), // Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SendAsDenied...
+    ("", "mapiexceptionlogonfailed", AccountTrouble::Mailbox), // Microsoft 365: 430 4.2.0 STOREDRV; mailbox logon failure; ... of an app
 ];
 
 /// What a 4xx or 5xx after a login says about the account. None: it is about the mail.
-pub fn trouble(reply: &Reply) -> Option<Trouble> {
+pub fn trouble(reply: &Reply) -> Option<AccountTrouble> {
     if reply.has_status("5.1.1") {
         return None; // there is no such user, whatever words its address has
     }

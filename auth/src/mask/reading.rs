@@ -102,14 +102,13 @@ fn code(line: &[u8]) -> usize {
 /// The length of the enhanced status code that a text begins with (RFC 2034 section 4), such as `5.7.8`, with what some servers put
 /// around it: ` (#5.7.8): `, and the reply code once more.
 fn status(text: &[u8]) -> usize {
-    let begin = code(text);
-    let span = |at: usize, is_in: fn(&u8) -> bool| {
-        text[at..].iter().position(|c| !is_in(c)).map_or(text.len(), |length| at + length)
+    let mut dots = 0;
+    let is_part = |c: &&u8| {
+        dots += usize::from(**c == b'.');
+        c.is_ascii_digit() || b".(#[<:)]>-".contains(c) || dots == 0 && b" \t".contains(c)
     };
-    let start = span(begin, |c| b" \t(#[<".contains(c));
-    let end = span(start, |c| c.is_ascii_digit() || *c == b'.');
-    let is_status = text[start..end].iter().filter(|c| **c == b'.').count() == 2;
-    if is_status { span(end, |c| b":)]>-".contains(c)) } else { 0 }
+    let length = text.iter().take_while(is_part).count();
+    if dots == 2 { length } else { 0 }
 }
 
 /// Whether a line behind the first begins with an enhanced status: a secret that is divided by lines is divided by that, too.

@@ -220,7 +220,9 @@ fn explain_route(route: &Route, mail: &str, elsewhere: &Elsewhere, notes: &mut N
         let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name).collect();
         text += &format!(", mechanisms {} ({directory}/mechanisms)", names.join(", "));
     }
-    if let Some(program) = tokens.as_ref().and_then(|Source { command, .. }| command.as_ref()?.first()) {
+    if let Some(program) =
+        tokens.as_ref().and_then(|Source { command, .. }| command.as_ref()?.split_ascii_whitespace().next())
+    {
         text += &format!(", tokens by {program} ({directory}/oauth/command)"); // the other words may be anything
     }
     notes.say(text);

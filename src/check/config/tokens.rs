@@ -33,7 +33,10 @@ pub fn check(control: &Control, relay: &str, is_used: bool, notes: &mut Notes) {
     }
     let mut defers = |why: String| notes.warn_deferral(&format!("{why}; mail with a login by token is deferred"));
     match tokens::command(control, &directory) {
-        Ok(Some(words)) => of_command(&words[0], &directory).into_iter().for_each(&mut defers),
+        Ok(Some(words)) => {
+            let program = words.split_ascii_whitespace().next().unwrap_or_default();
+            of_command(program, &directory).into_iter().for_each(&mut defers);
+        }
         Ok(None) => {
             match Provider::read(control, &directory) {
                 Ok(provider) => provider.iter().flat_map(of_cafile).for_each(&mut defers),

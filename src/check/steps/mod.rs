@@ -278,7 +278,7 @@ fn token(supply: &Supply, unix: u64) -> Fact {
     let renewable = if supply.is_renewable() { "renewable" } else { "not renewable" };
     let account = supply.place_of_account().unwrap_or_else(|| "no directory accounts".to_owned());
     let from = match supply.command() {
-        Some(words) => format!("by {}, kept in {account}", words.first().map_or("", String::as_str)), // the others may be anything
+        Some(program) => format!("by {program}, kept in {account}"), // the other words may be anything
         None => format!("from {account}"),
     };
     let fact = Fact::new("token", "token", format!("{until}, {renewable}, {from}"))

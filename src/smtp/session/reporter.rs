@@ -9,7 +9,7 @@ use crate::report::{RecipientReport, Verdict};
 use crate::smtp::envelope::Relay;
 use crate::smtp_command::Command;
 use crate::tls::Session;
-use crate::verdict::account_refusals::{self, Trouble};
+use crate::verdict::account_refusals;
 use crate::verdict::{self, About, Judgement, LoginState, RecipientFate, login_refusals};
 use qmail_auth::LoginKind;
 use qmail_auth::cause::{self as auth, Attempts};
@@ -138,10 +138,8 @@ impl Reporter<'_> {
         }
         match (about, self.auth) {
             (About::Relaying, _) => LoginCause::RelayingDenied { relay },
-            (About::Account(Trouble::Limit), Some(auth)) => LoginCause::Limit { user: User::of(auth.login()), relay },
-            (About::Account(Trouble::Sender), Some(auth)) => LoginCause::Sender { user: User::of(auth.login()), relay },
-            (About::Account(Trouble::Mailbox), Some(auth)) => {
-                LoginCause::Mailbox { user: User::of(auth.login()), relay }
+            (About::Account(trouble), Some(auth)) => {
+                LoginCause::Account { user: User::of(auth.login()), relay, trouble }
             }
             (About::Certificate, _) => LoginCause::CertificateInDoubt { relay },
             (_, Some(auth)) => LoginCause::Another { user: User::of(auth.login()), relay },
