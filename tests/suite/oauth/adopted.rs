@@ -39,7 +39,7 @@ fn assert_is_untouched(provider: &Provider, home: &Home, case: &str) {
 
 /// One call fails once; then all is well.
 #[test]
-fn it_cannot_be_adopted_now() {
+fn it_cannot_be_adopted_while_system_calls_fail() {
     for (call, error, words) in [
         ("openat", "ENFILE", "refresh.new: Too many open files in system"),
         ("read", "EIO", "refresh.new: Input/output error"),

@@ -187,7 +187,7 @@ fn told_to_end() {
 
 /// The new refresh token cannot be written, once.
 #[test]
-fn it_is_written_again() {
+fn one_of_its_system_calls_fails_and_is_made_again() {
     for error in ["ENOSPC", "EIO"] {
         let provider = Provider::start(true);
         let home = provider.home();
