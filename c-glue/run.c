@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,10 +66,18 @@ static int start(pid_t *pid, int out, const char *const *words, const char *cons
     return error;
 }
 
+/* What the program has printed may not stay in memory. The compiler may not leave this out, as it may a memset. */
+static void clear(volatile char *octets, size_t len)
+{
+    while (len > 0)
+        octets[--len] = 0;
+}
+
 /* Reads to the end of what it prints, or as much as a token can take. Returns how many octets, or -1 where that takes too long. */
 static ssize_t read_all(int in, uint64_t deadline)
 {
     struct pollfd p = {in, POLLIN, 0};
+    struct iovec room = {piece, sizeof piece};
     size_t len = 0;
     ssize_t n = 1;
     int ready;
@@ -78,11 +87,14 @@ static ssize_t read_all(int in, uint64_t deadline)
         if (ready != 1 && left(deadline) == 0)
             return -1;
         if (ready == 1)
-            n = read(in, piece + len, sizeof piece - len);
+            n = readv(in, &room, 1);
         if (n == -1 && errno != EINTR)
             return -1;
-        if (ready == 1 && n > 0)
+        if (ready == 1 && n > 0) {
             len += (size_t)n;
+            room.iov_base = piece + len;
+            room.iov_len = sizeof piece - len;
+        }
     }
     return (ssize_t)len;
 }
@@ -129,5 +141,5 @@ void run_program(struct qmail_auth_delivery *delivery, const struct qmail_auth_w
         qmail_auth_delivery_ran(delivery, status, piece, (size_t)len, unix_time());
     else
         qmail_auth_delivery_not_run(delivery, error, unix_time());
-    explicit_bzero(piece, sizeof piece);
+    clear(piece, sizeof piece);
 }
