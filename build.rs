@@ -30,7 +30,7 @@ fn main() {
     let linked_statically = features.split(',').any(|feature| feature == "crt-static"); // script/dist
     if linked_statically {
         shared.push("start.c");
-        println!("cargo:rustc-link-arg-bins=-Wl,--wrap=_dl_early_allocate,--wrap=_exit");
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap=_dl_early_allocate,--wrap=_dl_non_dynamic_init,--wrap=_exit");
         println!("cargo:rustc-link-arg-bins=-Wl,-T,c-glue/program.ld,--no-eh-frame-hdr");
     }
     let mut c = cc::Build::new();

@@ -11,6 +11,9 @@
 /* A shared buffer for octets on their way to the delivery, which copies what it needs. */
 extern char piece[64 * 1024];
 
+/* How many octets malloc reserves beyond what it is asked for. */
+#define TOP_PAD (32 * 1024)
+
 /* Keeps passwords out of core dumps and away from other processes of this user. */
 void no_core(void);
 

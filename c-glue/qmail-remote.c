@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     __asm__ volatile("" : : "r"(mark)); /* or the compiler would leave it out */
     sound_descriptors();
     no_core();
-    (void)mallopt(M_TOP_PAD, 32 * 1024); /* what malloc reserves counts towards a memory limit */
+    (void)mallopt(M_TOP_PAD, TOP_PAD); /* what malloc reserves counts towards a memory limit */
     signal(SIGPIPE, SIG_IGN);
     delivery = qmail_auth_delivery_new(argc, (const char *const *)argv, getenv("QMAILHOME"),
                                        getcwd(cwd, sizeof cwd), (const char *)getauxval(AT_EXECFN), (uint32_t)getpid(),

@@ -1,11 +1,16 @@
 /* A statically linked libc that cannot start the program, mostly because memory is short, exits 127 before main. qmail-rspawn
-   bounces mail for that status. So the linker replaces two functions of libc by these (--wrap), and the process dies by a signal,
+   bounces mail for that status. So the linker replaces functions of libc by these (--wrap), and the process dies by a signal,
    which defers the mail. It is a trap instruction, since no function of libc can be relied on at that point. */
 
+#include <malloc.h>
 #include <stddef.h>
+
+#include "glue.h"
 
 void *__real__dl_early_allocate(size_t size);
 void *__wrap__dl_early_allocate(size_t size);
+void __real__dl_non_dynamic_init(void);
+void __wrap__dl_non_dynamic_init(void);
 void __real__exit(int status) __attribute__((noreturn));
 void __wrap__exit(int status) __attribute__((noreturn));
 
@@ -16,6 +21,13 @@ void *__wrap__dl_early_allocate(size_t size)
     if (memory == NULL)
         __builtin_trap();
     return memory;
+}
+
+/* The first that reserves memory by malloc. What malloc reserves counts towards a memory limit, so it is told before that. */
+void __wrap__dl_non_dynamic_init(void)
+{
+    (void)mallopt(M_TOP_PAD, TOP_PAD);
+    __real__dl_non_dynamic_init();
 }
 
 void __wrap__exit(int status)

@@ -271,7 +271,7 @@ fn needs() -> Vec<(&'static str, u64, u64)> {
     needs
 }
 
-/// As documents have it: 3,400,000.
+/// As documents have it: 3,300,000.
 fn thousands(number: u64) -> String {
     match number / 1000 {
         0 => number.to_string(),

@@ -169,8 +169,8 @@ fn a_limit_that_is_too_small() {
             (words, process)
         };
         for (limit, name, needed) in [
-            ("as=2000000", "2000000 for address space", 3_400_000),
-            ("as=3000000", "3000000 for address space", 3_400_000),
+            ("as=2000000", "2000000 for address space", 3_300_000),
+            ("as=3000000", "3000000 for address space", 3_300_000),
             ("data=200000:unlimited", "200000 for data size", 700_000), // the soft one counts
             ("data=400000", "400000 for data size", 700_000),
             ("stack=8192", "8192 for stack size", 65_536),
@@ -183,7 +183,7 @@ fn a_limit_that_is_too_small() {
             assert!(words.contains(&said), "{limit}: {words}");
             assert_eq!(debian.run(SOURCE, &[]), "Kstock\n\0", "{limit}");
         }
-        let (words, _) = install("--as=3400000 --data=700000 --stack=65536 --nofile=8 --fsize=0");
+        let (words, _) = install("--as=3300000 --data=700000 --stack=65536 --nofile=8 --fsize=0");
         assert!(!words.contains("has a limit"), "{words}");
         assert_eq!(debian.run(SOURCE, &[]), OURS);
 
