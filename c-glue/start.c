@@ -1,6 +1,7 @@
-/* A statically linked libc that cannot start the program, mostly because memory is short, exits 127 before main. qmail-rspawn
-   bounces mail for that status. So the linker replaces functions of libc by these (--wrap), and the process dies by a signal,
-   which defers the mail. It is a trap instruction, since no function of libc can be relied on at that point. */
+/* What a statically linked libc does before main. The linker replaces functions of it by these (--wrap).
+
+   Where libc cannot start the program, mostly because memory is short, it exits 127, and qmail-rspawn bounces mail for that status. So the
+   process dies by a signal, which defers the mail. It is a trap instruction, since no function of libc can be relied on at that point. */
 
 #include <malloc.h>
 #include <stddef.h>
@@ -23,7 +24,7 @@ void *__wrap__dl_early_allocate(size_t size)
     return memory;
 }
 
-/* The first that reserves memory by malloc. What malloc reserves counts towards a memory limit, so it is told before that. */
+/* Nothing calls malloc before this. What malloc reserves counts towards a memory limit, so it is told before the first time. */
 void __wrap__dl_non_dynamic_init(void)
 {
     (void)mallopt(M_TOP_PAD, TOP_PAD);

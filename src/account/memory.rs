@@ -63,7 +63,7 @@ pub enum What {
     Refused(Failure),
     /// The relay did not take it then, for reasons of its own.
     Deferred(Failure),
-    /// The token was refused, and the delivery that found that out is having another one.
+    /// The token was refused, and the delivery that found that out is getting another one.
     Renewing,
 }
 
@@ -125,7 +125,7 @@ impl Memory {
         (self.token != 0).then_some(self.token)
     }
 
-    /// The token of the login at this place was refused, and this delivery is having another one.
+    /// The token of the login at this place was refused, and this delivery is getting another one.
     pub fn renewing(&mut self, source: &str) {
         self.facts.retain(|fact| fact.source != source || fact.what != What::Renewing);
         self.facts.insert(0, Fact { source: source.to_owned(), what: What::Renewing });

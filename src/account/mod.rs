@@ -120,7 +120,7 @@ impl Account {
         self.access.as_deref().map_or(0, stamp::of_token)
     }
 
-    /// The relay has refused the token, and this delivery is about to have another one. Those that wait for the lock must not log in without
+    /// The relay has refused the token, and this delivery is about to get another one. Those that wait for the lock must not log in without
     /// it meanwhile: each would be refused, too.
     pub fn token_refused(&mut self) {
         if matches!(self.lock, Lock::Held) {

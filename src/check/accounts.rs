@@ -66,7 +66,7 @@ pub fn words(what: &What, unix: u64) -> String {
     match what {
         What::Good(mechanism) => format!("logged in by {mechanism}"),
         What::No(mechanism) => format!("cannot use {mechanism}"),
-        What::Renewing => "the token was refused, and another one is being had".to_owned(),
+        What::Renewing => "the token was refused, and a delivery is getting another one".to_owned(),
         What::Hide => "the password must not be shown, as this may be another relay".to_owned(),
         What::Refused(failure) => failed("refused", failure, unix),
         What::Deferred(failure) => failed("deferred", failure, unix),
